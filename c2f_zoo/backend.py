@@ -1,0 +1,117 @@
+"""The one place that names TensorFlow, JAX or PyTorch (outside `training/steps/`).
+
+Everything else in the library is `keras.ops`. What is here has no Keras equivalent: compiling
+a plain function, and reaching an optional framework with an error that names the extra.
+"""
+
+import importlib
+import importlib.util
+
+import keras
+import numpy as np
+
+EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+
+def backend() -> str:
+    """Name the Keras backend in use.
+
+    Returns:
+        `"tensorflow"`, `"jax"` or `"torch"`.
+    """
+    return keras.backend.backend()
+
+
+def is_installed(name: str) -> bool:
+    """Tell whether the package `name` can be imported, without importing it.
+
+    Args:
+        name: Top-level package name, such as `"tensorflow"`.
+
+    Returns:
+        True if it is installed.
+    """
+    return importlib.util.find_spec(name) is not None
+
+
+def _framework(name: str):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"This needs {name}, which is not installed: "
+            f'pip install "c2f_zoo[{EXTRAS[name]}]". Received: {error}'
+        ) from error
+
+
+def tensorflow():
+    """Import TensorFlow.
+
+    Returns:
+        The `tensorflow` module.
+
+    Raises:
+        ImportError: TensorFlow is not installed; the message names the extra.
+    """
+    return _framework("tensorflow")
+
+
+def jit(function, xla: bool = False):
+    """Compile a function of tensors, written in `keras.ops`, for the backend in use.
+
+    The function is traced once per combination of input shapes; on torch it is returned as it
+    is, run without recording gradients.
+
+    Args:
+        function: Takes and returns (nested) tensors; no Keras variables inside.
+        xla: Also compile with XLA on TensorFlow (JAX always does).
+
+    Returns:
+        The compiled function, of the same signature.
+
+    Example:
+        >>> double = jit(lambda x: x * 2)
+        >>> float(double(keras.ops.convert_to_tensor(3.0)))
+        6.0
+    """
+    name = backend()
+    if name == "tensorflow":
+        return tensorflow().function(function, jit_compile=xla)
+    if name == "jax":
+        return _framework("jax").jit(function)
+    torch = _framework("torch")
+
+    def without_gradients(*args, **kwargs):
+        with torch.no_grad():
+            return function(*args, **kwargs)
+
+    return without_gradients
+
+
+def on_accelerator() -> bool:
+    """Tell whether Keras computes on a GPU or TPU rather than on the CPU.
+
+    Returns:
+        True if an accelerator of the backend in use is visible.
+    """
+    name = backend()
+    if name == "tensorflow":
+        devices = tensorflow().config.list_logical_devices()
+        return any(device.device_type in ("GPU", "TPU") for device in devices)
+    if name == "jax":
+        return _framework("jax").default_backend() != "cpu"
+    return _framework("torch").cuda.is_available()
+
+
+def to_numpy(tensor) -> np.ndarray:
+    """Bring a tensor of any backend to the host.
+
+    Args:
+        tensor: Tensor of any shape.
+
+    Returns:
+        numpy array of the same shape; bfloat16 becomes float32, which numpy lacks.
+    """
+    if hasattr(tensor, "dtype") and "bfloat16" in str(tensor.dtype):
+        tensor = keras.ops.cast(tensor, "float32")
+    return keras.ops.convert_to_numpy(tensor)

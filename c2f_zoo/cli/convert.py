@@ -1,0 +1,86 @@
+"""`c2f convert`: published weights of other frameworks become a preset folder."""
+
+import time
+from pathlib import Path
+
+from c2f_zoo.cli.common import CommandError, check_folder_is_writable, say, start_backend
+
+EXAMPLES = """No PyTorch is needed, and nothing in the file is executed.
+
+examples:
+  c2f convert pwc_net.pth.tar -o pwcnet.official
+  c2f convert pwc_net.pth.tar -o pwcnet.official --half
+  c2f flow a.png b.png --preset ./pwcnet.official"""
+
+
+def add_parser(verbs):
+    """Add the verb to the command line.
+
+    Args:
+        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The verb's parser.
+    """
+    parser = verbs.add_parser(
+        "convert",
+        help="turn published PyTorch weights into a preset",
+        description="Turn the official PyTorch weights of a model into a preset folder.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("source", metavar="SOURCE", help="the file, such as pwc_net.pth.tar")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FOLDER", help="preset folder to write"
+    )
+    parser.add_argument(
+        "--architecture",
+        choices=("pwcnet",),
+        default="pwcnet",
+        help="what the weights are of (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--half", action="store_true", help="store 16-bit floats: half the size on disk"
+    )
+    return parser
+
+
+def run(arguments):
+    """Do what the command line says.
+
+    Args:
+        arguments: Namespace of the verb's parser.
+
+    Raises:
+        CommandError: The source is missing or the folder cannot be written.
+        ValueError: The source is not what it should be.
+    """
+    source, folder = Path(arguments.source).expanduser(), Path(arguments.output).expanduser()
+    if not source.is_file():
+        what = f"{source}, a folder" if source.is_dir() else f"{source}, which does not exist"
+        raise CommandError(f"Expected a file of weights. Received: {what}")
+    check_folder_is_writable(folder)
+    start_backend()
+    from c2f_zoo.models.pwcnet_import import convert_official_pwcnet
+
+    start = time.perf_counter()
+    model = convert_official_pwcnet(source)
+    precision = "float16" if arguments.half else "float32"
+    model.save_pretrained(folder, _metadata(source, folder, arguments), precision=precision)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    say(
+        f"{folder}  {type(model).__name__} with {model.count_params():,} parameters, "
+        f"{size / 1e6:.1f} MB",
+        f"time: {time.perf_counter() - start:.1f} s",
+    )
+
+
+def _metadata(source, folder, arguments):
+    half = " --half" if arguments.half else ""
+    return {
+        "summary": "Weights published for PyTorch by the authors, converted.",
+        "recipe": {"command": f"c2f convert {source.name} -o {folder.name}{half}"},
+        "limits": [
+            "The licence of these weights is that of the file they come from; NVIDIA published "
+            "the official ones of PWC-Net under CC BY-NC-SA 4.0."
+        ],
+    }

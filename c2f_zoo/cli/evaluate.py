@@ -1,0 +1,242 @@
+"""`c2f evaluate`: the errors of presets and classical methods on published data sets."""
+
+import ast
+import inspect
+import statistics
+import time
+
+from c2f_zoo.cli.baselines import BASELINES, make_baseline
+from c2f_zoo.cli.common import (
+    USAGE,
+    CommandError,
+    load_flow_model,
+    note,
+    print_json,
+    progress,
+    say,
+    start_backend,
+    table,
+)
+
+EXAMPLES = """columns:
+  EPE        mean end-point error in pixels, over all pixels with ground truth; then the same by
+             the length of the true motion: up to 10 px, 10 to 40 px, beyond
+  Fl-all %   share of pixels off by more than 3 px and more than 5 % of the true motion (KITTI)
+  AE deg     mean angular error
+  s/pair     median seconds per pair
+
+data sets: flying_chairs, flying_things3d, sintel, kitti2012, kitti2015, middlebury, hd1k, each a
+folder as its authors publish it.
+
+examples:
+  c2f evaluate pwcnet_lite.scenes --dataset sintel --root MPI-Sintel-complete --pass final
+  c2f evaluate pwcnet_lite.scenes --baseline dis --baseline farneback \\
+      --dataset flying_chairs --root FlyingChairs_release --limit 100
+  c2f evaluate a.first b.second --dataset sintel --root SINTEL --dataset kitti2015 --root KITTI
+  c2f evaluate pwcnet_lite.scenes --dataset kitti2015 --root KITTI --option flow=noc --json"""
+
+# Name of the metric, its column, and its key in --json.
+COLUMNS = {
+    "epe": "EPE",
+    "epe_0_10": "0-10",
+    "epe_10_40": "10-40",
+    "epe_40_plus": "40+",
+    "fl_all": "Fl-all %",
+    "angular_error": "AE deg",
+    "seconds_per_pair": "s/pair",
+}
+
+
+def add_parser(verbs):
+    """Add the verb to the command line.
+
+    Args:
+        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The verb's parser.
+    """
+    parser = verbs.add_parser(
+        "evaluate",
+        help="errors of presets and classical methods on data sets",
+        description="Measure optical flow presets, and OpenCV's methods, on published data sets.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument(
+        "presets", nargs="*", metavar="PRESET", help="a name, a folder or hf://owner/repo"
+    )
+    parser.add_argument(
+        "--dataset", action="append", required=True, metavar="NAME", help="may be given repeatedly"
+    )
+    parser.add_argument(
+        "--root",
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder of the data set; one for each --dataset, in the same order",
+    )
+    parser.add_argument("--split", help="split of the data set, such as train or val")
+    parser.add_argument(
+        "--pass",
+        dest="pass_name",
+        choices=("clean", "final", "both"),
+        help="rendering pass, for sintel and flying_things3d (default: clean)",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other option of the data set's class, such as flow=noc or exclude_invalid=True",
+    )
+    parser.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        choices=BASELINES,
+        help="a method to compare with; may be given repeatedly; farneback and dis need OpenCV",
+    )
+    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N pairs")
+    parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    return parser
+
+
+def run(arguments):
+    """Do what the command line says.
+
+    Args:
+        arguments: Namespace of the verb's parser.
+
+    Raises:
+        CommandError: Nothing to evaluate, or an option that does not fit.
+    """
+    if not arguments.presets and not arguments.baseline:
+        raise CommandError(
+            "Name a preset (c2f models lists them) or a --baseline. Received: neither",
+            status=USAGE,
+        )
+    if len(arguments.dataset) != len(arguments.root):
+        raise CommandError(
+            "Each --dataset needs its --root. "
+            f"Received: {len(arguments.dataset)} and {len(arguments.root)}",
+            status=USAGE,
+        )
+    backend = start_backend()  # the metrics need one too
+    datasets = _open_datasets(arguments)
+    methods = {name: make_baseline(name) for name in arguments.baseline}
+    methods |= {preset: load_flow_model(preset).flow for preset in arguments.presets}
+    results = []
+    for name, dataset, options in datasets:
+        for method, numbers in _measure(dataset, methods, name, arguments.quiet).items():
+            results.append(
+                {"method": method, "dataset": name, "options": options, "pairs": len(dataset)}
+                | numbers
+            )
+    if arguments.json:
+        print_json({"backend": backend, "results": results})
+        return
+    rows = [
+        [
+            row["method"],
+            " ".join([row["dataset"], *map(str, row["options"].values())]),
+            row["pairs"],
+            *(row[key] for key in COLUMNS),
+        ]
+        for row in results
+    ]
+    say(*table(rows, ["method", "data set", "pairs", *COLUMNS.values()]))
+
+
+def _open_datasets(arguments):
+    """Open every data set; a list of (name, data set, the options it was opened with)."""
+    from c2f_zoo.data.flow_datasets import open_flow_dataset
+
+    given, used, opened = _dataset_options(arguments), set(), []
+    for name, root in zip(arguments.dataset, arguments.root, strict=True):
+        # Of several data sets each takes the options that it has.
+        options = {key: value for key, value in given.items() if key in _accepted_options(name)}
+        used |= set(options)
+        dataset = open_flow_dataset(name, root, **options)
+        if not dataset.has_flow:
+            raise CommandError(
+                f"An evaluation needs ground truth, which this split of {name} withholds. "
+                f"Received: {dataset!r}"
+            )
+        if arguments.limit and arguments.limit < len(dataset):
+            note(f"{name}: the first {arguments.limit} of {len(dataset)} pairs")
+            dataset = dataset[: arguments.limit]
+        opened.append((name, dataset, options))
+    for key in given:
+        if key not in used:
+            known = "; ".join(
+                f"{name}: {', '.join(sorted(_accepted_options(name)))}" for name, *_ in opened
+            )
+            raise CommandError(
+                f"No data set here has that option ({known}). Received: {key}", status=USAGE
+            )
+    return opened
+
+
+def _accepted_options(name):
+    from c2f_zoo.data.flow_datasets import FLOW_DATASETS
+
+    plain = {key.replace("_", ""): kind for key, kind in FLOW_DATASETS.items()}
+    kind = plain.get("".join(letter for letter in name.lower() if letter.isalnum()))
+    # An unknown name is left to open_flow_dataset, which lists those there are.
+    return set(inspect.signature(kind).parameters) - {"root"} if kind else set()
+
+
+def _dataset_options(arguments):
+    options = {"split": arguments.split, "pass_name": arguments.pass_name}
+    options = {key: value for key, value in options.items() if value is not None}
+    for pair in arguments.option:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise CommandError(f"--option takes NAME=VALUE. Received: {pair}", status=USAGE)
+        try:
+            options[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):  # a plain word
+            options[key] = value
+    return options
+
+
+def _measure(dataset, methods, title, quiet):
+    """Run every method over a data set that is decoded once.
+
+    Returns a dict from method to a dict from the keys of COLUMNS to floats.
+    """
+    from c2f_zoo.metrics import flow_metrics
+
+    metrics = {method: flow_metrics() for method in methods}
+    seconds = {method: [] for method in methods}
+    with progress(len(dataset) * len(methods), "flow", quiet) as bar:
+        bar.set_description(title)
+        for sample in dataset:
+            for method, estimate_flow in methods.items():
+                if not seconds[method]:
+                    # The first call of a network compiles it, which no one wants timed.
+                    estimate_flow(sample.image1, sample.image2)
+                start = time.perf_counter()
+                flow = estimate_flow(sample.image1, sample.image2)
+                seconds[method].append(time.perf_counter() - start)
+                for metric in metrics[method]:
+                    metric.update_state(
+                        sample.flow[None], flow[None], sample_weight=sample.valid[None]
+                    )
+                bar.update()
+    return {
+        method: {metric.name: float(metric.result()) for metric in metrics[method]}
+        | {"seconds_per_pair": statistics.median(seconds[method])}
+        for method in methods
+    }
+
+
+def _count(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+_count.__name__ = "positive whole number"  # argparse shows it: "invalid positive whole number"

@@ -1,0 +1,368 @@
+"""`c2f flow`: the motion between two images, or through a clip."""
+
+import collections
+import importlib.resources
+import math
+import time
+from pathlib import Path
+
+from c2f_zoo.cli.common import (
+    DEFAULT_FLOW_PRESET,
+    USAGE,
+    CommandError,
+    check_folder_is_writable,
+    check_inputs_survive,
+    load_flow_model,
+    note,
+    progress,
+    say,
+)
+
+EXAMPLES = """two frames give, in the output folder (c2f_flow/ unless -o says another):
+  a.flo          the flow from a to b: for each pixel of a its motion (u, v) in pixels
+  a_flow.png     the flow as a picture: hue is direction, saturation is speed; with legend
+  a_warped.png   b warped back by the flow: a, rebuilt from the pixels of b. Where it differs
+                 from a, the flow is wrong or the place is hidden in b; black lies outside b.
+a video, or a folder of frames, gives clip_flow.mp4 beside it: frame left, flow right.
+
+examples:
+  c2f flow                                   try it on two frames shipped with the package
+  c2f flow a.png b.png -o out/
+  c2f flow a.png b.png --format kitti        the flow as 16-bit png (a_kitti.png)
+  c2f flow clip.mp4                          writes clip_flow.mp4
+  c2f flow frames/ -o out/ --images          writes out/frames_flow/frame_000001.png, ...
+  c2f flow clip.mp4 --only-flow --max-magnitude 20 -o flow.mp4
+  c2f flow clip.mp4 --format flo             also writes clip_flow_files/000001.flo, ..."""
+
+# Suffix of the flow file by format. A KITTI file is a png, and must not take an image's name.
+FLOW_FILES = {"flo": ".flo", "kitti": "_kitti.png", "pfm": ".pfm"}
+
+# Several flows at once pay on small frames; on large ones they only take memory.
+_PIXELS_AT_ONCE = 2**20
+_MOST_AT_ONCE = 8
+
+
+def add_parser(verbs):
+    """Add the verb to the command line.
+
+    Args:
+        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The verb's parser.
+    """
+    parser = verbs.add_parser(
+        "flow",
+        help="motion between two images, or through a video",
+        description="Estimate optical flow between two images, or through a video or folder.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument(
+        "frames",
+        nargs="*",
+        metavar="INPUT",
+        help="two images of one size; or a video; or a folder of frames",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", help="folder to write to; for a clip also a video's name"
+    )
+    parser.add_argument(
+        "--preset",
+        default=DEFAULT_FLOW_PRESET,
+        help="model: a name (see c2f models), a folder or hf://owner/repo (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FLOW_FILES,
+        help="format of the flow file (default for two images: flo; for a clip: none is written)",
+    )
+    parser.add_argument(
+        "--max-magnitude",
+        type=_positive,
+        metavar="PX",
+        help="motion in pixels that gets the full colour (default: the largest one)",
+    )
+    clip = parser.add_argument_group("for a clip")
+    clip.add_argument("--only-flow", action="store_true", help="the flow without the frame")
+    clip.add_argument(
+        "--images", action="store_true", help="write a folder of png files rather than a video"
+    )
+    clip.add_argument("--fps", type=_positive, help="frames per second (default: the clip's; 24)")
+    clip.add_argument(
+        "--batch-size",
+        type=_count,
+        metavar="N",
+        help=f"flows computed at once (default: 1 to {_MOST_AT_ONCE}, by the size of the frames)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
+    return parser
+
+
+def run(arguments):
+    """Do what the command line says.
+
+    Args:
+        arguments: Namespace of the verb's parser.
+
+    Returns:
+        None where all went well.
+
+    Raises:
+        CommandError: The inputs or the output cannot be used.
+    """
+    paths = [Path(path).expanduser() for path in arguments.frames]
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        raise CommandError(f"An input does not exist. Received: {', '.join(missing)}")
+    if not paths:
+        frames = importlib.resources.files("c2f_zoo") / "assets" / "frames"
+        with (
+            importlib.resources.as_file(frames / "frame_1.jpg") as first,
+            importlib.resources.as_file(frames / "frame_2.jpg") as second,
+        ):
+            return _flow_of_pair(first, second, arguments)
+    if len(paths) == 1:
+        return _flow_of_clip(paths[0], arguments)
+    if len(paths) == 2:
+        return _flow_of_pair(*paths, arguments)
+    raise CommandError(
+        "Give two images, or the video or folder that holds all frames. "
+        f"Received: {len(paths)} inputs",
+        status=USAGE,
+    )
+
+
+def _flow_of_pair(first_path, second_path, arguments):
+    from c2f_zoo.data.flow_files import write_flow
+    from c2f_zoo.data.flow_picture import flow_picture
+    from c2f_zoo.data.images import check_same_size, load_image, save_image
+
+    for name in ("only_flow", "images", "fps", "batch_size"):
+        if getattr(arguments, name):
+            option = "--" + name.replace("_", "-")
+            raise CommandError(f"{option} is for a clip. Received: two images", status=USAGE)
+    first, second = load_image(first_path), load_image(second_path)
+    check_same_size(first, second, (str(first_path), str(second_path)))
+    folder = Path(arguments.output or "c2f_flow").expanduser()
+    stem = first_path.stem
+    flow_file = folder / f"{stem}{FLOW_FILES[arguments.format or 'flo']}"
+    picture_file, warped_file = folder / f"{stem}_flow.png", folder / f"{stem}_warped.png"
+    check_inputs_survive([flow_file, picture_file, warped_file], [first_path, second_path])
+    check_folder_is_writable(folder)
+    model = load_flow_model(arguments.preset)
+
+    start = time.perf_counter()
+    flow = model.flow(first, second)
+    seconds = time.perf_counter() - start
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_flow(flow_file, flow)
+    save_image(picture_file, flow_picture(flow, max_magnitude=arguments.max_magnitude))
+    save_image(warped_file, _warp_back(second, flow))
+    if not arguments.quiet:
+        height, width = flow.shape[:2]
+        first_name, second_name = first_path.name, second_path.name
+        written = {
+            flow_file: f"the flow from {first_name} to {second_name}",
+            picture_file: "as a picture: hue is direction, saturation is speed",
+            warped_file: f"{second_name} warped back by the flow: {first_name} rebuilt",
+        }
+        longest = max(len(str(path)) for path in written)
+        say(*(f"{str(path).ljust(longest)}  {what}" for path, what in written.items()))
+        say(
+            f"motion: {_motion(flow)}",
+            f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
+            "(the first call at a size includes compilation)",
+        )
+
+
+def _flow_of_clip(source, arguments):
+    from c2f_zoo.data.video import IMAGE_SUFFIXES, VideoWriter, read_frames
+
+    if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
+        raise CommandError(
+            f"One image has no motion: give two, or a video, or a folder. Received: {source}",
+            status=USAGE,
+        )
+    output, flow_folder = _clip_outputs(source, arguments)
+    frames = read_frames(source, fps=arguments.fps, min_frames=2)
+    height, width = next(iter(frames)).shape[:2]
+    size = (height, width if arguments.only_flow else 2 * width)
+    check_inputs_survive([output], [source])
+    check_folder_is_writable(output.parent)
+    if not arguments.images:
+        _check_ffmpeg()
+    model = load_flow_model(arguments.preset)
+
+    start = time.perf_counter()
+    writer = VideoWriter(output, frames.fps, size)
+    try:
+        with writer as video:
+            _write_clip(video, flow_folder, model, frames, arguments)
+    except KeyboardInterrupt:
+        if writer.result:
+            note(f"the {writer.written} frames done so far are in {writer.result}")
+        raise
+    seconds = time.perf_counter() - start
+    if not arguments.quiet:
+        if flow_folder:
+            say(f"{flow_folder}  {writer.written} flow files")
+        say(
+            f"{output}  {writer.written} pictures of {size[1]}x{size[0]}, {frames.fps:g} a second",
+            f"time: {seconds:.1f} s, {writer.written / seconds:.2f} frames per second with "
+            f"{arguments.preset}",
+        )
+
+
+def _write_clip(video, flow_folder, model, frames, arguments):
+    import numpy as np
+
+    from c2f_zoo.data.flow_files import write_flow
+    from c2f_zoo.data.flow_picture import flow_picture
+
+    height, width = video.size[0], video.size[1] // (1 if arguments.only_flow else 2)
+    batch_size = arguments.batch_size or _flows_at_once(height, width)
+    scale = ColorScale(arguments.max_magnitude)
+    total = frames.count - 1 if frames.count else None
+    if flow_folder:
+        flow_folder.mkdir(parents=True, exist_ok=True)
+    with progress(total, "frame", arguments.quiet) as bar:
+        for frame, flow in _with_frames(model, frames, batch_size):
+            picture = flow_picture(flow, "corner", scale.follow(flow))
+            if not arguments.only_flow:
+                picture = np.concatenate([frame, picture], axis=1)
+            video.write(picture)
+            if flow_folder:
+                suffix = FLOW_FILES[arguments.format]
+                write_flow(flow_folder / f"{video.written:06d}{suffix}", flow)
+            bar.update()
+
+
+class ColorScale:
+    """A colour scale for the flows of a clip that neither saturates nor flickers.
+
+    It follows a faster motion at once and a slower one gradually. A few wild pixels do not set
+    it: it looks at the motion that 99.5 % of the pixels stay below.
+
+    Args:
+        fixed: Motion in pixels for the full colour of every frame; `None` to follow the clip.
+
+    Example:
+        >>> import numpy as np
+        >>> scale = ColorScale()
+        >>> scale.follow(np.full((4, 4, 2), (3.0, 4.0)))
+        5.0
+        >>> scale.follow(np.zeros((4, 4, 2)))
+        4.75
+    """
+
+    _SHARE, _RELEASE, _SMALLEST = 99.5, 0.95, 0.5
+
+    def __init__(self, fixed=None):
+        self._fixed, self._value = fixed, 0.0
+
+    def follow(self, flow):
+        """Take one more flow into account.
+
+        Args:
+            flow: Array of shape (H, W, 2), pixels.
+
+        Returns:
+            Motion in pixels that gets the full colour, a float > 0.
+        """
+        import numpy as np
+
+        if self._fixed:
+            return self._fixed
+        speed = float(np.percentile(np.hypot(flow[..., 0], flow[..., 1]), self._SHARE))
+        if not math.isfinite(speed):
+            speed = 0.0
+        # A still clip would otherwise show its noise in full colour.
+        self._value = max(speed, self._RELEASE * self._value, self._SMALLEST)
+        return self._value
+
+
+def _check_ffmpeg():
+    from c2f_zoo.data import ffmpeg
+
+    try:
+        ffmpeg.program()
+    except ImportError as error:
+        raise CommandError(f"{error}. With --images no video is written") from error
+
+
+def _clip_outputs(source, arguments):
+    """Paths of the video or folder of pictures, and of the folder of flow files or `None`."""
+    from c2f_zoo.data.video import WRITABLE_VIDEO_SUFFIXES
+
+    if source.name in ("", ".."):  # of `c2f flow .`
+        source = source.resolve()
+    name = f"{source.name if source.is_dir() else source.stem}_flow"
+    given = Path(arguments.output).expanduser() if arguments.output else None
+    if given and given.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and not given.is_dir():
+        if arguments.images:
+            raise CommandError(
+                f"--images writes a folder, not a video. Received: -o {given}", status=USAGE
+            )
+        output = given
+    else:
+        if given and given.suffix.lower() in (".gif", ".webm", ".wmv", ".mpg", ".mpeg", ".ogv"):
+            raise CommandError(
+                f"A video is written as {', '.join(WRITABLE_VIDEO_SUFFIXES)}. Received: -o {given}",
+                status=USAGE,
+            )
+        folder = given or source.parent
+        output = folder / (name if arguments.images else f"{name}.mp4")
+    flow_folder = output.with_name(f"{output.stem}_files") if arguments.format else None
+    return output, flow_folder
+
+
+def _with_frames(model, frames, batch_size):
+    """Yield each flow with the frame it starts from; frames are read as they are needed."""
+    waiting = collections.deque()
+
+    def remembered():
+        for frame in frames:
+            waiting.append(frame)
+            yield frame
+
+    for flow in model.flow_stream(remembered(), batch_size=batch_size):
+        yield waiting.popleft(), flow
+
+
+def _flows_at_once(height, width):
+    return max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
+
+
+def _warp_back(second, flow):
+    from c2f_zoo.backend import to_numpy
+    from c2f_zoo.layers import warp
+
+    # Rounding may leave the range by a hair.
+    return to_numpy(warp(second[None], flow[None])).astype("float32")[0].clip(0, 1)
+
+
+def _motion(flow):
+    import numpy as np
+
+    length = np.hypot(flow[..., 0], flow[..., 1])
+    return f"mean {length.mean():.2f} px, largest {length.max():.2f} px"
+
+
+def _positive(text):
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError
+    return value
+
+
+def _count(text):
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
+
+
+# argparse names these in its messages: "invalid positive number value: '-3'".
+_positive.__name__ = "positive number"
+_count.__name__ = "positive whole number"

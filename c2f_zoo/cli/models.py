@@ -1,0 +1,67 @@
+"""`c2f models`: the trained models that come with the package."""
+
+from c2f_zoo.cli.common import print_json, say, table
+
+EXAMPLES = """examples:
+  c2f models
+  c2f models --task optical_flow
+  c2f models --json"""
+
+
+def add_parser(verbs):
+    """Add the verb to the command line.
+
+    Args:
+        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The verb's parser.
+    """
+    parser = verbs.add_parser(
+        "models",
+        help="list the trained models",
+        description="List the trained models (presets) that come with the package.",
+        epilog=EXAMPLES,
+    )
+    parser.add_argument("--task", help="only those of one task, such as optical_flow")
+    parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
+    return parser
+
+
+def run(arguments):
+    """Do what the command line says.
+
+    Args:
+        arguments: Namespace of the verb's parser.
+
+    Raises:
+        ValueError: There is no such task.
+    """
+    from c2f_zoo.hub import list_presets
+
+    presets = list_presets(arguments.task)
+    if arguments.json:
+        entries = [
+            vars(preset)
+            | {"path": str(preset.path), "metrics": [dict(figure) for figure in preset.metrics]}
+            for preset in presets
+        ]
+        print_json(entries)
+        return
+    if not presets:
+        of_task = f" for {arguments.task}" if arguments.task else ""
+        say(f"no trained model{of_task} comes with this installation")
+        return
+    rows = [
+        [
+            preset.name,
+            preset.task,
+            preset.class_name,
+            preset.parameters,
+            f"{preset.size / 1e6:.1f} MB",
+            preset.licence or "-",
+        ]
+        for preset in presets
+    ]
+    header = ["name", "task", "class", "parameters", "size", "licence"]
+    say(*table(rows, header), "", f"c2f show {presets[0].name} says more about one of them")

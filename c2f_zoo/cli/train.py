@@ -1,0 +1,170 @@
+"""`c2f train`: runs the recipe that makes a checkpoint."""
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+
+from c2f_zoo.cli.common import OK, USAGE, CommandError, choose_backend, say
+
+EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
+training/, by its name, or any other, by its path. What follows it on the command line is its own.
+(--debug, to see where an error comes from, goes before the verb: c2f --debug train RECIPE.)
+
+examples:
+  c2f train --list
+  c2f train pwcnet_lite_scenes --help
+  c2f train pwcnet_lite_scenes --tiny
+  c2f train my_recipe.py --epochs 10"""
+
+
+def add_parser(verbs):
+    """Add the verb to the command line.
+
+    Args:
+        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The verb's parser.
+    """
+    parser = verbs.add_parser(
+        "train",
+        help="run the recipe that trains a checkpoint",
+        description="Run a training recipe.",
+        epilog=EXAMPLES,
+        usage="c2f train [-h] [--list] RECIPE [ARGUMENT ...]",
+    )
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name or path of the recipe")
+    parser.add_argument("--list", action="store_true", help="list the recipes found and exit")
+    return parser
+
+
+def split_recipe_arguments(argv):
+    """Part the command line of `c2f train` before the recipe's own arguments.
+
+    Args:
+        argv: The whole command line, a list of str.
+
+    Returns:
+        (argv, rest): what is ours, up to and including the recipe, and what is the recipe's.
+
+    Example:
+        >>> split_recipe_arguments(["train", "lite", "--tiny", "--help"])
+        (['train', 'lite'], ['--tiny', '--help'])
+    """
+    words = [index for index, word in enumerate(argv) if not word.startswith("-")]
+    if len(words) < 2 or argv[words[0]] != "train":
+        return argv, []
+    end = words[1] + 1
+    return argv[:end], argv[end:]
+
+
+def run(arguments):
+    """Do what the command line says.
+
+    Args:
+        arguments: Namespace of the verb's parser, with `recipe_arguments`.
+
+    Returns:
+        The exit status of the recipe.
+
+    Raises:
+        CommandError: There is no such recipe.
+    """
+    recipes = find_recipes()
+    if arguments.list:
+        say(*_listing(recipes))
+        return OK
+    if arguments.recipe is None:
+        raise CommandError(
+            f"Name a recipe. Known: {', '.join(recipes) or 'none'}. Received: no name",
+            status=USAGE,
+        )
+    path = _resolve(arguments.recipe, recipes)
+    if not _has_main(path):
+        raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
+    choose_backend()
+    return _run_recipe(path, arguments.recipe_arguments)
+
+
+def find_recipes():
+    """Find the recipes of the repository this package runs from, and of the current folder.
+
+    Returns:
+        Dict from name to `Path`, sorted by name.
+
+    Example:
+        ```python
+        find_recipes()["pwcnet_lite_scenes"]
+        ```
+    """
+    import c2f_zoo
+
+    folders = [Path(c2f_zoo.__file__).resolve().parents[1] / "training", Path("training")]
+    found = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.py")):
+            if not path.name.startswith("_") and _has_main(path):
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def _listing(recipes):
+    if not recipes:
+        return ["no recipes here: they are in the folder training/ of the repository"]
+    width = max(map(len, recipes))
+    return [f"{name.ljust(width)}  {_summary(path)}" for name, path in recipes.items()]
+
+
+def _resolve(recipe, recipes):
+    path = Path(recipe).expanduser()
+    if path.suffix == ".py" and path.is_file():
+        return path
+    if recipe in recipes:
+        return recipes[recipe]
+    raise CommandError(
+        "A recipe is the path of a Python file, or one of: "
+        f"{', '.join(recipes) or 'none found (run in a clone of the repository)'}. "
+        f"Received: {recipe}"
+    )
+
+
+def _parsed(path):
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise CommandError(
+            f"The recipe is not readable Python ({error}). Received: {path}"
+        ) from error
+
+
+def _has_main(path):
+    # Looked up in the text: importing a recipe would import a framework.
+    body = _parsed(path).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in body)
+
+
+def _summary(path):
+    text = ast.get_docstring(_parsed(path)) or ""
+    return text.split("\n\n")[0].replace("\n", " ")
+
+
+def _run_recipe(path, argv):
+    path = path.resolve()
+    # Recipes share helpers that lie beside them, as scripts do.
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec = importlib.util.spec_from_file_location(f"c2f_recipe_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        # Known by its name while it runs, for dataclasses, pickle and worker processes.
+        sys.modules[spec.name] = module
+        spec.loader.exec_module(module)
+        status = module.main(list(argv))
+    except SystemExit as stop:
+        status = stop.code
+        if isinstance(status, str):
+            raise CommandError(status) from stop
+    finally:
+        sys.path.remove(str(path.parent))
+    is_status = isinstance(status, int) and not isinstance(status, bool)
+    return status if is_status else OK

@@ -1,0 +1,259 @@
+"""The ffmpeg program as a decoder and an encoder of raw RGB frames.
+
+imageio-ffmpeg says where the program is and installs it with pip. It is started from here and
+not through imageio-ffmpeg's own functions, which report neither ffmpeg's exit status nor its
+messages when writing, and which fork in a way that JAX warns about.
+"""
+
+import contextlib
+import os
+import re
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+# A process group of its own, so that ctrl-C reaches Python, which then ends ffmpeg as it sees
+# fit: an encoder is to finish its file.
+_OWN_GROUP = (
+    {"process_group": 0}
+    if os.name == "posix"
+    else {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+)
+
+
+def program():
+    """Find the ffmpeg program.
+
+    Returns:
+        Its path, a str.
+
+    Raises:
+        ImportError: imageio-ffmpeg is not installed; the message names the extra.
+
+    Example:
+        ```python
+        subprocess.run([program(), "-version"])
+        ```
+    """
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise ImportError(
+            'Reading or writing a video needs imageio-ffmpeg: pip install "c2f_zoo[video]" '
+            f"(a folder of images needs no extra). Received: {error}"
+        ) from error
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def describe(path):
+    """Ask ffmpeg for the rate and the length of a video.
+
+    Args:
+        path: Path of the video.
+
+    Returns:
+        (fps, count): frames per second and number of frames as estimated from the duration;
+        each `None` where the file does not say.
+
+    Raises:
+        ValueError: ffmpeg finds no video in the file.
+        ImportError: imageio-ffmpeg is not installed.
+
+    Example:
+        ```python
+        fps, count = describe("clip.mp4")
+        ```
+    """
+    # Without an output ffmpeg only describes the file, and exits with 1.
+    command = [program(), "-hide_banner", "-nostdin", "-i", str(Path(path).resolve())]
+    finished = subprocess.run(command, capture_output=True, check=False, **_OWN_GROUP)
+    text = finished.stderr.decode(errors="replace")
+    stream = re.search(r"Stream #.*Video:.*", text)
+    # ffmpeg shows text files as a video of a terminal.
+    if stream is None or "Video: ansi" in stream.group():
+        raise _unreadable(path, text)
+    rate = re.search(r"([\d.]+) fps", stream.group()) or re.search(r"([\d.]+) tbr", stream.group())
+    fps = (float(rate.group(1)) or None) if rate else None
+    duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
+    if not (fps and duration):
+        return fps, None
+    hours, minutes, seconds = (float(part) for part in duration.groups())
+    return fps, max(1, round((3600 * hours + 60 * minutes + seconds) * fps))
+
+
+def decode(path):
+    """Decode a video frame by frame.
+
+    Args:
+        path: Path of the video.
+
+    Yields:
+        uint8 arrays of shape (H, W, 3), RGB, upright.
+
+    Warns:
+        UserWarning: ffmpeg complains about the file but gets frames out of it.
+
+    Raises:
+        ValueError: ffmpeg gets no frame out of the file.
+        ImportError: imageio-ffmpeg is not installed.
+
+    Example:
+        ```python
+        for frame in decode("clip.mp4"):
+            print(frame.shape)
+        ```
+    """
+    # A stream of PPM images: each carries its own size, so rotated videos need no care.
+    command = [program(), "-v", "error", "-nostdin", "-i", str(Path(path).resolve())]
+    command += ["-map", "0:v:0", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]
+    with tempfile.TemporaryFile() as messages:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=messages, **_OWN_GROUP)
+        try:
+            number = 0
+            while (frame := _read_ppm(process.stdout)) is not None:
+                number += 1
+                yield frame
+            status, text = process.wait(), _text(messages)
+            if not number and status:
+                raise _unreadable(path, text)
+            if text.strip():
+                reason = _last_line(text)
+                warnings.warn(f"{path} is damaged after frame {number} ({reason})", stacklevel=2)
+        finally:
+            process.kill()
+            process.stdout.close()
+            process.wait()
+
+
+class Encoder:
+    """A running ffmpeg that encodes frames into a video file.
+
+    Args:
+        path: File to write; it is incomplete until `finish` returns. Its folder is created.
+        fps: Frames per second, > 0.
+        size: (height, width) of the frames. Odd sizes gain one repeated row or column, because
+            the chroma of common video is stored at half the resolution.
+
+    Raises:
+        ImportError: imageio-ffmpeg is not installed.
+
+    Example:
+        ```python
+        encoder = Encoder("clip.mp4", fps=24, size=(6, 8))
+        encoder.write(np.zeros((6, 8, 3), np.uint8))
+        encoder.finish()
+        ```
+    """
+
+    def __init__(self, path, fps, size):
+        height, width = size
+        self._path, self._odd = Path(path), (height % 2, width % 2)
+        command = [program(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]
+        command += ["-s", f"{width + width % 2}x{height + height % 2}", "-r", f"{fps:.6g}"]
+        command += ["-i", "-", "-an", *_codec(), "-pix_fmt", "yuv420p"]
+        # Say which matrix turns the colours into YUV and back: players guess differently.
+        command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-color_range", "tv"]
+        command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+        if self._path.suffix.lower() in (".mp4", ".m4v", ".mov"):
+            command += ["-movflags", "+faststart"]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._messages = tempfile.TemporaryFile()  # closed by discard()
+        self._process = subprocess.Popen(
+            [*command, str(self._path.resolve())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._messages,
+            **_OWN_GROUP,
+        )
+
+    def write(self, frame):
+        """Append one frame.
+
+        Args:
+            frame: uint8 array of shape (H, W, 3), RGB.
+
+        Raises:
+            OSError: ffmpeg has failed; the message is its own.
+        """
+        if any(self._odd):
+            frame = np.pad(frame, ((0, self._odd[0]), (0, self._odd[1]), (0, 0)), mode="edge")
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except OSError as error:
+            raise self._failure() from error
+
+    def finish(self):
+        """Wait until the file is complete.
+
+        Raises:
+            OSError: ffmpeg has failed; the message is its own.
+        """
+        try:
+            self._process.stdin.close()
+        except OSError as error:
+            raise self._failure() from error
+        if self._process.wait():
+            raise self._failure()
+
+    def move_to(self, destination):
+        """Give the finished file its name.
+
+        Args:
+            destination: Path; a file there is replaced.
+        """
+        os.replace(self._path, destination)
+
+    def discard(self):
+        """End ffmpeg and remove the file, unless it was moved. May be called at any time."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):  # what ffmpeg had not read is gone with it
+            self._process.stdin.close()
+        self._messages.close()
+        self._path.unlink(missing_ok=True)
+
+    def _failure(self):
+        self._process.wait()
+        reason = _last_line(_text(self._messages))
+        return OSError(f"ffmpeg could not write the video. Received from it: {reason}")
+
+
+def _codec():
+    """The codec's arguments: H.264, or the MPEG-4 that every ffmpeg has."""
+    command = [program(), "-hide_banner", "-encoders"]
+    listed = subprocess.run(command, capture_output=True, check=False, **_OWN_GROUP)
+    if b" libx264 " in listed.stdout:
+        return ["-c:v", "libx264", "-preset", "veryfast", "-crf", "18"]
+    return ["-c:v", "mpeg4", "-q:v", "3"]
+
+
+def _read_ppm(stream):
+    """Read one binary PPM image as uint8 (H, W, 3); `None` at the end of the stream."""
+    if not stream.readline().startswith(b"P6"):
+        return None
+    width, height = (int(part) for part in stream.readline().split())
+    stream.readline()  # the largest value, 255
+    data = stream.read(3 * width * height)
+    if len(data) < 3 * width * height:
+        return None
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+def _unreadable(path, messages):
+    reason = _last_line(messages)
+    return ValueError(f"Expected a video that ffmpeg can read ({reason}). Received: {path}")
+
+
+def _text(messages):
+    messages.seek(0)
+    return messages.read().decode(errors="replace")
+
+
+def _last_line(messages):
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    # The complaint about the missing output comes last when ffmpeg only describes a file.
+    lines = [line for line in lines if not line.startswith("At least one output")]
+    return lines[-1] if lines else "it gave no reason"

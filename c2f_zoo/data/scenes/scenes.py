@@ -1,0 +1,178 @@
+"""`Scenes`: batches of rendered training pairs, each a function of a seed and a number."""
+
+import numbers
+
+import keras
+from keras import ops
+
+from c2f_zoo.data.scenes.effects import Effects
+from c2f_zoo.data.scenes.motion import Motion
+from c2f_zoo.data.scenes.parameters import draw_parameters
+from c2f_zoo.data.scenes.render import Renderer
+from c2f_zoo.data.scenes.textures import load_textures, pack_colors
+
+
+class Scenes:
+    """Renderer of endless optical-flow training pairs with exact ground truth.
+
+    Batch number i is a function of `seed` and i alone: the same scenes on every backend, and a
+    training run that resumes at step i continues exactly. A few kilobytes of parameters are
+    drawn on the host; the frames are rendered by one compiled function on the device that trains.
+
+    Args:
+        size: (height, width) of the frames, pixels, each at least 8. Defaults to (256, 320).
+        batch_size: Scenes per batch. Defaults to 8.
+        textures: None for painted textures, a folder of photographs (searched recursively), or a
+            uint8 array (N, h, w, 3). Defaults to None.
+        layers: (fewest, most) layers before the background. Defaults to (2, 8).
+        motion: A `Motion`, or a number: its median in pixels. Defaults to `Motion()`.
+        effects: An `Effects`; False for none. Defaults to `Effects()`.
+        seed: Non-negative integer. Defaults to 0.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> scenes = Scenes(size=(64, 96), batch_size=2, layers=(1, 3))
+        >>> (image1, image2), flow = scenes.batch(0)
+        >>> tuple(image1.shape), tuple(flow.shape)
+        ((2, 64, 96, 3), (2, 64, 96, 2))
+    """
+
+    def __init__(
+        self,
+        size=(256, 320),
+        batch_size=8,
+        textures=None,
+        layers=(2, 8),
+        motion=None,
+        effects=None,
+        seed=0,
+    ):
+        self.size = _pair_of_integers("size", size, least=8)
+        self.layers = _pair_of_integers("layers", layers, least=0)
+        if self.layers[0] > self.layers[1]:
+            raise ValueError(f"layers must be (fewest, most). Received: {layers}")
+        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+            raise ValueError(f"batch_size must be an integer >= 1. Received: {batch_size}")
+        if not isinstance(seed, numbers.Integral) or seed < 0:
+            raise ValueError(f"seed must be an integer >= 0. Received: {seed}")
+        self.batch_size, self.seed = int(batch_size), int(seed)
+        self.motion = _motion(motion)
+        self.effects = _effects(effects)
+        pixels = load_textures(textures)
+        self.texture_count, self.texture_size = pixels.shape[0], pixels.shape[1:3]
+        self._renderer = Renderer(self.size, pack_colors(pixels), self.effects)
+
+    def parameters(self, index):
+        """Draw the parameters of one batch.
+
+        Args:
+            index: Number of the batch, >= 0.
+
+        Returns:
+            Dict of small numpy arrays; see `draw_parameters`.
+        """
+        return draw_parameters(
+            self.seed,
+            index,
+            self.size,
+            self.batch_size,
+            self.layers,
+            self.motion,
+            self.effects,
+            self.texture_count,
+            self.texture_size,
+        )
+
+    def render(self, parameters, masks=True):
+        """Render a batch from its parameters.
+
+        Args:
+            parameters: What `parameters` returned, or a changed copy.
+            masks: Whether to compute what training does not need. Defaults to True.
+
+        Returns:
+            Dict of float32 tensors: `image1`, `image2` (B, H, W, 3) in [0, 1] and `flow`
+            (B, H, W, 2) in pixels, of every pixel, hidden ones too. With masks also (B, H, W, 1)
+            each: `occlusion`, 1 where a nearer layer hides in frame 2 what frame 1 shows;
+            `outside`, 1 where it leaves the frame; `valid`, 1 where neither; `nearness`, the
+            inverse depth at frame 1, 1 being the background; `layer`, the int32 number of the
+            visible layer, 0 being the background.
+        """
+        tensors = {name: ops.convert_to_tensor(value) for name, value in parameters.items()}
+        return self._renderer(tensors, masks)
+
+    def batch(self, index):
+        """Render one training batch.
+
+        Args:
+            index: Number of the batch, >= 0.
+
+        Returns:
+            ((image1, image2), flow): tensors (B, H, W, 3), (B, H, W, 3) and (B, H, W, 2).
+        """
+        scene = self.render(self.parameters(index), masks=False)
+        return (scene["image1"], scene["image2"]), scene["flow"]
+
+    def stream(self, steps_per_epoch, first_epoch=0):
+        """Serve batches to `model.fit`, new ones every epoch.
+
+        Args:
+            steps_per_epoch: Batches in an epoch.
+            first_epoch: Epoch to begin with, for a run that resumes (`initial_epoch` of `fit`).
+
+        Returns:
+            `SceneStream`, a `keras.utils.PyDataset`.
+        """
+        return SceneStream(self, steps_per_epoch, first_epoch)
+
+
+class SceneStream(keras.utils.PyDataset):
+    """Batches of `Scenes` as a `keras.utils.PyDataset`; see `Scenes.stream`."""
+
+    def __init__(self, scenes, steps_per_epoch, first_epoch=0):
+        super().__init__()
+        self.scenes = scenes
+        self.steps_per_epoch = steps_per_epoch
+        self.epoch = first_epoch
+
+    def __len__(self):
+        return self.steps_per_epoch
+
+    def __getitem__(self, step):
+        return self.scenes.batch(self.epoch * self.steps_per_epoch + step)
+
+    def on_epoch_end(self):
+        self.epoch += 1
+
+
+def _pair_of_integers(name, value, least):
+    try:
+        first, second = value
+        good = all(isinstance(v, numbers.Integral) and v >= least for v in (first, second))
+    except (TypeError, ValueError):
+        good = False
+    if not good:
+        raise ValueError(f"{name} must be two integers, each >= {least}. Received: {value}")
+    return int(first), int(second)
+
+
+def _motion(motion):
+    if motion is None:
+        return Motion()
+    if isinstance(motion, Motion):
+        return motion
+    if isinstance(motion, numbers.Real) and not isinstance(motion, bool):
+        return Motion(median=float(motion))
+    raise ValueError(f"motion must be a Motion or pixels. Received: {motion!r}")
+
+
+def _effects(effects):
+    if effects is None or effects is True:
+        return Effects()
+    if effects is False:
+        return Effects.off()
+    if isinstance(effects, Effects):
+        return effects
+    raise ValueError(f"effects must be an Effects, True or False. Received: {effects!r}")

@@ -1,0 +1,245 @@
+"""Fetches the files of a preset, from wherever its name leads, and verifies them."""
+
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.metadata import METADATA, check_metadata, read_json, verify
+from c2f_zoo.hub.resolving import (
+    PresetSource,
+    not_found,
+    organisation,
+    resolve,
+    shipped_folders,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetFiles:
+    """The files of a preset on this machine.
+
+    Args:
+        label: The name that was asked for.
+        folder: Where they lie.
+        metadata: The content of `metadata.json`.
+
+    Example:
+        >>> PresetFiles("demo", pathlib.Path("."), {"task": "optical_flow"}).label
+        'demo'
+    """
+
+    label: str
+    folder: pathlib.Path
+    metadata: dict[str, Any]
+
+
+def fetch(
+    name: str | os.PathLike,
+    offline: bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> PresetFiles:
+    """Brings a preset's files to this machine and verifies their sha256.
+
+    From the Hub come `metadata.json` first and then, of the same commit, exactly the files that
+    it lists. A revision that is a commit's full hash and was fetched before asks the Hub nothing.
+
+    Args:
+        name: A preset's name in any of its forms.
+        offline: True asks no network and takes what the Hub's cache has; None does so where
+            `HF_HUB_OFFLINE` is set.
+        cache_dir: The Hub's cache; None is its usual place.
+
+    Returns:
+        The files, all of them as `metadata.json` records them.
+
+    Raises:
+        PresetNotFoundError: The name leads nowhere.
+        PresetError: The Hub is out of reach, or a file is missing, truncated or changed.
+
+    Example:
+        >>> for preset in list_presets():
+        ...     assert fetch(preset.name).folder == preset.path
+    """
+    files = _fetch(name, offline, cache_dir, only_metadata=False)
+    verify(files.folder, files.metadata, files.label)
+    return files
+
+
+def read_metadata(
+    name: str | os.PathLike,
+    *,
+    offline: bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+) -> dict[str, Any]:
+    """Reads what a preset says about itself, without its weights.
+
+    Args:
+        name: A preset's name in any of its forms.
+        offline: As for `fetch`.
+        cache_dir: As for `fetch`.
+
+    Returns:
+        The content of `metadata.json`: task, class, parameters, input, output, licence, paper,
+        training_data, recipe, metrics, limits, versions, files.
+
+    Raises:
+        PresetNotFoundError: The name leads nowhere.
+        PresetError: The Hub is out of reach, or the file is missing or damaged.
+
+    Example:
+        >>> all("task" in read_metadata(preset.name) for preset in list_presets())
+        True
+    """
+    return _fetch(name, offline, cache_dir, only_metadata=True).metadata
+
+
+def _fetch(
+    name: str | os.PathLike,
+    offline: bool | None,
+    cache_dir: str | os.PathLike | None,
+    only_metadata: bool,
+) -> PresetFiles:
+    source = resolve(name)
+    folder = source.folder
+    if folder is None:
+        if offline is None:
+            offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+        folder = _download(source, METADATA, source.revision, offline, cache_dir).parent
+    metadata = check_metadata(read_json(folder / METADATA, source.label), source.label)
+    if source.folder is None and not only_metadata:
+        # The folder in the cache is named after the commit: a push between two downloads cannot
+        # mix two versions.
+        for file in metadata["files"]:
+            _download(source, file, folder.name, offline, cache_dir)
+    return PresetFiles(source.label, folder, metadata)
+
+
+def _download(
+    source: PresetSource,
+    file: str,
+    revision: str | None,
+    offline: bool,
+    cache_dir: str | os.PathLike | None,
+) -> pathlib.Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    repo = source.repo_id
+    try:
+        if not offline and not _is_cached(repo, file, revision, cache_dir):
+            _reach(repo, file, revision)
+        path = huggingface_hub.hf_hub_download(
+            repo,
+            file,
+            revision=revision,
+            cache_dir=cache_dir,
+            local_files_only=offline,
+            library_name="c2f_zoo",
+        )
+        return pathlib.Path(path)
+    except errors.GatedRepoError as error:
+        raise PresetError(
+            f"{source.label}: {repo} asks for a permission. Visit https://huggingface.co/{repo}, "
+            f"then `hf auth login`. Received: {_one_line(error)}"
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
+        reason = (
+            f"The Hub has no repository {repo} (a private one needs HF_TOKEN or `hf auth login`)."
+        )
+        raise not_found(source.label, reason, cached_presets(cache_dir)) from error
+    except errors.RevisionNotFoundError as error:
+        raise not_found(source.label, f"{repo} has no revision {revision!r}.") from error
+    except errors.LocalEntryNotFoundError as error:
+        raise _out_of_reach(source, file, offline, cache_dir, error) from error
+    except errors.EntryNotFoundError as error:
+        raise PresetError(
+            f"{source.label}: the repository {repo} is no preset of c2f_zoo, or an incomplete one: "
+            f"it has no {file}. Received: revision {revision or 'main'}"
+        ) from error
+    except Exception as error:
+        # A transport's own errors, a full disk, a token that was refused.
+        raise PresetError(
+            f"{source.label}: {file} could not be downloaded from {repo}. "
+            f"Received: {type(error).__name__}: {_one_line(error)}"
+        ) from error
+
+
+def _is_cached(
+    repo: str, file: str, revision: str | None, cache_dir: str | os.PathLike | None
+) -> bool:
+    import huggingface_hub
+
+    found = huggingface_hub.try_to_load_from_cache(
+        repo, file, cache_dir=cache_dir, revision=revision
+    )
+    return isinstance(found, str)
+
+
+def _reach(repo: str, file: str, revision: str | None) -> None:
+    """Asks the Hub once; the client itself would ask an absent network for half a minute."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    url = huggingface_hub.hf_hub_url(repo, file, revision=revision)
+    try:
+        huggingface_hub.get_hf_file_metadata(url)
+    except errors.HfHubHTTPError:
+        pass  # the Hub answered; the download says what, and tries again where that may help
+    except Exception as error:
+        raise errors.LocalEntryNotFoundError(str(error)) from error
+
+
+def _out_of_reach(
+    source: PresetSource,
+    file: str,
+    offline: bool,
+    cache_dir: str | os.PathLike | None,
+    error: Exception,
+) -> PresetError:
+    import huggingface_hub
+
+    endpoint = huggingface_hub.constants.ENDPOINT
+    refused = offline or huggingface_hub.constants.HF_HUB_OFFLINE
+    if refused:
+        reason = f"Offline mode is on, and {file} of {source.repo_id} is not in the local cache."
+    else:
+        cause = error.__cause__ or error
+        reason = (
+            f"{endpoint} could not be reached ({type(cause).__name__}: {_one_line(cause)}), and "
+            f"{file} of {source.repo_id} is not in the local cache."
+        )
+    cached = cached_presets(cache_dir)
+    if source.kind == "published":
+        return not_found(source.label, reason, cached)
+    usable = ", ".join([*shipped_folders(), *cached]) or "only folders"
+    return PresetError(
+        f"{source.label}: {reason} Usable without a network: {usable}. Received: {source.label!r}"
+    )
+
+
+def cached_presets(cache_dir: str | os.PathLike | None = None) -> tuple[str, ...]:
+    """Finds presets of the zoo's organisation in the Hub's cache.
+
+    Args:
+        cache_dir: The Hub's cache; None is its usual place.
+
+    Returns:
+        Their plain names, sorted.
+
+    Example:
+        >>> cached_presets("no/such/folder")
+        ()
+    """
+    import huggingface_hub
+
+    cache = pathlib.Path(cache_dir or huggingface_hub.constants.HF_HUB_CACHE)
+    prefix = f"models--{organisation()}--"
+    found = cache.glob(f"{prefix}*/snapshots/*/{METADATA}")
+    return tuple(sorted({path.parents[2].name.removeprefix(prefix) for path in found}))
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0].strip() if lines else type(error).__name__

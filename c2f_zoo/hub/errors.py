@@ -1,0 +1,34 @@
+"""What can go wrong with a preset."""
+
+
+class PresetError(ValueError):
+    """A preset that cannot be used: damaged, incomplete, of another class, or out of reach.
+
+    Example:
+        >>> issubclass(PresetError, ValueError)
+        True
+    """
+
+
+class PresetNotFoundError(PresetError):
+    """A name that leads nowhere; the message lists the forms and names that do.
+
+    Example:
+        >>> issubclass(PresetNotFoundError, PresetError)
+        True
+    """
+
+
+class PresetSaveError(OSError, PresetError):
+    """A preset that could not be written. What stood in its place before still does.
+
+    It is an `OSError` too, with the `errno` of the failure (28 where the disk is full).
+
+    Example:
+        >>> error = PresetSaveError(28, "The disk is full.")
+        >>> error.errno, str(error)
+        (28, 'The disk is full.')
+    """
+
+    def __str__(self):
+        return str(self.strerror)

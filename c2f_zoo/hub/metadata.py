@@ -1,0 +1,341 @@
+"""`metadata.json`: what a preset is, where it comes from, and the sha256 of its files."""
+
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.registry import suggestion
+
+FORMAT = 1
+CONFIG = "config.json"
+METADATA = "metadata.json"
+CARD = "README.md"
+WEIGHTS = "model.weights.h5"
+WEIGHTS_INDEX = "model.weights.json"  # of weights in several shards, model_00000.weights.h5 ...
+
+# Every file that a preset may consist of. Nothing else is downloaded, verified or uploaded.
+_FILE = re.compile(r"config\.json|model\.weights\.(h5|json)|model_\d{5}\.weights\.h5")
+_LARGEST_JSON = 16 * 2**20
+
+# What an author may say about a preset. `c2f_zoo` adds the rest of metadata.json by itself.
+FIELDS: Mapping[str, str] = {
+    "name": "the preset's name, architecture[_variant].tag",
+    "summary": "one sentence: what it does and for whom",
+    "input": "the input convention: shapes, range, colour order",
+    "output": "the output convention: shapes, units, signs",
+    "licence": "the SPDX identifier of the weights' licence",
+    "paper": "title, authors (one string), year, url, arxiv, bibtex",
+    "training_data": "a list of data sets: name, licence, url, attribution, hub_id",
+    "recipe": "command, and anything worth knowing: steps, hours, hardware, seed",
+    "metrics": "a list of figures: name, value, unit, dataset, command, compared_with, note",
+    "limits": "a list of sentences: where it fails",
+    "attributions": "a list of sentences that the data's licences ask for",
+}
+
+
+def is_preset_file(name: str) -> bool:
+    """Tells whether a preset's folder may hold a file of this name.
+
+    Args:
+        name: A file's name.
+
+    Returns:
+        True for the config, metadata, weights (shards too) and card.
+
+    Example:
+        >>> is_preset_file("model_00001.weights.h5"), is_preset_file("notes.txt")
+        (True, False)
+    """
+    return name in (METADATA, CARD) or _FILE.fullmatch(name) is not None
+
+
+def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks what an author says about a preset.
+
+    Args:
+        metadata: A mapping of the keys of `FIELDS`.
+
+    Returns:
+        It as plain JSON data: tuples became lists, NumPy numbers became numbers.
+
+    Raises:
+        PresetError: A key is unknown, a figure lacks its data set or command, or a value has no
+            place in JSON.
+
+    Example:
+        >>> check_fields({"summary": "Small and quick.", "licence": "Apache-2.0"})
+        {'summary': 'Small and quick.', 'licence': 'Apache-2.0'}
+    """
+    for key in metadata:
+        if key not in FIELDS:
+            raise PresetError(
+                f"metadata has an unknown key.{suggestion(key, FIELDS)} Known: "
+                f"{', '.join(FIELDS)}. Received: {key!r}"
+            )
+    plain = plain_json(metadata, "metadata")
+    for figure in plain.get("metrics") or ():
+        missing = {"name", "value", "dataset", "command"} - set(figure)
+        if missing:
+            raise PresetError(
+                "Each of the metrics needs name, value, dataset and command. Received: "
+                f"{figure}, without {', '.join(sorted(missing))}"
+            )
+    return plain
+
+
+def plain_json(value: Any, what: str) -> Any:
+    """Returns `value` as the JSON data that it becomes in a file.
+
+    Args:
+        value: Numbers (NumPy's too), strings, lists, tuples, mappings, None.
+        what: What errors call it.
+
+    Returns:
+        The same with lists for tuples and dictionaries for mappings.
+
+    Raises:
+        PresetError: Something in it is none of these, or is NaN or infinite.
+
+    Example:
+        >>> plain_json({"size": (3, 4)}, "demo")
+        {'size': [3, 4]}
+    """
+
+    def simplify(item):
+        if isinstance(item, Mapping):
+            return dict(item)
+        if hasattr(item, "tolist"):  # NumPy
+            return item.tolist()
+        if isinstance(item, os.PathLike):
+            return os.fspath(item)
+        raise TypeError(f"a {type(item).__name__} cannot be written as JSON")
+
+    try:
+        return json.loads(json.dumps(value, default=simplify, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise PresetError(f"{what} must be plain data. Received: {error}") from error
+
+
+def to_text(value: Any) -> str:
+    r"""Returns JSON as every file of a preset writes it: indented, ending with a newline.
+
+    Args:
+        value: Plain data.
+
+    Returns:
+        Text.
+
+    Example:
+        >>> to_text([1])
+        '[\n  1\n]\n'
+    """
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
+    """Reads a JSON object from a file of a preset.
+
+    Args:
+        path: The file.
+        label: What errors call the preset.
+
+    Returns:
+        A dictionary.
+
+    Raises:
+        PresetError: The file is missing, too large, or holds no JSON object.
+
+    Example:
+        >>> read_json(pathlib.Path("nowhere/config.json"), "demo")
+        Traceback (most recent call last):
+            ...
+        c2f_zoo.hub.errors.PresetError: ...
+    """
+    try:
+        size = path.stat().st_size
+        if size > _LARGEST_JSON:
+            raise PresetError(f"{label}: {path.name} is too large. Received: {size} bytes")
+        return parse_json(path.read_bytes(), path.name, label)
+    except FileNotFoundError:
+        raise PresetError(
+            f"{label} is no complete preset: {path.name} is missing. A preset folder holds "
+            f"{CONFIG}, {METADATA}, {WEIGHTS} and {CARD}. Received: {path.parent}"
+        ) from None
+
+
+def parse_json(data: bytes, name: str, label: str) -> dict[str, Any]:
+    """Parses the bytes of a file of a preset as a JSON object.
+
+    Args:
+        data: The file's bytes.
+        name: The file's name, for errors.
+        label: What errors call the preset.
+
+    Returns:
+        A dictionary.
+
+    Raises:
+        PresetError: They are no JSON object.
+
+    Example:
+        >>> parse_json(b'{"format": 1}', "config.json", "demo")
+        {'format': 1}
+    """
+    try:
+        value = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise PresetError(f"{label}: {name} is damaged. Received: {error}") from error
+    if not isinstance(value, dict):
+        raise PresetError(
+            f"{label}: {name} must hold a JSON object. Received: a {type(value).__name__}"
+        )
+    return value
+
+
+def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
+    """Checks that a `metadata.json` is one that this version understands.
+
+    Args:
+        metadata: Its content.
+        label: What errors call the preset.
+
+    Returns:
+        The content.
+
+    Raises:
+        PresetError: It has another format, or lists files that no preset consists of.
+
+    Example:
+        >>> check_metadata({"format": 99}, "demo")
+        Traceback (most recent call last):
+            ...
+        c2f_zoo.hub.errors.PresetError: ...
+    """
+    check_format(metadata, METADATA, label)
+    files = metadata.get("files")
+    if (
+        not isinstance(files, dict)
+        or CONFIG not in files
+        or not {WEIGHTS, WEIGHTS_INDEX} & {*files}
+    ):
+        raise PresetError(f"{label}: {METADATA} must list the sha256 of {CONFIG} and the weights.")
+    for name, entry in files.items():
+        # A name with a slash could lead out of the folder.
+        if not _FILE.fullmatch(name):
+            raise PresetError(
+                f"{label}: {METADATA} lists a file that is no part. Received: {name!r}"
+            )
+        known = isinstance(entry, dict) and isinstance(entry.get("size"), int)
+        if not known or not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):
+            raise PresetError(f"{label}: {METADATA} lacks the sha256 or the size of {name}.")
+    return metadata
+
+
+def check_format(content: dict[str, Any], name: str, label: str) -> None:
+    """Refuses a file whose format this version does not know.
+
+    Args:
+        content: The file's content.
+        name: Its name.
+        label: What errors call the preset.
+
+    Raises:
+        PresetError: The format is another one.
+
+    Example:
+        >>> check_format({"format": 1}, "config.json", "demo")
+    """
+    received = content.get("format")
+    if received != FORMAT:
+        newer = isinstance(received, int) and received > FORMAT
+        hint = " It was made by a newer c2f_zoo: upgrade to read it." if newer else ""
+        raise PresetError(
+            f"{label}: {name} must be of format {FORMAT}.{hint} Received: {received!r}"
+        )
+
+
+def fingerprint(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the size and sha256 of a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        `{"size": bytes, "sha256": 64 hexadecimal digits}`.
+
+    Example:
+        >>> fingerprint(pathlib.Path(os.devnull))["size"]
+        0
+    """
+    digest = hashlib.sha256()
+    size = 0
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+            size += len(block)
+    return {"size": size, "sha256": digest.hexdigest()}
+
+
+def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> None:
+    """Compares a preset's files with the sha256 that its metadata records.
+
+    Args:
+        folder: Where they lie.
+        metadata: Its checked metadata.
+        label: What errors call the preset.
+
+    Raises:
+        PresetError: A file is missing, truncated or changed; the message names it, what was
+            expected and what was found.
+
+    Example:
+        >>> verify(pathlib.Path("."), {"files": {}}, "demo")
+    """
+    for name, expected in metadata["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise PresetError(f"{label} is no complete preset: {name} is missing from {folder}")
+        found = fingerprint(path)
+        if found["sha256"] == expected["sha256"]:
+            continue
+        if found["size"] < expected["size"]:
+            state = f"truncated ({found['size']} of {expected['size']} bytes)"
+        else:
+            state = f"not the file that was published ({found['size']} bytes)"
+        raise PresetError(
+            f"{label}: {name} is {state}, so it was not opened. Delete {path} and fetch the preset "
+            f"again. Expected sha256 {expected['sha256']}. Received: {found['sha256']}"
+        )
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of everything that a preset's weights went through.
+
+    Returns:
+        A dictionary from package to version; `backend` is such as `"jax 0.10.2"`.
+
+    Example:
+        >>> sorted(versions())
+        ['backend', 'c2f_zoo', 'keras', 'numpy', 'python']
+    """
+    import keras
+    import numpy
+
+    import c2f_zoo
+
+    backend = keras.backend.backend()
+    module = sys.modules.get(backend)
+    return {
+        "c2f_zoo": c2f_zoo.__version__,
+        "keras": keras.__version__,
+        "backend": f"{backend} {getattr(module, '__version__', '')}".strip(),
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,388 @@
+"""A reader of pickles that has no way to run what they ask for.
+
+A pickle is a program for a small stack machine; Python's own machine imports and calls whatever
+the program names. This one knows the instructions that build plain data (numbers, strings,
+lists, tuples, dictionaries) and nothing else: it imports nothing, creates no instance of a
+class, sets no attribute, and a global that the caller did not list is refused at once. What a
+listed name stands for is the caller's own pure function or value.
+
+Torch writes its checkpoints with pickle protocol 2 (any from 2 to 5 on request).
+Source: the instruction set is documented in Python's `pickletools` module.
+"""
+
+import collections
+import dataclasses
+import pickletools
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+_LONGEST_NAME = 512  # bytes in one line of a GLOBAL instruction; real ones have about 30
+_LONGEST_INTEGER = 1024  # bytes; torch's own longest is 10
+_MOST_INSTRUCTIONS = 4_000_000  # about 50 a tensor; each may cost 100 bytes of memory
+
+
+class PickleError(ValueError):
+    """A pickle that is damaged, truncated or not made of plain data."""
+
+
+class UnsafePickleError(PickleError):
+    """A pickle that asks for something to be imported or run. Nothing of it was run."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Symbol:
+    """A global that the pickle may name, with what it stands for here.
+
+    It wraps the meaning so that no pickle instruction ever holds a live function or class:
+    `slots` and `frozen` leave nothing on it to set.
+
+    Example:
+        >>> Symbol("torch.FloatStorage", "<f4").meaning
+        '<f4'
+    """
+
+    name: str
+    meaning: Any
+
+
+class ByteSource:
+    """Reads an open file and never asks for more bytes than the file still has.
+
+    Args:
+        file: An open binary file, at the position to start from.
+        size: Its whole size in bytes.
+        name: What errors call it.
+
+    Example:
+        >>> import io
+        >>> ByteSource(io.BytesIO(b"abc"), 3, "demo").read(2)
+        b'ab'
+    """
+
+    def __init__(self, file: BinaryIO, size: int, name: str):
+        self._file = file
+        self._remaining = size - file.tell()
+        self.name = name
+
+    @property
+    def remaining(self) -> int:
+        """How many bytes are left, an integer of at least 0."""
+        return self._remaining
+
+    def read(self, count: int) -> bytes:
+        """Returns exactly `count` bytes.
+
+        Raises:
+            PickleError: The file ends before that.
+        """
+        if not 0 <= count <= self._remaining:
+            raise PickleError(
+                f"{self.name} is truncated: {count} more bytes were expected. "
+                f"Received: {self._remaining}"
+            )
+        data = self._file.read(count)
+        if len(data) != count:  # the file shrank while we read it
+            raise PickleError(
+                f"{self.name} is truncated: {count} more bytes were expected. Received: {len(data)}"
+            )
+        self._remaining -= count
+        return data
+
+    def readline(self) -> bytes:
+        """Returns the bytes up to the next newline, without it (at most 512 of them).
+
+        Raises:
+            PickleError: There is no newline soon enough.
+        """
+        line = self._file.readline(min(_LONGEST_NAME, self._remaining))
+        self._remaining -= len(line)
+        if not line.endswith(b"\n"):
+            raise PickleError(f"{self.name} is truncated or damaged inside the name of a global.")
+        return line[:-1]
+
+
+class PickleReader:
+    """Reads one pickle into plain data.
+
+    Args:
+        source: Where its bytes come from. After `read()` it stands behind the pickle, so that
+            pickles written one after another are read by one reader each.
+        symbols: The globals that may appear, as `"module.name"`, and what each stands for. A
+            callable may be called by the pickle (with plain data and other meanings' results,
+            so it must be pure); a value may not.
+        persistent: Called with the tuple of each persistent id; its result takes the id's place.
+
+    Example:
+        >>> import io, pickle
+        >>> data = pickle.dumps({"epoch": 3, "loss": [0.5, 0.25]}, protocol=2)
+        >>> PickleReader(ByteSource(io.BytesIO(data), len(data), "demo")).read()
+        {'epoch': 3, 'loss': [0.5, 0.25]}
+    """
+
+    def __init__(
+        self,
+        source: ByteSource,
+        symbols: Mapping[str, Any] | None = None,
+        persistent: Callable[[tuple], Any] | None = None,
+    ):
+        self._source = source
+        self._symbols = symbols or {}
+        self._persistent = persistent
+        self._stack: list = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+
+    def read(self) -> Any:
+        """Runs the pickle's instructions up to its STOP.
+
+        Returns:
+            The object: numbers, strings, bytes, None, lists, tuples, dictionaries, and what the
+            symbols and `persistent` gave.
+
+        Raises:
+            UnsafePickleError: It names a global that is not listed, or uses an instruction
+                that could create or change an object of a class.
+            PickleError: It is truncated or damaged.
+        """
+        name = self._source.name
+        try:
+            for _ in range(_MOST_INSTRUCTIONS):
+                code = self._source.read(1)
+                if code == b".":
+                    return self._stack.pop()
+                self._step(code)
+            raise PickleError(f"{name}: more than {_MOST_INSTRUCTIONS} pickle instructions.")
+        except PickleError:
+            raise
+        except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
+            kind = type(error).__name__
+            raise PickleError(
+                f"{name} holds a damaged pickle. Received: {kind}: {error}"
+            ) from error
+
+    def _step(self, code: bytes) -> None:
+        if code in _CONSTANTS:
+            self._stack.append(_CONSTANTS[code]())
+        elif code in _NUMBERS:
+            layout = _NUMBERS[code]
+            self._stack.append(struct.unpack(layout, self._read_size(layout))[0])
+        elif code in _STRINGS:
+            layout, decode = _STRINGS[code]
+            (length,) = struct.unpack(layout, self._read_size(layout))
+            self._stack.append(decode(self._source.read(length)))
+        elif code in _ACTIONS:
+            _ACTIONS[code](self)
+        else:
+            self._refuse(code)
+
+    def _read_size(self, layout: str) -> bytes:
+        return self._source.read(struct.calcsize(layout))
+
+    def _unsafe(self, reason: str, received: str) -> UnsafePickleError:
+        return UnsafePickleError(
+            f"{self._source.name} was refused, and nothing in it was run: {reason}. "
+            f"Received: {received}"
+        )
+
+    def _refuse(self, code: bytes) -> None:
+        instruction = pickletools.code2op.get(code.decode("latin-1"))
+        if instruction is None:
+            raise PickleError(
+                f"{self._source.name} holds a damaged pickle: there is no such instruction. "
+                f"Received: {code!r}"
+            )
+        detail = instruction.name
+        if code == b"i":  # INST carries the name of a class within itself
+            detail += f" of {self._global_name()}"
+        raise self._unsafe("plain data does not need this pickle instruction", detail)
+
+    # The instructions that do more than push one value.
+
+    def _protocol(self) -> None:
+        (version,) = self._source.read(1)
+        if not 2 <= version <= 5:
+            raise PickleError(
+                f"{self._source.name}: the pickle protocol must be 2 to 5. Received: {version}"
+            )
+
+    def _frame(self) -> None:
+        self._source.read(8)  # only a hint for buffering
+
+    def _long(self, layout: str) -> None:
+        (length,) = struct.unpack(layout, self._read_size(layout))
+        if not 0 <= length <= _LONGEST_INTEGER:
+            raise PickleError(
+                f"{self._source.name}: an integer of at most {_LONGEST_INTEGER} bytes was "
+                f"expected. Received: {length} bytes"
+            )
+        self._stack.append(int.from_bytes(self._source.read(length), "little", signed=True))
+
+    def _mark(self) -> None:
+        self._marks.append(len(self._stack))
+
+    def _pop_mark(self) -> list:
+        start = self._marks.pop()
+        items = self._stack[start:]
+        del self._stack[start:]
+        return items
+
+    def _pop(self) -> None:
+        if self._marks and self._marks[-1] == len(self._stack):
+            self._marks.pop()
+        else:
+            self._stack.pop()
+
+    def _tuple(self, count: int | None) -> None:
+        if count is None:
+            self._stack.append(tuple(self._pop_mark()))
+            return
+        items = [self._stack.pop() for _ in range(count)]
+        self._stack.append(tuple(reversed(items)))
+
+    def _put(self, layout: str) -> None:
+        (index,) = struct.unpack(layout, self._read_size(layout))
+        self._memo[index] = self._stack[-1]
+
+    def _get(self, layout: str) -> None:
+        (index,) = struct.unpack(layout, self._read_size(layout))
+        self._stack.append(self._memo[index])
+
+    def _memoize(self) -> None:
+        self._memo[len(self._memo)] = self._stack[-1]
+
+    def _append(self, items: list) -> None:
+        self._target(list, "APPENDS").extend(items)
+
+    def _set_items(self, items: list) -> None:
+        target = self._target(dict, "SETITEMS")
+        if len(items) % 2:
+            raise PickleError(f"{self._source.name} holds a damaged pickle: a key has no value.")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[checked_key(key)] = value
+
+    def _target(self, kind: type, instruction: str) -> Any:
+        # Python's machine would call the methods `append` or `__setitem__` of any object here.
+        target = self._stack[-1]
+        if not isinstance(target, kind):
+            raise self._unsafe(f"{instruction} is only for a {kind.__name__}", _describe(target))
+        return target
+
+    def _global_name(self) -> str:
+        module = self._source.readline().decode("utf-8")
+        return f"{module}.{self._source.readline().decode('utf-8')}"
+
+    def _stack_global(self) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        if not (isinstance(name, str) and isinstance(module, str)):
+            received = f"{_describe(module)}, {_describe(name)}"
+            raise self._unsafe("a global is named by two strings", received)
+        self._push_symbol(f"{module}.{name}")
+
+    def _push_symbol(self, name: str) -> None:
+        if name not in self._symbols:
+            raise self._unsafe("it asks for a global that a file of arrays has no use for", name)
+        self._stack.append(Symbol(name, self._symbols[name]))
+
+    def _reduce(self) -> None:
+        arguments, function = self._stack.pop(), self._stack.pop()
+        if not isinstance(function, Symbol) or not callable(function.meaning):
+            raise self._unsafe("it calls something that is no function", _describe(function))
+        if not isinstance(arguments, tuple):
+            raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
+        self._stack.append(function.meaning(*arguments))
+
+    def _build(self) -> None:
+        # A state dictionary carries `_metadata` this way; it is dropped, no attribute is set.
+        self._stack.pop()
+        self._target(collections.OrderedDict, "BUILD")
+
+    def _persistent_id(self) -> None:
+        identity = self._stack.pop()
+        if self._persistent is None or not isinstance(identity, tuple):
+            raise self._unsafe("no such persistent id was expected here", _describe(identity))
+        self._stack.append(self._persistent(identity))
+
+
+def checked_key(key: Any) -> Any:
+    """Returns `key` if it is a plain key of a dictionary (str, bytes, int, float, bool, None).
+
+    Tuples are refused: hashing one nested a million deep would end the process.
+
+    Raises:
+        PickleError: It is anything else.
+
+    Example:
+        >>> checked_key("epoch")
+        'epoch'
+    """
+    if key is None or isinstance(key, (str, bytes, int, float)):
+        return key
+    raise PickleError(f"A dictionary's keys must be strings or numbers. Received: {_describe(key)}")
+
+
+def _describe(value: Any) -> str:
+    """Names a value without printing it: it may be huge, nested a million deep, or cyclic."""
+    return value.name if isinstance(value, Symbol) else f"an object of type {type(value).__name__}"
+
+
+def _text(data: bytes) -> str:
+    """Decodes a string of Python 2, where text and bytes were one type."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _unicode(data: bytes) -> str:
+    return data.decode("utf-8", "surrogatepass")
+
+
+_CONSTANTS: dict[bytes, Callable[[], Any]] = {
+    b"N": lambda: None,
+    b"\x88": lambda: True,
+    b"\x89": lambda: False,
+    b")": tuple,
+    b"]": list,
+    b"}": dict,
+}
+_NUMBERS = {b"J": "<i", b"K": "<B", b"M": "<H", b"G": ">d"}
+_STRINGS: dict[bytes, tuple[str, Callable[[bytes], Any]]] = {
+    b"X": ("<I", _unicode),
+    b"\x8c": ("<B", _unicode),
+    b"\x8d": ("<Q", _unicode),
+    b"U": ("<B", _text),
+    b"T": ("<i", _text),
+    b"C": ("<B", bytes),
+    b"B": ("<I", bytes),
+    b"\x8e": ("<Q", bytes),
+}
+_ACTIONS: dict[bytes, Callable[[PickleReader], None]] = {
+    b"\x80": PickleReader._protocol,
+    b"\x95": PickleReader._frame,
+    b"\x8a": lambda reader: reader._long("<B"),
+    b"\x8b": lambda reader: reader._long("<i"),
+    b"(": PickleReader._mark,
+    b"0": PickleReader._pop,
+    b"1": lambda reader: reader._pop_mark() and None,
+    b"2": lambda reader: reader._stack.append(reader._stack[-1]),
+    b"t": lambda reader: reader._tuple(None),
+    b"\x85": lambda reader: reader._tuple(1),
+    b"\x86": lambda reader: reader._tuple(2),
+    b"\x87": lambda reader: reader._tuple(3),
+    b"l": lambda reader: reader._stack.append(reader._pop_mark()),
+    b"a": lambda reader: reader._append([reader._stack.pop()]),
+    b"e": lambda reader: reader._append(reader._pop_mark()),
+    b"s": lambda reader: reader._set_items([reader._stack.pop(-2), reader._stack.pop()]),
+    b"u": lambda reader: reader._set_items(reader._pop_mark()),
+    b"q": lambda reader: reader._put("<B"),
+    b"r": lambda reader: reader._put("<I"),
+    b"h": lambda reader: reader._get("<B"),
+    b"j": lambda reader: reader._get("<I"),
+    b"\x94": PickleReader._memoize,
+    b"c": lambda reader: reader._push_symbol(reader._global_name()),
+    b"\x93": PickleReader._stack_global,
+    b"R": PickleReader._reduce,
+    b"b": PickleReader._build,
+    b"Q": PickleReader._persistent_id,
+}

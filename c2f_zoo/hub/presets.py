@@ -1,0 +1,341 @@
+"""Loading a model from a preset's name, and saving one as a preset."""
+
+import contextlib
+import inspect
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import keras
+
+from c2f_zoo.hub.atomic import replaced_folder
+from c2f_zoo.hub.card import render_card
+from c2f_zoo.hub.download import PresetFiles, fetch
+from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.metadata import (
+    CARD,
+    CONFIG,
+    FIELDS,
+    FORMAT,
+    METADATA,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    check_fields,
+    check_format,
+    fingerprint,
+    is_preset_file,
+    plain_json,
+    read_json,
+    to_text,
+    versions,
+)
+from c2f_zoo.hub.registry import find_model, registered_name, suggestion, task_of
+from c2f_zoo.hub.weights import PRECISIONS, load_weights, save_weights
+
+# What every Keras model's config holds beside its own arguments. They belong to a session, not
+# to a checkpoint: an automatic name, the precision to compute in.
+_SESSION_KEYS = ("name", "trainable", "dtype", "autocast")
+
+
+class PresetMixin:
+    """Gives a registered `keras.Model` its `from_pretrained` and `save_pretrained`.
+
+    The class returns its constructor's arguments, plain data all of them, from `get_config()`.
+    Its variables exist after construction, or Keras can build it from the input shape.
+
+    `preset_defaults` may hold what is true of every preset of the class (keys of
+    `c2f_zoo.hub.metadata.FIELDS`: paper, input, output).
+
+    Example:
+        >>> from c2f_zoo.hub import register_model
+        >>> @register_model(task="optical_flow")
+        ... class Constant(PresetMixin, keras.Model):
+        ...     def __init__(self, value=0.0, **kwargs):
+        ...         super().__init__(**kwargs)
+        ...         self.value = value
+        ...         self.built = True
+        ...     def get_config(self):
+        ...         return {**super().get_config(), "value": self.value}
+        >>> import tempfile
+        >>> folder = Constant(2.0).save_pretrained(tempfile.mkdtemp())
+        >>> Constant.from_pretrained(folder).value
+        2.0
+    """
+
+    preset_defaults: ClassVar[Mapping[str, Any]] = {}
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike,
+        /,
+        *,
+        dtype: Any = None,
+        offline: bool | None = None,
+        cache_dir: str | os.PathLike | None = None,
+        **overrides: Any,
+    ) -> keras.Model:
+        """Loads a trained model.
+
+        Args:
+            name: A folder, a name shipped with the package, `hf://owner/repo[@revision]`, or a
+                name published under the zoo's Hub organisation.
+            dtype: The precision to compute in, such as `"mixed_bfloat16"`, or a
+                `keras.DTypePolicy`; None is Keras's current one.
+            offline: True asks no network; None does so where `HF_HUB_OFFLINE` is set.
+            cache_dir: The Hub's cache; None is its usual place.
+            **overrides: Constructor arguments that replace the preset's.
+
+        Returns:
+            A built model with the preset's weights, not compiled.
+
+        Raises:
+            PresetNotFoundError: The name leads nowhere; the message lists those that do.
+            PresetError: The preset is of another class, or damaged, or does not fit the
+                overrides, or the Hub is out of reach.
+
+        Example:
+            >>> from c2f_zoo.hub import list_presets, load
+            >>> models = [load(preset.name) for preset in list_presets()]
+        """
+        wanted = None if cls is PresetMixin else cls
+        return _load(wanted, fetch(name, offline, cache_dir), dtype, overrides)
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike,
+        metadata: Mapping[str, Any] | None = None,
+        precision: str = "float32",
+        max_shard_size: float | None = None,
+    ) -> pathlib.Path:
+        """Saves the model as a preset: config, weights, metadata and model card.
+
+        The folder is replaced all at once: whatever goes wrong, what it held before survives.
+
+        Args:
+            folder: A new or empty folder, or one that holds a preset to replace.
+            metadata: What to say about it, keys of `c2f_zoo.hub.metadata.FIELDS`.
+            precision: `"float32"`, or `"float16"` for files of half the size.
+            max_shard_size: Gigabytes a weights file at most; None writes one file.
+
+        Returns:
+            The folder.
+
+        Raises:
+            PresetError: The model cannot be rebuilt from its config, or its weights do not fit.
+            PresetSaveError: The folder cannot be written, or the disk is full.
+
+        Example:
+            >>> import tempfile
+            >>> from c2f_zoo.models import PWCNet
+            >>> folder = PWCNet("lite").save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
+        """
+        return save_preset(self, folder, metadata, precision, max_shard_size)
+
+
+def load(
+    name: str | os.PathLike,
+    *,
+    dtype: Any = None,
+    offline: bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    **overrides: Any,
+) -> keras.Model:
+    """Loads a trained model of whatever class the preset names.
+
+    Args:
+        name: As for `PresetMixin.from_pretrained`.
+        dtype: As for `PresetMixin.from_pretrained`.
+        offline: As for `PresetMixin.from_pretrained`.
+        cache_dir: As for `PresetMixin.from_pretrained`.
+        **overrides: Constructor arguments that replace the preset's.
+
+    Returns:
+        A built model with the preset's weights, not compiled.
+
+    Raises:
+        PresetNotFoundError: The name leads nowhere.
+        PresetError: As for `PresetMixin.from_pretrained`.
+
+    Example:
+        >>> from c2f_zoo.hub import list_presets
+        >>> all(load(preset.name).built for preset in list_presets())
+        True
+    """
+    return _load(None, fetch(name, offline, cache_dir), dtype, overrides)
+
+
+def _load(
+    wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mapping[str, Any]
+) -> keras.Model:
+    label = files.label
+    content = read_json(files.folder / CONFIG, label)
+    check_format(content, CONFIG, label)
+    config = content.get("config")
+    if not isinstance(content.get("class"), str) or not isinstance(config, dict):
+        raise PresetError(f"{label}: {CONFIG} must name a class and its config.")
+    model_class = _choose_class(wanted, find_model(content["class"]), label)
+    _check_arguments(model_class, config, f"{label}: {CONFIG}")
+    _check_arguments(model_class, overrides, f"from_pretrained({label!r})")
+    with _dtype_policy(dtype):
+        model = model_class(**{**config, **overrides})
+        _build(model, content.get("build"), label)
+    index = WEIGHTS_INDEX in files.metadata["files"]
+    path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
+    load_weights(model, path, label)
+    return model
+
+
+def _choose_class(wanted: type | None, found: type, label: str) -> type:
+    if wanted is None or issubclass(found, wanted):
+        return found
+    if issubclass(wanted, found):  # a user's own subclass, with another train step perhaps
+        return wanted
+    raise PresetError(
+        f"The preset {label!r} holds a {found.__name__}, not a {wanted.__name__}. Load it by "
+        f"{found.__name__}.from_pretrained({label!r}) or c2f_zoo.hub.load({label!r}). "
+        f"Received: {wanted.__name__}.from_pretrained"
+    )
+
+
+def _check_arguments(model_class: type, arguments: Mapping[str, Any], where: str) -> None:
+    parameters = list(inspect.signature(model_class.__init__).parameters.values())[1:]
+    accepted = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        accepted += ["name", "trainable"]
+    for name in arguments:
+        if name not in accepted:
+            raise PresetError(
+                f"{where} has an argument that {model_class.__name__} does not take."
+                f"{suggestion(name, accepted)} It takes: {', '.join(accepted)}. "
+                f"Received: {name!r}"
+            )
+
+
+@contextlib.contextmanager
+def _dtype_policy(dtype: Any) -> Iterator[None]:
+    """Makes `dtype` the policy of every layer that is created in the block."""
+    before = keras.config.dtype_policy()
+    if dtype is not None:
+        keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _build(model: keras.Model, shapes: Any, label: str) -> None:
+    if not model.built and shapes is not None:
+        model.build_from_config(_as_shapes(shapes))
+    if not model.built:
+        raise PresetError(
+            f"{label}: the variables of {type(model).__name__} cannot be created. A preset's class "
+            "creates them in its constructor (and sets `self.built = True`) or is built by Keras "
+            f"from a recorded input shape. Received: {shapes!r}"
+        )
+
+
+def _as_shapes(value: Any) -> Any:
+    """Returns what JSON made of shapes: a list of numbers and None is a shape again, a tuple."""
+    if isinstance(value, dict):
+        return {key: _as_shapes(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if all(item is None or isinstance(item, int) for item in value):
+            return tuple(value)
+        return [_as_shapes(item) for item in value]
+    return value
+
+
+def save_preset(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    metadata: Mapping[str, Any] | None = None,
+    precision: str = "float32",
+    max_shard_size: float | None = None,
+) -> pathlib.Path:
+    """Saves a registered model as a preset; see `PresetMixin.save_pretrained`.
+
+    Only the model's weights are written: a copy is built from its config, which proves that the
+    preset can be loaded, and leaves an optimizer's state behind.
+
+    Args:
+        model: A built model of a registered class.
+        folder: As for `PresetMixin.save_pretrained`.
+        metadata: As for `PresetMixin.save_pretrained`.
+        precision: As for `PresetMixin.save_pretrained`.
+        max_shard_size: As for `PresetMixin.save_pretrained`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PresetError: The model cannot be rebuilt from its config, or its weights do not fit.
+        PresetSaveError: The folder cannot be written, or the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> from c2f_zoo.models import PWCNet
+        >>> sorted(path.name for path in save_preset(PWCNet("lite"), tempfile.mkdtemp()).iterdir())
+        ['README.md', 'config.json', 'metadata.json', 'model.weights.h5']
+    """
+    folder = pathlib.Path(folder)
+    if precision not in PRECISIONS:
+        raise PresetError(f"precision must be one of {PRECISIONS}. Received: {precision!r}")
+    if max_shard_size is not None and not max_shard_size > 0:
+        raise PresetError(f"max_shard_size must be positive. Received: {max_shard_size!r}")
+    said = check_fields({**getattr(model, "preset_defaults", {}), **(metadata or {})})
+    said.setdefault("name", folder.resolve().name)
+    copy, content = _copy(model)
+    replaceable = [name for name in _names(folder) if is_preset_file(name)]
+    with replaced_folder(folder, replaceable) as new:
+        rounding = save_weights(copy, new, precision, max_shard_size)
+        (new / CONFIG).write_text(to_text(content), "utf-8")
+        record = {
+            "format": FORMAT,
+            "class": content["class"],
+            "task": task_of(type(model)),
+            **{key: said[key] for key in FIELDS if key in said},
+            "parameters": copy.count_params(),
+            "precision": precision,
+            "largest_rounding_error": rounding,
+            "versions": versions(),
+            "files": {path.name: fingerprint(path) for path in sorted(new.iterdir())},
+        }
+        (new / METADATA).write_text(to_text(record), "utf-8")
+        (new / CARD).write_text(render_card(record), "utf-8")
+    return folder
+
+
+def _names(folder: pathlib.Path) -> list[str]:
+    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
+
+
+def _copy(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
+    """Builds the model again from what `config.json` will hold, with the same weights."""
+    name = registered_name(type(model))
+    if not model.built:
+        raise PresetError(
+            f"Only a built model has weights to save: call it on some data first. Received: {name}"
+        )
+    config = {k: v for k, v in model.get_config().items() if k not in _SESSION_KEYS}
+    config = plain_json(config, f"get_config() of {name}")
+    model_class = find_model(name)
+    _check_arguments(model_class, config, f"get_config() of {name}")
+    content = {"class": name, "config": config, "format": FORMAT}
+    with _dtype_policy("float32"):
+        copy = model_class(**config)
+        if not copy.built:
+            content["build"] = plain_json(model.get_build_config(), f"input shape of {name}")
+            _build(copy, content["build"], name)
+    shapes = [tuple(weight.shape) for weight in model.weights]
+    copied = [tuple(weight.shape) for weight in copy.weights]
+    if shapes != copied:
+        raise PresetError(
+            f"{name}(**get_config()) has other weights than the model, so a preset of it could "
+            f"not be loaded. Expected {len(shapes)} weights: {shapes[:4]} and so on. "
+            f"Received: {len(copied)}: {copied[:4]}"
+        )
+    for weight, target in zip(model.weights, copy.weights, strict=True):
+        target.assign(keras.ops.convert_to_numpy(weight))
+    return copy, content

@@ -1,0 +1,145 @@
+"""Publishes a preset on the Hugging Face Hub."""
+
+import dataclasses
+import os
+import pathlib
+
+from c2f_zoo.hub.card import render_card
+from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.metadata import (
+    CARD,
+    CONFIG,
+    METADATA,
+    check_format,
+    check_metadata,
+    read_json,
+    verify,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Push:
+    """What was published, or would have been.
+
+    Args:
+        repo_id: The repository, `"owner/repo"`.
+        files: Names of the files.
+        size: Their bytes in all.
+        url: Where to see it; None for a dry run.
+        commit: The commit's full hash, which names this very version for ever
+            (`hf://owner/repo@commit`); None for a dry run.
+
+    Example:
+        >>> Push("me/flow", ("config.json",), 120, None, None).commit is None
+        True
+    """
+
+    repo_id: str
+    files: tuple[str, ...]
+    size: int
+    url: str | None
+    commit: str | None
+
+
+def push(
+    folder: str | os.PathLike,
+    repo_id: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    token: str | None = None,
+    dry_run: bool = False,
+) -> Push:
+    """Publishes a preset's folder as a repository on the Hub.
+
+    Before anything is sent, the files are compared with their sha256 and the card with its
+    metadata. The repository is created if need be. All files go in one commit, and weights of
+    an earlier version that this one has no use for are deleted in it.
+
+    Args:
+        folder: A preset's folder, as `save_pretrained` writes it.
+        repo_id: The repository, `"owner/repo"`.
+        private: Whether a new repository is private.
+        revision: A branch to commit to, created if need be; None is the main branch.
+        token: A token that may write; None is `HF_TOKEN` or the stored login.
+        dry_run: Check everything and send nothing; asks no network.
+
+    Returns:
+        What was published.
+
+    Raises:
+        PresetError: The folder is no complete preset, a file was changed, the card is not that
+            of the metadata, or the Hub refused or could not be reached.
+
+    Example:
+        >>> from c2f_zoo.hub import list_presets
+        >>> for preset in list_presets():
+        ...     assert push(preset.path, f"me/{preset.name}", dry_run=True).commit is None
+    """
+    folder = pathlib.Path(folder)
+    files = check_preset(folder)
+    size = sum((folder / name).stat().st_size for name in files)
+    if dry_run:
+        return Push(repo_id, files, size, None, None)
+    import huggingface_hub
+
+    api = huggingface_hub.HfApi(token=token, library_name="c2f_zoo")
+    try:
+        repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+        if revision is not None:
+            api.create_branch(repo_id, branch=revision, exist_ok=True)
+        commit = api.upload_folder(
+            repo_id=repo_id,
+            folder_path=folder,
+            revision=revision,
+            allow_patterns=list(files),
+            delete_patterns=["*.weights.h5", "model.weights.json"],
+            commit_message=f"Publish {folder.resolve().name}",
+        )
+    except Exception as error:
+        # The client's own errors, its transport's, a token that may not write.
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise PresetError(
+            f"{folder.name} was not published to {api.endpoint}/{repo_id}. Is HF_TOKEN set, or did "
+            "you `hf auth login`, with a token that may write? "
+            f"Received: {type(error).__name__}: {lines[0] if lines else ''}"
+        ) from error
+    return Push(repo_id, files, size, str(commit.commit_url), commit.oid)
+
+
+def check_preset(folder: pathlib.Path) -> tuple[str, ...]:
+    """Checks that a folder holds a complete preset, as it was saved.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The names of the preset's files, sorted.
+
+    Raises:
+        PresetError: A file is missing or was changed, or the card is not that of the metadata.
+
+    Example:
+        >>> from c2f_zoo.hub import list_presets
+        >>> all("config.json" in check_preset(preset.path) for preset in list_presets())
+        True
+    """
+    label = str(folder)
+    metadata = check_metadata(read_json(folder / METADATA, label), label)
+    verify(folder, metadata, label)
+    config = read_json(folder / CONFIG, label)
+    check_format(config, CONFIG, label)
+    if config.get("class") != metadata.get("class"):
+        raise PresetError(
+            f"{label}: {CONFIG} and {METADATA} must name one class. "
+            f"Received: {config.get('class')!r} and {metadata.get('class')!r}"
+        )
+    card = folder / CARD
+    expected = render_card(metadata)
+    if not card.is_file() or card.read_text("utf-8") != expected:
+        raise PresetError(
+            f"{label}: {CARD} must be the card of {METADATA}. Write it with "
+            "c2f_zoo.hub.render_card; put what you would add by hand into the metadata. "
+            f"Received: {'another text' if card.is_file() else 'no card'}"
+        )
+    return tuple(sorted([*metadata["files"], METADATA, CARD]))

@@ -1,0 +1,303 @@
+"""The models that a preset may name, and the tasks they solve.
+
+A preset's `config.json` names a class. Only classes registered here can be built from one, so a
+downloaded file cannot choose what code runs.
+"""
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from c2f_zoo.hub.errors import PresetError
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A task that models of the zoo solve.
+
+    Args:
+        title: Its name in prose.
+        pipeline_tag: The Hub's task category nearest to it.
+        tag: The Hub's own tag for it.
+        use: The line of Python that uses a `model` for it at the image level.
+
+    Example:
+        >>> TASKS["optical_flow"].title
+        'optical flow'
+    """
+
+    title: str
+    pipeline_tag: str
+    tag: str
+    use: str
+
+
+TASKS: Mapping[str, Task] = MappingProxyType(
+    {
+        "optical_flow": Task(
+            "optical flow",
+            "image-to-image",
+            "optical-flow-estimation",
+            'flow = model.flow("frame1.png", "frame2.png")  # (H, W, 2), pixels',
+        ),
+        "stereo_matching": Task(
+            "stereo matching",
+            "depth-estimation",
+            "stereo-matching",
+            'disparity = model.disparity("left.png", "right.png")  # (H, W, 1), pixels',
+        ),
+        "depth_estimation": Task(
+            "depth estimation",
+            "depth-estimation",
+            "depth-estimation",
+            'depth = model.depth("photo.jpg")  # (H, W, 1), metres',
+        ),
+        "image_restoration": Task(
+            "image restoration",
+            "image-to-image",
+            "image-restoration",
+            'image = model.restore("photo.jpg")  # (H, W, 3), RGB in [0, 1]',
+        ),
+        "super_resolution": Task(
+            "super-resolution",
+            "image-to-image",
+            "super-resolution",
+            'image = model.upscale("photo.jpg")  # (s H, s W, 3), RGB in [0, 1]',
+        ),
+        "image_generation": Task(
+            "image generation",
+            "unconditional-image-generation",
+            "gan",
+            "images = model.generate(4, seed=0)  # (4, H, W, 3), RGB in [0, 1]",
+        ),
+        "image_classification": Task(
+            "image classification",
+            "image-classification",
+            "image-classification",
+            "scores = model.predict(images)  # (B, classes)",
+        ),
+    }
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Entry:
+    model: type
+    task: str
+
+
+_entries: dict[str, _Entry] = {}
+
+# Packages that register models when one of their names (`__all__`) is taken from them. The hub
+# stands on a lower floor than the models: it knows their package by name only, and imports it
+# when a preset asks for a class that is not registered yet.
+_model_packages = ["c2f_zoo.models"]
+
+
+def check_task(task: str) -> str:
+    """Returns the key of `TASKS` that `task` means; `"optical-flow"` is `"optical_flow"`.
+
+    Args:
+        task: A task's name.
+
+    Returns:
+        The key.
+
+    Raises:
+        ValueError: There is no such task.
+
+    Example:
+        >>> check_task("optical-flow")
+        'optical_flow'
+    """
+    key = str(task).replace("-", "_").replace(" ", "_").lower()
+    if key not in TASKS:
+        raise ValueError(
+            f"Unknown task.{suggestion(key, TASKS)} Tasks: {', '.join(TASKS)}. Received: {task!r}"
+        )
+    return key
+
+
+def register_model(task: str) -> Callable[[type], type]:
+    """Decorates a model class, so that presets can name it.
+
+    The class is registered with Keras too (as `c2f_zoo>Name`), so that a `.keras` file of it
+    opens without `custom_objects`.
+
+    Args:
+        task: What it does, a key of `TASKS`.
+
+    Returns:
+        A decorator that returns the class itself.
+
+    Raises:
+        ValueError: The task is unknown, or another class has this name already.
+        TypeError: What is decorated is no `keras.Model`.
+
+    Example:
+        >>> import keras
+        >>> @register_model(task="optical_flow")
+        ... class NoMotion(PresetMixin, keras.Model):
+        ...     def call(self, images):
+        ...         return 0 * images[0][..., :2]
+    """
+    task = check_task(task)
+
+    def register(model: type) -> type:
+        import keras
+
+        if not (isinstance(model, type) and issubclass(model, keras.Model)):
+            raise TypeError(f"Only a keras.Model can be registered. Received: {model!r}")
+        name = model.__name__
+        known = _entries.get(name)
+        # A module that is imported again (a notebook, a reload) registers its classes again.
+        if known and _origin(known.model) != _origin(model):
+            raise ValueError(
+                f"A model named {name} is registered already, from {_origin(known.model)}. "
+                f"Received: {_origin(model)}"
+            )
+        if keras.saving.get_registered_name(model) == name:
+            model = keras.saving.register_keras_serializable(package="c2f_zoo")(model)
+        _entries[name] = _Entry(model, task)
+        return model
+
+    return register
+
+
+def _origin(model: type) -> str:
+    return f"{model.__module__}.{model.__qualname__}"
+
+
+def add_model_package(name: str) -> None:
+    """Names a package of yours whose `__all__` lists models that presets may use.
+
+    It is imported when a preset names a class that is not registered yet.
+
+    Args:
+        name: The package's name, as in an import.
+
+    Example:
+        >>> add_model_package("c2f_zoo.models")
+    """
+    if name not in _model_packages:
+        _model_packages.append(name)
+
+
+def registered_models() -> dict[str, type]:
+    """Returns every model that a preset may name.
+
+    Returns:
+        A dictionary from class name to class, sorted by name.
+
+    Example:
+        >>> all(issubclass(model, object) for model in registered_models().values())
+        True
+    """
+    for package in _model_packages:
+        module = importlib.import_module(package)
+        for name in getattr(module, "__all__", ()):
+            getattr(module, name)
+    return {name: _entries[name].model for name in sorted(_entries)}
+
+
+def find_model(name: str) -> type:
+    """Returns the registered class of this name.
+
+    Args:
+        name: The class's name, as in `config.json`.
+
+    Returns:
+        The class.
+
+    Raises:
+        PresetError: No such class is registered.
+
+    Example:
+        >>> find_model("os.system")
+        Traceback (most recent call last):
+            ...
+        c2f_zoo.hub.errors.PresetError: ...
+    """
+    for package in _model_packages:
+        if name in _entries:
+            break
+        module = importlib.import_module(package)
+        if name in getattr(module, "__all__", ()):
+            getattr(module, name)
+    if name not in _entries:
+        models = registered_models()
+        raise PresetError(
+            f"The preset is of a class that this version of c2f_zoo does not have."
+            f"{suggestion(name, models)} Registered: {', '.join(models) or 'none'}. "
+            f"Received: {name!r}"
+        )
+    return _entries[name].model
+
+
+def task_of(model: type) -> str:
+    """Returns the task that a class, or the nearest of its bases, was registered for.
+
+    Args:
+        model: A class.
+
+    Returns:
+        A key of `TASKS`.
+
+    Raises:
+        PresetError: Neither it nor a base is registered.
+
+    Example:
+        >>> task_of(int)
+        Traceback (most recent call last):
+            ...
+        c2f_zoo.hub.errors.PresetError: ...
+    """
+    return _entries[registered_name(model)].task
+
+
+def registered_name(model: type) -> str:
+    """Returns the name under which a class, or the nearest of its bases, is registered.
+
+    Args:
+        model: A class.
+
+    Returns:
+        The name that `config.json` records.
+
+    Raises:
+        PresetError: Neither it nor a base is registered.
+
+    Example:
+        >>> registered_name(int)
+        Traceback (most recent call last):
+            ...
+        c2f_zoo.hub.errors.PresetError: ...
+    """
+    for base in model.__mro__:
+        entry = _entries.get(base.__name__)
+        if entry is not None and entry.model is base:
+            return base.__name__
+    raise PresetError(
+        "A preset needs a class decorated by @register_model(task=...) (from c2f_zoo.hub). "
+        f"Received: {_origin(model)}"
+    )
+
+
+def suggestion(name: str, known) -> str:
+    """Returns " Did you mean ...?" for the known names nearest to `name`, or "".
+
+    Args:
+        name: What was asked for.
+        known: An iterable of the names there are.
+
+    Returns:
+        Text that begins with a space, or "".
+
+    Example:
+        >>> suggestion("pwcnet", ["pwcnet.scenes"])
+        " Did you mean 'pwcnet.scenes'?"
+    """
+    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.6)
+    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -1,0 +1,237 @@
+"""Where the name of a preset leads. Nothing here touches a network."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import tomllib
+import warnings
+from typing import Any, Literal
+
+from c2f_zoo.hub.errors import PresetError, PresetNotFoundError
+from c2f_zoo.hub.metadata import CONFIG, METADATA, check_metadata, read_json
+from c2f_zoo.hub.registry import check_task, suggestion
+
+HUB_ORGANISATION = "c2f-zoo"
+
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_HUB_NAME = re.compile(
+    r"hf://(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetSource:
+    """Where a preset's files are.
+
+    Args:
+        label: The name that was asked for.
+        kind: `"folder"`, `"shipped"` (with the package), `"hub"` (an `hf://` name) or
+            `"published"` (by the zoo's organisation on the Hub).
+        folder: Their folder, for the first two.
+        repo_id: `"owner/repo"` on the Hub, for the other two.
+        revision: A branch, tag or commit there; None is its main branch.
+
+    Example:
+        >>> resolve("hf://someone/flow@v1").revision
+        'v1'
+    """
+
+    label: str
+    kind: Literal["folder", "shipped", "hub", "published"]
+    folder: pathlib.Path | None = None
+    repo_id: str | None = None
+    revision: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetInfo:
+    """A preset that is shipped with the package.
+
+    Args:
+        name: What `from_pretrained` takes.
+        task: A key of `TASKS`.
+        class_name: The model's class.
+        parameters: How many weights it has.
+        licence: The SPDX identifier of the weights' licence, or "".
+        path: Its folder.
+        metrics: Its figures, each a dictionary with name, value, unit, dataset and command.
+        size: Bytes of its weights on disk.
+
+    Example:
+        >>> PresetInfo("demo", "optical_flow", "PWCNet", 10, "MIT", pathlib.Path("."), (), 40).size
+        40
+    """
+
+    name: str
+    task: str
+    class_name: str
+    parameters: int
+    licence: str
+    path: pathlib.Path
+    metrics: tuple[dict[str, Any], ...]
+    size: int
+
+
+def organisation() -> str:
+    """Returns the zoo's organisation on the Hub, or `C2F_ZOO_ORGANISATION` where it is set.
+
+    Returns:
+        The owner of the repositories that plain names lead to.
+
+    Example:
+        >>> isinstance(organisation(), str)
+        True
+    """
+    return os.environ.get("C2F_ZOO_ORGANISATION") or HUB_ORGANISATION
+
+
+def resolve(name: str | os.PathLike) -> PresetSource:
+    """Finds where a preset's name leads: the one place that knows the four forms of a name.
+
+    In this order: a folder that holds a preset, a name shipped with the package,
+    `hf://owner/repo[@revision]`, and any other plain name, which is looked for under the zoo's
+    Hub organisation when it is fetched.
+
+    Args:
+        name: The name, or a folder's path.
+
+    Returns:
+        Where the files are, or would be fetched from.
+
+    Raises:
+        PresetNotFoundError: The name has none of the four forms, or names a folder that holds no
+            preset. The message lists the forms and the names that there are.
+
+    Example:
+        >>> resolve("hf://c2f-zoo/pwcnet.scenes").repo_id
+        'c2f-zoo/pwcnet.scenes'
+    """
+    if not isinstance(name, (str, os.PathLike)):
+        raise TypeError(f"A preset is named by a string or path. Received: {name!r}")
+    label = os.fspath(name)
+    if label.startswith("hf://"):
+        match = _HUB_NAME.fullmatch(label)
+        if match is None:
+            raise not_found(label, "It is no hf://owner/repo[@revision].")
+        return PresetSource(label, "hub", None, match["repo"], match["revision"])
+    folder = pathlib.Path(label).expanduser()
+    if label and (folder / CONFIG).is_file():
+        return PresetSource(label, "folder", folder)
+    plain = isinstance(name, str) and _PLAIN_NAME.fullmatch(label)
+    if plain and label in (shipped := shipped_folders()):
+        return PresetSource(label, "shipped", shipped[label])
+    if folder.is_dir() and (label in (".", "..") or not plain):
+        raise not_found(label, f"The folder holds no {CONFIG}.")
+    if not plain:
+        raise not_found(label, "There is no such folder.")
+    return PresetSource(label, "published", None, f"{organisation()}/{label}")
+
+
+def shipped_folders() -> dict[str, pathlib.Path]:
+    """Finds the presets that lie beside the code.
+
+    An installed package carries them in `c2f_zoo/presets`; a checkout has them in `models/`.
+
+    Returns:
+        A dictionary from name to folder, sorted by name.
+
+    Example:
+        >>> all(folder.is_dir() for folder in shipped_folders().values())
+        True
+    """
+    homes = [_PACKAGE / "presets"]
+    if _is_checkout(_PACKAGE.parent):
+        homes.append(_PACKAGE.parent / "models")
+    found: dict[str, pathlib.Path] = {}
+    for home in homes:
+        for folder in sorted(home.iterdir()) if home.is_dir() else ():
+            if (folder / CONFIG).is_file() and _PLAIN_NAME.fullmatch(folder.name):
+                found.setdefault(folder.name, folder)
+    return dict(sorted(found.items()))
+
+
+def _is_checkout(root: pathlib.Path) -> bool:
+    # Beside an installed package lies site-packages, where `models/` would be someone else's.
+    try:
+        project = tomllib.loads((root / "pyproject.toml").read_text("utf-8")).get("project", {})
+    except (OSError, ValueError):
+        return False
+    return project.get("name", "").replace("-", "_") == "c2f_zoo"
+
+
+def list_presets(task: str | None = None) -> list[PresetInfo]:
+    """Lists the presets that are shipped with the package.
+
+    Touches no network and opens no weights. A folder whose `metadata.json` cannot be read is
+    left out with a warning.
+
+    Args:
+        task: Only those of this task (a key of `TASKS`); None lists all.
+
+    Returns:
+        A list of `PresetInfo`, sorted by name.
+
+    Raises:
+        ValueError: There is no such task.
+
+    Example:
+        >>> {preset.task for preset in list_presets("optical_flow")} <= {"optical_flow"}
+        True
+    """
+    wanted = None if task is None else check_task(task)
+    presets = []
+    for name, folder in shipped_folders().items():
+        try:
+            metadata = check_metadata(read_json(folder / METADATA, name), name)
+            info = _info(name, folder, metadata)
+        except (PresetError, KeyError, TypeError) as error:
+            warnings.warn(f"Preset {name} is left out of the list: {error}", stacklevel=2)
+            continue
+        if wanted in (None, info.task):
+            presets.append(info)
+    return presets
+
+
+def _info(name: str, folder: pathlib.Path, metadata: dict[str, Any]) -> PresetInfo:
+    return PresetInfo(
+        name=name,
+        task=metadata["task"],
+        class_name=metadata["class"],
+        parameters=metadata["parameters"],
+        licence=metadata.get("licence") or "",
+        path=folder,
+        metrics=tuple(metadata.get("metrics") or ()),
+        size=sum(entry["size"] for file, entry in metadata["files"].items() if file != CONFIG),
+    )
+
+
+def not_found(label: str, reason: str, cached: tuple[str, ...] = ()) -> PresetNotFoundError:
+    """Makes the error for a name that leads nowhere.
+
+    Args:
+        label: The name that was asked for.
+        reason: One sentence: what was found out.
+        cached: Names of presets in the local Hub cache.
+
+    Returns:
+        An error that lists the four forms, the names there are, and those nearest to `label`.
+
+    Example:
+        >>> "hf://owner/repo" in str(not_found("demo", "It is not there."))
+        True
+    """
+    shipped = list(shipped_folders())
+    known = [*shipped, *cached]
+    lines = [
+        f"No preset is named {label!r}. {reason}{suggestion(label, known)}",
+        "A preset is named by one of",
+        f"  a folder that holds {CONFIG}, {METADATA} and the weights, as save_pretrained writes it",
+        f"  a name shipped with c2f_zoo: {', '.join(shipped) or 'none in this installation'}",
+        "  hf://owner/repo or hf://owner/repo@revision, on the Hugging Face Hub",
+        f"  a name published under https://huggingface.co/{organisation()}",
+    ]
+    if cached:
+        lines.append(f"In the local Hub cache, usable offline: {', '.join(cached)}")
+    return PresetNotFoundError("\n".join([*lines, f"Received: {label!r}"]))

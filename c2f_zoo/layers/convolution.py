@@ -1,0 +1,94 @@
+"""Convolutions with PyTorch's geometry, in which the reference networks were trained."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class Conv2D(keras.layers.Conv2D):
+    """Convolution padded by `dilation * (kernel - 1) / 2` zeros on all four sides.
+
+    This is `torch.nn.Conv2d(..., padding=dilation * (kernel - 1) // 2)`. Keras' `"same"` equals
+    it at stride 1 only: at stride 2 it pads even sizes at the bottom and right alone, which moves
+    every feature map by half a pixel per level against the published weights.
+
+    Args:
+        filters: Output channels.
+        kernel_size: Odd integer.
+        strides: Integer of at least 1.
+        dilation_rate: Integer of at least 1; 1 where `strides` is above 1.
+        **kwargs: Of `keras.layers.Conv2D`, without `padding` and `data_format`.
+
+    Call arguments:
+        x: Tensor (B, H, W, C).
+
+    Returns:
+        Tensor (B, ceil(H / strides), ceil(W / strides), filters).
+
+    Raises:
+        ValueError: The kernel size is even.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(Conv2D(8, 3, strides=2)(np.ones((1, 7, 10, 3), "float32")).shape)
+        (1, 4, 5, 8)
+    """
+
+    def __init__(self, filters, kernel_size, strides=1, dilation_rate=1, **kwargs):
+        sizes = kernel_size if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * 2
+        if any(size % 2 == 0 for size in sizes):
+            raise ValueError(f"Conv2D takes an odd kernel_size. Received: {kernel_size}")
+        kwargs.pop("padding", None)  # written into the configuration by the parent class
+        kwargs.pop("data_format", None)
+        is_strided = strides not in (1, (1, 1), [1, 1])
+        super().__init__(
+            filters,
+            kernel_size,
+            strides=strides,
+            dilation_rate=dilation_rate,
+            padding="valid" if is_strided else "same",
+            data_format="channels_last",
+            **kwargs,
+        )
+
+    def call(self, x):
+        if self.padding == "same":
+            return super().call(x)
+        rows, columns = (size // 2 for size in self.kernel_size)
+        return super().call(ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))))
+
+    def compute_output_shape(self, input_shape):
+        batch, *sizes, _ = input_shape
+        shrunk = (
+            None if size is None else -(-size // stride)
+            for size, stride in zip(sizes, self.strides, strict=True)
+        )
+        return (batch, *shrunk, self.filters)
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class Conv2DTranspose(keras.layers.Conv2DTranspose):
+    """Transposed convolution that doubles the size: kernel 4, stride 2, padding 1 as in PyTorch.
+
+    Args:
+        filters: Output channels.
+        **kwargs: Of `keras.layers.Conv2DTranspose`, without kernel, stride and padding.
+
+    Call arguments:
+        x: Tensor (B, H, W, C).
+
+    Returns:
+        Tensor (B, 2 H, 2 W, filters).
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(Conv2DTranspose(2)(np.ones((1, 3, 5, 8), "float32")).shape)
+        (1, 6, 10, 2)
+    """
+
+    def __init__(self, filters, **kwargs):
+        for fixed in ("kernel_size", "strides", "padding", "data_format"):
+            kwargs.pop(fixed, None)  # written into the configuration by the parent class
+        super().__init__(
+            filters, 4, strides=2, padding="same", data_format="channels_last", **kwargs
+        )

@@ -1,0 +1,66 @@
+"""Padding an image to a multiple of a network's output stride, and cropping back."""
+
+from keras import ops
+
+
+def pad_to_stride(x, stride, mode="replicate"):
+    """Pad height and width at the bottom and right up to multiples of `stride`.
+
+    Args:
+        x: Tensor (B, H, W, C), H and W at least 1; they may be unknown until run time.
+        stride: Positive integer.
+        mode: `"replicate"` repeats the last row and column, `"zero"` appends zeros.
+
+    Returns:
+        Tensor (B, H', W', C), H' and W' the next multiples of `stride`.
+
+    Raises:
+        ValueError: Wrong rank, stride or mode.
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(pad_to_stride(np.ones((1, 5, 9, 3), "float32"), 8).shape)
+        (1, 8, 16, 3)
+    """
+    x = ops.convert_to_tensor(x)
+    if len(x.shape) != 4:
+        raise ValueError(f"pad_to_stride takes (B, H, W, C). Received: shape {tuple(x.shape)}")
+    if stride < 1:
+        raise ValueError(f"stride must be at least 1. Received: {stride}")
+    if mode not in ("replicate", "zero"):
+        raise ValueError(f'mode must be "replicate" or "zero". Received: {mode!r}')
+    for axis in (1, 2):
+        known = x.shape[axis]
+        if known is not None and known % stride == 0:
+            continue
+        size = ops.shape(x)[axis]
+        padded = ((size + stride - 1) // stride) * stride
+        # An index list serves sizes known only at run time, which a padding width does not.
+        index = ops.arange(padded, dtype="int32")
+        replicated = ops.take(x, ops.minimum(index, size - 1), axis=axis)
+        if mode == "zero":
+            keep = ops.reshape(
+                ops.cast(index < size, x.dtype), (-1, 1, 1) if axis == 1 else (-1, 1)
+            )
+            replicated = replicated * keep
+        x = replicated
+    return x
+
+
+def crop_to(x, height, width):
+    """Undo `pad_to_stride`: keep the top left `height` x `width`.
+
+    Args:
+        x: Tensor (B, H, W, C).
+        height: Rows to keep, at most H.
+        width: Columns to keep, at most W.
+
+    Returns:
+        Tensor (B, height, width, C).
+
+    Example:
+        >>> import numpy as np
+        >>> tuple(crop_to(np.ones((1, 8, 16, 2), "float32"), 5, 9).shape)
+        (1, 5, 9, 2)
+    """
+    return x[:, :height, :width]

@@ -1,0 +1,302 @@
+"""Metrics of optical flow: end-point error, outlier rate (Fl-all) and angular error."""
+
+import math
+
+import keras
+from keras import ops
+
+
+class _PixelMean(keras.metrics.Metric):
+    """Weighted mean of a per-pixel figure over every pixel seen since the last reset.
+
+    Weighting pixels, not images or batches, is how Sintel and KITTI report; so the result does
+    not depend on the batch size. Everything is computed in float32, whatever the policy. A
+    thousand images of a million pixels sum to far more than float32 resolves, so the sum and
+    the count each keep their rounding error in a second variable (Knuth's two-sum).
+    """
+
+    def __init__(self, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self._total = self._add_pair("total")
+        self._count = self._add_pair("count")
+
+    def _add_pair(self, name):
+        return tuple(
+            self.add_variable(shape=(), initializer="zeros", dtype="float32", name=name + part)
+            for part in ("", "_rounding")
+        )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Add a batch.
+
+        Args:
+            y_true: Tensor (B, H, W, 2), ground truth in pixels. Where the weight is 0 it may
+                hold anything, NaN and infinity too.
+            y_pred: Tensor (B, H, W, 2), estimate in pixels.
+            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,); every pixel
+                counts once by default.
+
+        Raises:
+            ValueError: The shapes do not fit each other.
+        """
+        truth = ops.cast(ops.convert_to_tensor(y_true), "float32")
+        estimate = ops.cast(ops.convert_to_tensor(y_pred), "float32")
+        _check_flows(truth, estimate)
+        magnitude = _norm(truth)
+        weight = ops.ones_like(magnitude)
+        if sample_weight is not None:
+            weight = weight * _as_map(ops.cast(sample_weight, "float32"), truth.shape)
+        is_counted = ops.logical_and(weight > 0, self._selects(magnitude))
+        weight = ops.where(is_counted, weight, ops.zeros_like(weight))
+        # Selecting, not multiplying: 0 * nan would be nan.
+        figure = self._per_pixel(truth, estimate, magnitude)
+        figure = ops.where(is_counted, figure * weight, ops.zeros_like(figure))
+        _add_to(self._total, _sum(figure))
+        _add_to(self._count, _sum(weight))
+
+    def _selects(self, magnitude):
+        """Which pixels, by the length of their true flow (B, H, W), enter the mean."""
+        return ops.ones_like(magnitude, dtype="bool")
+
+    def result(self):
+        """Give the mean so far.
+
+        Returns:
+            Scalar float32 tensor; NaN if no pixel was counted, because 0 would claim a perfect
+            estimate.
+        """
+        total = self._total[0] + self._total[1]
+        count = self._count[0] + self._count[1]
+        is_empty = count <= 0
+        mean = total / ops.where(is_empty, ops.ones_like(count), count)
+        return ops.where(is_empty, ops.full_like(mean, math.nan), mean)
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class EndPointError(_PixelMean):
+    """Mean Euclidean distance between the estimated and the true flow, in pixels.
+
+    EPE = mean over valid pixels of sqrt((u - u_gt)^2 + (v - v_gt)^2).
+
+    Args:
+        min_magnitude: Count only pixels whose true flow is at least this long, in pixels.
+        max_magnitude: Count only pixels whose true flow is shorter than this, in pixels. Sintel
+            reports 0-10, 10-40 and over 40.
+        name: Name in logs; by default `epe`, `epe_0_10`, `epe_40_plus` and so on.
+        dtype: Kept for Keras; everything is computed in float32.
+
+    Raises:
+        ValueError: `min_magnitude` is negative or not below `max_magnitude`.
+
+    Source: Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011,
+    section 4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation,
+    ECCV 2012.
+
+    Example:
+        >>> import numpy as np
+        >>> metric = EndPointError()
+        >>> metric.update_state(np.zeros((1, 2, 2, 2)), np.full((1, 2, 2, 2), (3.0, 4.0)))
+        >>> float(metric.result())
+        5.0
+    """
+
+    def __init__(self, min_magnitude=None, max_magnitude=None, name=None, dtype=None):
+        low = 0.0 if min_magnitude is None else float(min_magnitude)
+        high = math.inf if max_magnitude is None else float(max_magnitude)
+        if not 0 <= low < high:
+            raise ValueError(
+                "min_magnitude must not be negative and must be below max_magnitude. "
+                f"Received: min_magnitude={min_magnitude}, max_magnitude={max_magnitude}"
+            )
+        super().__init__(name=name or _range_name("epe", min_magnitude, max_magnitude), dtype=dtype)
+        self.min_magnitude = min_magnitude
+        self.max_magnitude = max_magnitude
+
+    def _selects(self, magnitude):
+        selected = super()._selects(magnitude)
+        if self.min_magnitude is not None:
+            selected = ops.logical_and(selected, magnitude >= self.min_magnitude)
+        if self.max_magnitude is not None:
+            selected = ops.logical_and(selected, magnitude < self.max_magnitude)
+        return selected
+
+    def _per_pixel(self, truth, estimate, magnitude):
+        return _norm(estimate - truth)
+
+    def get_config(self):
+        """Return the constructor's arguments, as Keras' serialization wants them."""
+        return {
+            **super().get_config(),
+            "min_magnitude": self.min_magnitude,
+            "max_magnitude": self.max_magnitude,
+        }
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class OutlierRate(_PixelMean):
+    """Share of wrong pixels in percent: KITTI's Fl-all.
+
+    A pixel is wrong if its end-point error exceeds 3 px AND 5 % of the length of the true flow.
+
+    Args:
+        threshold: Error in pixels that a wrong pixel exceeds. Defaults to 3.
+        relative_threshold: Fraction of the true flow's length that its error exceeds as well.
+            Defaults to 0.05.
+        name: Name in logs. Defaults to `fl_all`.
+        dtype: Kept for Keras; everything is computed in float32.
+
+    Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015, section 5.
+
+    Example:
+        >>> import numpy as np
+        >>> metric = OutlierRate()
+        >>> truth = np.zeros((1, 1, 4, 2)); truth[..., 0] = 100.0
+        >>> estimate = truth.copy(); estimate[0, 0, :, 1] = (0.0, 2.0, 4.0, 6.0)
+        >>> metric.update_state(truth, estimate)
+        >>> float(metric.result())
+        25.0
+    """
+
+    def __init__(self, threshold=3.0, relative_threshold=0.05, name="fl_all", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.threshold = float(threshold)
+        self.relative_threshold = float(relative_threshold)
+
+    def _per_pixel(self, truth, estimate, magnitude):
+        error = _norm(estimate - truth)
+        # Written as "not small" so that an estimate of NaN is wrong, not right.
+        is_right = ops.logical_or(
+            error <= self.threshold, error <= self.relative_threshold * magnitude
+        )
+        return 100.0 * ops.cast(ops.logical_not(is_right), "float32")
+
+    def get_config(self):
+        """Return the constructor's arguments, as Keras' serialization wants them."""
+        return {
+            **super().get_config(),
+            "threshold": self.threshold,
+            "relative_threshold": self.relative_threshold,
+        }
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class AngularError(_PixelMean):
+    """Mean angle between (u, v, 1) and (u_gt, v_gt, 1), in degrees by default.
+
+    AE = arccos of the scalar product of both vectors scaled to unit length.
+
+    Args:
+        unit: `"degrees"` or `"radians"`.
+        name: Name in logs. Defaults to `angular_error`.
+        dtype: Kept for Keras; everything is computed in float32.
+
+    Raises:
+        ValueError: `unit` is neither of the two.
+
+    Source: Barron, Fleet and Beauchemin, Performance of Optical Flow Techniques, IJCV 1994;
+    Baker et al., IJCV 2011, section 4.1.
+
+    Example:
+        >>> import numpy as np
+        >>> metric = AngularError()
+        >>> metric.update_state(np.zeros((1, 1, 1, 2)), np.full((1, 1, 1, 2), (1.0, 0.0)))
+        >>> round(float(metric.result()), 3)
+        45.0
+    """
+
+    def __init__(self, unit="degrees", name="angular_error", dtype=None):
+        if unit not in ("degrees", "radians"):
+            raise ValueError(f'unit must be "degrees" or "radians". Received: {unit!r}')
+        super().__init__(name=name, dtype=dtype)
+        self.unit = unit
+
+    def _per_pixel(self, truth, estimate, magnitude):
+        u, v = truth[..., 0], truth[..., 1]
+        du, dv = estimate[..., 0] - u, estimate[..., 1] - v
+        # atan2(|a x b|, a . b) is the same angle as the arccos, and unlike it is exact for the
+        # small angles that a good estimate makes; the differences avoid cancellation in a x b.
+        cross = ops.sqrt(du * du + dv * dv + ops.square(u * dv - v * du))
+        dot = estimate[..., 0] * u + estimate[..., 1] * v + 1.0
+        angle = ops.arctan2(cross, dot)
+        return angle * (180.0 / math.pi) if self.unit == "degrees" else angle
+
+    def get_config(self):
+        """Return the constructor's arguments, as Keras' serialization wants them."""
+        return {**super().get_config(), "unit": self.unit}
+
+
+def flow_metrics() -> list:
+    """Make the metrics that flow benchmarks report.
+
+    Returns:
+        List of new metrics: `epe`, `epe_0_10`, `epe_10_40`, `epe_40_plus` (pixels, the last
+        three by the length of the true flow), `fl_all` (percent) and `angular_error` (degrees).
+
+    Example:
+        >>> [metric.name for metric in flow_metrics()]
+        ['epe', 'epe_0_10', 'epe_10_40', 'epe_40_plus', 'fl_all', 'angular_error']
+    """
+    return [
+        EndPointError(),
+        EndPointError(max_magnitude=10),
+        EndPointError(min_magnitude=10, max_magnitude=40),
+        EndPointError(min_magnitude=40),
+        OutlierRate(),
+        AngularError(),
+    ]
+
+
+def _norm(flow):
+    """Length of each vector, (B, H, W)."""
+    return ops.sqrt(ops.square(flow[..., 0]) + ops.square(flow[..., 1]))
+
+
+def _sum(values):
+    """Sum row by row first: short sums keep float32 exact enough on any backend."""
+    return ops.sum(ops.sum(ops.sum(values, axis=2), axis=1))
+
+
+def _add_to(pair, value):
+    """Add `value` to the number that the variables (high, rounding) hold together."""
+    high, rounding = pair
+    before = ops.convert_to_tensor(high)
+    after = before + value
+    added = after - before
+    lost = (before - (after - added)) + (value - added)
+    high.assign(after)
+    rounding.assign(rounding + lost)
+
+
+def _as_map(weight, flow_shape):
+    """Bring a weight to something that broadcasts against (B, H, W)."""
+    rank = len(weight.shape)
+    if rank == 4 and weight.shape[-1] == 1:
+        return weight[..., 0]
+    if rank == 3:
+        return weight
+    if rank == 1:
+        return weight[:, None, None]
+    raise ValueError(
+        "sample_weight must be (B, H, W, 1), (B, H, W) or (B,) for a flow of shape "
+        f"{tuple(flow_shape)}. Received: shape {tuple(weight.shape)}"
+    )
+
+
+def _check_flows(truth, estimate):
+    shapes = tuple(truth.shape), tuple(estimate.shape)
+    fits = all(len(shape) == 4 and shape[-1] in (2, None) for shape in shapes) and all(
+        a == b or a is None or b is None for a, b in zip(*shapes, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            "y_true and y_pred must both be (B, H, W, 2). "
+            f"Received: shapes {shapes[0]} and {shapes[1]}"
+        )
+
+
+def _range_name(stem, low, high):
+    if low is None and high is None:
+        return stem
+    if high is None:
+        return f"{stem}_{low:g}_plus"
+    return f"{stem}_{0 if low is None else low:g}_{high:g}"

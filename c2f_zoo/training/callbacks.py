@@ -1,0 +1,203 @@
+"""Callbacks of the recipes: exact resume, stopping on NaN, validation pictures."""
+
+import json
+import math
+import os
+import signal
+import threading
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from c2f_zoo import backend
+from c2f_zoo.data.atomic import atomic_write
+
+
+class TrainingState(keras.callbacks.Callback):
+    """Keeps weights, optimizer and epoch in one file, so that a killed run continues exactly.
+
+    The file is written beside and renamed: a kill or a full disk at any moment leaves the last
+    whole state. Data that depends on nothing but its epoch and step (`Scenes`, `FlowStream`)
+    makes the continued run equal to one never interrupted.
+
+    Args:
+        path: File of the state, `.npz`.
+        every: Epochs between saves; the last epoch is always saved.
+
+    Example:
+        ```python
+        state = TrainingState("run/state.npz")
+        epoch = state.restore(model)  # 0 where there is nothing to restore
+        model.fit(data, epochs=50, initial_epoch=epoch, callbacks=[state])
+        ```
+    """
+
+    def __init__(self, path, every=1):
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"every must be at least 1 epoch. Received: {every}")
+        self.path, self.every = Path(path), every
+
+    def restore(self, model):
+        """Put a saved state into a compiled model.
+
+        Args:
+            model: The compiled model, of the configuration that was saved.
+
+        Returns:
+            Number of epochs done: `initial_epoch` for `fit`. 0 where no state was saved.
+
+        Raises:
+            ValueError: The file is damaged or of another model.
+        """
+        if not self.path.exists():
+            return 0
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                values = {name: archive[name] for name in archive.files}
+            about = json.loads(str(values.pop("about")))
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise ValueError(
+                f"{self.path} is not a whole training state. Received: {error}"
+            ) from error
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        variables = dict(self._variables(model))
+        wrong = sorted(
+            name
+            for name in {*variables, *values}
+            if name not in variables
+            or name not in values
+            or tuple(variables[name].shape) != values[name].shape
+        )
+        if wrong:
+            raise ValueError(
+                f"{self.path} is the state of another model or optimizer. "
+                f"Received: {len(wrong)} variables that do not match, the first {wrong[0]!r}"
+            )
+        for name, variable in variables.items():
+            variable.assign(values[name])
+        return about["epoch"]
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+            self.save(epoch + 1)
+
+    def save(self, epoch):
+        """Write the state after `epoch` epochs.
+
+        Args:
+            epoch: Number of epochs done.
+        """
+        values = {name: backend.to_numpy(value) for name, value in self._variables(self.model)}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        about = np.array(json.dumps({"epoch": epoch}))
+        with atomic_write(self.path) as file:
+            np.savez(file, about=about, **values)
+
+    @staticmethod
+    def _variables(model):
+        for index, variable in enumerate(model.variables):
+            yield f"model/{index}/{variable.path}", variable
+        for index, variable in enumerate(model.optimizer.variables):
+            yield f"optimizer/{index}/{variable.path}", variable
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Stops as soon as the loss is NaN or infinite, before the state of it can be saved.
+
+    Raises:
+        FloatingPointError: From `fit`, saying what helps. Place it before `TrainingState`.
+
+    Example:
+        ```python
+        model.fit(data, callbacks=[StopOnNaN(), TrainingState("run/state.npz")])
+        ```
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = (logs or {}).get("loss")
+        if loss is not None and not math.isfinite(float(loss)):
+            raise FloatingPointError(
+                "The loss is no longer finite. The last saved state is from before; resume from "
+                "it with a lower learning rate, gradient clipping (global_clipnorm), or float32 "
+                f"instead of float16. Received: loss {loss} at batch {batch}"
+            )
+
+
+class StopOnSignal(keras.callbacks.Callback):
+    """Ends training cleanly after the running epoch on the first ctrl-C; at once on the second.
+
+    Args:
+        signals: Signals to catch while `fit` runs.
+
+    Example:
+        ```python
+        model.fit(data, callbacks=[StopOnSignal(), TrainingState("run/state.npz")])
+        ```
+    """
+
+    def __init__(self, signals=(signal.SIGINT, signal.SIGTERM)):
+        super().__init__()
+        self.signals, self.previous, self.stopped = signals, {}, False
+
+    def on_train_begin(self, logs=None):
+        if threading.current_thread() is not threading.main_thread():
+            return  # Python takes signal handlers in its main thread only
+        for number in self.signals:
+            self.previous[number] = signal.signal(number, self._handle)
+
+    def on_train_end(self, logs=None):
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.stopped:
+            self.model.stop_training = True
+
+    def _handle(self, number, frame):
+        if self.stopped:
+            self.on_train_end()
+            raise KeyboardInterrupt
+        self.stopped = True
+        print("\nStopping after this epoch, state saved; once more to stop at once.", flush=True)
+
+
+class FlowPictures(keras.callbacks.Callback):
+    """Writes a picture per epoch: first frame, ground truth, estimate of a few fixed samples.
+
+    Args:
+        folder: Where `epoch_0001.png` and so on go.
+        samples: ((image1, image2), flow): arrays (B, H, W, 3), (B, H, W, 3), (B, H, W, 2).
+        every: Epochs between pictures.
+
+    Example:
+        ```python
+        pictures = FlowPictures("run/pictures", scenes.batch(0), every=5)
+        model.fit(data, callbacks=[pictures])
+        ```
+    """
+
+    def __init__(self, folder, samples, every=1):
+        super().__init__()
+        (image1, image2), flow = samples[:2]
+        self.folder, self.every = Path(folder), every
+        self.images = (backend.to_numpy(image1), backend.to_numpy(image2))
+        self.truth = backend.to_numpy(flow)
+
+    def on_epoch_end(self, epoch, logs=None):
+        from c2f_zoo.data.flow_picture import flow_to_color
+        from c2f_zoo.data.images import save_image
+
+        if (epoch + 1) % self.every:
+            return
+        estimate = backend.to_numpy(self.model.predict_on_batch(self.images))
+        rows = []
+        for image, truth, flow in zip(self.images[0], self.truth, estimate, strict=True):
+            scale = float(np.percentile(np.linalg.norm(truth, axis=-1), 99)) + 1e-3
+            colors = [flow_to_color(field, max_magnitude=scale) for field in (truth, flow)]
+            rows.append(np.concatenate([np.asarray(image), *colors], axis=1))
+        os.makedirs(self.folder, exist_ok=True)
+        save_image(self.folder / f"epoch_{epoch + 1:04d}.png", np.concatenate(rows, axis=0))

@@ -1,0 +1,104 @@
+"""Learning rates over training, as Keras schedules."""
+
+import math
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class WarmupPlateauCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Rise linearly, hold the peak, then fall as half a cosine towards zero.
+
+    A one-cycle schedule whose plateau can be lengthened after the fact: while it holds, the
+    total is not yet used.
+
+    Args:
+        peak: Highest learning rate.
+        warmup: Steps of the linear rise from `peak / 25`.
+        hold: Step at which the fall begins.
+        total: Step at which the rate reaches `peak / 1000`, and stays.
+
+    Raises:
+        ValueError: Not 0 <= warmup <= hold < total, or a peak that is not positive.
+
+    Source: the one-cycle policy, Smith and Topin, arXiv 1708.07120; for PWC-Net as in Sun et al.,
+    arXiv 2203.10712.
+
+    Example:
+        >>> schedule = WarmupPlateauCosine(1e-3, warmup=10, hold=50, total=100)
+        >>> [round(float(schedule(step)), 6) for step in (0, 10, 50, 75, 100)]
+        [4e-05, 0.001, 0.001, 0.000501, 1e-06]
+    """
+
+    def __init__(self, peak, warmup, hold, total):
+        if not (0 <= warmup <= hold < total and peak > 0):
+            raise ValueError(
+                "WarmupPlateauCosine needs 0 <= warmup <= hold < total and a positive peak. "
+                f"Received: peak={peak}, warmup={warmup}, hold={hold}, total={total}"
+            )
+        self.peak, self.warmup, self.hold, self.total = peak, warmup, hold, total
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        rise = 1.0 if self.warmup == 0 else ops.minimum(step / self.warmup, 1.0)
+        progress = ops.clip((step - self.hold) / (self.total - self.hold), 0.0, 1.0)
+        fall = 0.5 * (1.0 + ops.cos(math.pi * progress))
+        return self.peak * (0.04 + 0.96 * rise) * (0.001 + 0.999 * fall)
+
+    def get_config(self):
+        return {name: getattr(self, name) for name in ("peak", "warmup", "hold", "total")}
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    """Halve the learning rate at given steps.
+
+    Args:
+        initial: Learning rate at step 0.
+        steps: Increasing steps at which it is halved.
+
+    Raises:
+        ValueError: The steps do not increase, or the rate is not positive.
+
+    Source: PWC-Net's S_long (arXiv 1709.02371, section 4): `Halving.long()`.
+
+    Example:
+        >>> [round(float(Halving(1.0, [10, 20])(step)), 2) for step in (0, 10, 25)]
+        [1.0, 0.5, 0.25]
+    """
+
+    def __init__(self, initial, steps):
+        steps = [int(step) for step in steps]
+        if initial <= 0 or any(a >= b for a, b in zip(steps, steps[1:], strict=False)):
+            raise ValueError(
+                "Halving needs a positive rate and increasing steps. "
+                f"Received: initial={initial}, steps={steps}"
+            )
+        self.initial, self.steps = initial, steps
+
+    @classmethod
+    def long(cls):
+        """PWC-Net's S_long for FlyingChairs: 1e-4, halved at 400, 600, 800 and 1000 thousand.
+
+        Returns:
+            `Halving`; training stops at 1.2 million steps.
+        """
+        return cls(1e-4, [400_000, 600_000, 800_000, 1_000_000])
+
+    @classmethod
+    def fine(cls):
+        """PWC-Net's S_fine for FlyingThings3D: 1e-5, halved at 200, 300 and 400 thousand.
+
+        Returns:
+            `Halving`; training stops at 500 thousand steps.
+        """
+        return cls(1e-5, [200_000, 300_000, 400_000])
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        passed = sum(ops.cast(step >= float(limit), "float32") for limit in self.steps)
+        return self.initial * ops.power(0.5, passed)
+
+    def get_config(self):
+        return {"initial": self.initial, "steps": list(self.steps)}

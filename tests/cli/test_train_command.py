@@ -1,0 +1,134 @@
+"""`c2f train`: finding and running recipes."""
+
+import json
+import textwrap
+
+import pytest
+
+from c2f_zoo.cli.main import main
+from c2f_zoo.cli.train import split_recipe_arguments
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A folder with recipes that do nothing but write down how they were called."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "training"
+    folder.mkdir()
+    (folder / "shared_part.py").write_text("GREETING = 'hello'\n")
+    (folder / "_private.py").write_text("def main(argv): pass\n")
+    (folder / "demo_recipe.py").write_text(
+        textwrap.dedent(
+            '''
+            """Trains nothing,
+            quickly.
+
+            More about it.
+            """
+            import argparse
+            import json
+
+            from shared_part import GREETING
+
+
+            def main(argv):
+                parser = argparse.ArgumentParser(prog="demo")
+                parser.add_argument("--status", type=int)
+                parser.add_argument("--debug", action="store_true")
+                parser.add_argument("rest", nargs="*")
+                arguments = parser.parse_args(argv)
+                with open("called.json", "w") as file:
+                    json.dump([GREETING, argv, __name__], file)
+                if "fail" in arguments.rest:
+                    raise ValueError("no textures")
+                if "leave" in arguments.rest:
+                    raise SystemExit("enough")
+                if "stop" in arguments.rest:
+                    raise KeyboardInterrupt
+                return arguments.status
+            '''
+        )
+    )
+    return tmp_path
+
+
+def called(repository):
+    return json.loads((repository / "called.json").read_text())
+
+
+def test_a_recipe_runs_by_name_with_its_own_arguments(repository):
+    assert main(["train", "demo_recipe", "--debug", "a", "b"]) == 0
+    greeting, argv, name = called(repository)
+    assert (greeting, argv) == ("hello", ["--debug", "a", "b"])
+    assert name != "__main__"
+
+
+def test_a_recipe_runs_by_path(repository, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "mine.py"
+    elsewhere.write_text("def main(argv):\n    return len(argv)\n")
+    assert main(["train", str(elsewhere), "x", "y", "--z"]) == 3
+
+
+def test_the_recipe_s_help_is_its_own(repository, capsys):
+    assert main(["train", "demo_recipe", "--help"]) == 0
+    assert "usage: demo" in capsys.readouterr().out
+
+
+def test_the_recipe_s_exit_status_is_passed_on(repository):
+    assert main(["train", "demo_recipe", "--status", "7"]) == 7
+    assert main(["train", "demo_recipe", "--no-such-option"]) == 2
+
+
+def test_the_recipe_s_errors_are_one_line(repository, capsys):
+    assert main(["train", "demo_recipe", "fail"]) == 1
+    assert capsys.readouterr().err == "c2f: error: no textures\n"
+    assert main(["train", "demo_recipe", "leave"]) == 1
+    assert capsys.readouterr().err == "c2f: error: enough\n"
+    assert main(["train", "demo_recipe", "stop"]) == 130
+
+
+def test_debug_before_the_verb_shows_where_a_recipe_failed(repository):
+    with pytest.raises(ValueError, match="no textures"):
+        main(["--debug", "train", "demo_recipe", "fail"])
+
+
+def test_the_list_shows_names_and_first_lines(repository, capsys):
+    assert main(["train", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines if line.startswith("demo_recipe")] == [
+        ["demo_recipe", "Trains", "nothing,", "quickly."]
+    ]
+    assert not any("shared_part" in line or "_private" in line for line in lines)
+
+
+def test_an_unknown_recipe_lists_those_there_are(repository, capsys):
+    assert main(["train", "no_such"]) == 1
+    error = capsys.readouterr().err
+    assert "demo_recipe" in error and error.endswith("Received: no_such\n")
+
+
+def test_no_recipe_is_a_wrong_usage(repository, capsys):
+    assert main(["train"]) == 2
+    assert "demo_recipe" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_recipe_is_named(repository, capsys):
+    assert main(["train", "training/shared_part.py"]) == 1
+    assert "main(argv). Received: training/shared_part.py" in capsys.readouterr().err
+    (repository / "broken.py").write_text("def main(:\n")
+    assert main(["train", "broken.py"]) == 1
+    assert "not readable Python" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "ours", "rest"),
+    [
+        (["train"], ["train"], []),
+        (["train", "--list"], ["train", "--list"], []),
+        (["--debug", "train", "a", "-x", "b"], ["--debug", "train", "a"], ["-x", "b"]),
+        (["flow", "train", "b.png"], ["flow", "train", "b.png"], []),
+        (["train", "a", "--list"], ["train", "a"], ["--list"]),
+    ],
+)
+def test_the_command_line_is_parted_behind_the_recipe(argv, ours, rest):
+    assert split_recipe_arguments(argv) == (ours, rest)

@@ -1,0 +1,46 @@
+import importlib.util
+import pathlib
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+
+
+def load_module(name):
+    """Imports a file of this folder once, under its own name."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def pickle_bytes():
+    """Functions that write pickles and torch files by hand."""
+    return load_module("pickle_bytes")
+
+
+@pytest.fixture(scope="session")
+def tiny_models():
+    """The registered models TinyFlow and TinyRestorer."""
+    return load_module("tiny_models")
+
+
+@pytest.fixture(scope="module")
+def loopback_hub():
+    """A Hub on this machine, empty but for one repository that is no preset."""
+    hub = load_module("loopback_hub").LoopbackHub()
+    hub.repositories["me/empty"] = {"branches": {}, "commits": {}}
+    hub.commit("me/empty", "main", {"notes.txt": b"nothing here"})
+    yield hub
+    hub.close()
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_mine(monkeypatch):
+    """Hides this machine's own settings from the tests."""
+    for name in ("C2F_ZOO_ORGANISATION", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)

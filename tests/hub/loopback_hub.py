@@ -1,0 +1,217 @@
+"""A Hub on this machine's loopback: the requests of huggingface_hub, answered from memory."""
+
+import hashlib
+import http.server
+import json
+import re
+import threading
+import urllib.parse
+
+
+class LoopbackHub:
+    """Repositories by name: `branches` from name to commit, `commits` from hash to files."""
+
+    def __init__(self):
+        self.repositories: dict[str, dict] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.requests: list[str] = []
+        self.large: set[str] = set()  # sha256 of what went up as a large file
+        hub = self
+
+        class Handler(_Handler):
+            pass
+
+        Handler.hub = hub
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def commit(self, repo, branch, changes):
+        repository = self.repositories[repo]
+        files = dict(repository["commits"].get(repository["branches"].get(branch), {}))
+        for path, data in changes.items():
+            if data is None:
+                files.pop(path, None)
+            else:
+                digest = hashlib.sha256(data).hexdigest()
+                self.blobs[digest] = data
+                files[path] = digest
+        number = len(repository["commits"])
+        sha = hashlib.sha1(f"{repo} {number}".encode()).hexdigest()
+        repository["commits"][sha] = files
+        repository["branches"][branch] = sha
+        return sha
+
+    def find(self, repo, revision):
+        """The commit that a revision means, or None."""
+        repository = self.repositories[repo]
+        sha = repository["branches"].get(revision, revision)
+        return sha if sha in repository["commits"] else None
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    hub: LoopbackHub
+
+    def log_message(self, *_arguments):
+        pass
+
+    def do_HEAD(self):
+        self.answer()
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        self.body = self.rfile.read(length) if length else b""
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            self.body = self.read_chunks()
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        if path == "/count":
+            return self.send({"count": len(self.hub.requests)})
+        if path == "/tamper":  # changes one bit of every large file, and no length
+            for digest in self.hub.large:
+                data = bytearray(self.hub.blobs[digest])
+                data[-1] ^= 1
+                self.hub.blobs[digest] = bytes(data)
+            return self.send({})
+        self.hub.requests.append(f"{self.command} {path}")
+        for pattern, method in ROUTES:
+            match = re.fullmatch(pattern, f"{self.command} {path}")
+            if match:
+                return method(self, **match.groupdict())
+        return self.send({"error": f"no such route: {path}"}, 404)
+
+    def read_chunks(self):
+        data = b""
+        while size := int(self.rfile.readline().strip() or b"0", 16):
+            data += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return data
+
+    def send(self, body, status=200, headers=None):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response(status)
+        for key, value in {"Content-Length": len(data), **(headers or {})}.items():
+            self.send_header(key, str(value))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def refuse(self, code, status=404):
+        self.send({"error": code}, status, {"X-Error-Code": code, "X-Error-Message": code})
+
+    def create(self):
+        wanted = json.loads(self.body)
+        repo = f"{wanted['organization']}/{wanted['name']}"
+        known = repo in self.hub.repositories
+        url = f"{self.hub.url}/{repo}"
+        if not known:
+            self.hub.repositories[repo] = {"branches": {}, "commits": {}}
+            self.hub.commit(repo, "main", {".gitattributes": b"*.h5 filter=lfs\n"})
+        self.send({"url": url, "name": repo, "id": repo}, 409 if known else 200)
+
+    def validate(self):
+        self.send({"errors": [], "warnings": []})
+
+    def branch(self, repo, name):
+        branches = self.hub.repositories[repo]["branches"]
+        known = name in branches
+        branches.setdefault(name, branches["main"])
+        self.send({}, 409 if known else 200)
+
+    def preupload(self, repo, revision):
+        files = [
+            {
+                "path": file["path"],
+                "uploadMode": "lfs" if file["path"].endswith(".h5") else "regular",
+                "shouldIgnore": False,
+                "oid": None,
+            }
+            for file in json.loads(self.body)["files"]
+        ]
+        self.send({"files": files})
+
+    def batch(self, repo):
+        objects = [
+            {
+                "oid": item["oid"],
+                "size": item["size"],
+                "actions": {"upload": {"href": f"{self.hub.url}/large/{item['oid']}"}},
+            }
+            for item in json.loads(self.body)["objects"]
+        ]
+        self.send({"transfer": "basic", "objects": objects})
+
+    def store(self, oid):
+        self.hub.blobs[oid] = self.body
+        self.hub.large.add(oid)
+        self.send({})
+
+    def commit(self, repo, revision):
+        import base64
+
+        changes = {}
+        for line in self.body.splitlines():
+            entry = json.loads(line)
+            value = entry["value"]
+            if entry["key"] == "file":
+                changes[value["path"]] = base64.b64decode(value["content"])
+            elif entry["key"] == "lfsFile":
+                changes[value["path"]] = self.hub.blobs[value["oid"]]
+            elif entry["key"] == "deletedFile":
+                changes[value["path"]] = None
+        sha = self.hub.commit(repo, revision, changes)
+        url = f"{self.hub.url}/{repo}/commit/{sha}"
+        self.send({"commitUrl": url, "commitOid": sha, "pullRequestUrl": None})
+
+    def tree(self, repo, revision):
+        files = self.hub.repositories[repo]["commits"][self.hub.find(repo, revision)]
+        self.send(
+            [
+                {"type": "file", "path": path, "oid": oid, "size": len(self.hub.blobs[oid])}
+                for path, oid in files.items()
+            ]
+        )
+
+    def info(self, repo, revision="main"):
+        sha = self.hub.find(repo, revision)
+        files = self.hub.repositories[repo]["commits"][sha]
+        self.send({"id": repo, "sha": sha, "siblings": [{"rfilename": path} for path in files]})
+
+    def resolve(self, repo, revision, path):
+        if repo not in self.hub.repositories:
+            return self.refuse("RepoNotFound")
+        sha = self.hub.find(repo, revision)
+        if sha is None:
+            return self.refuse("RevisionNotFound")
+        oid = self.hub.repositories[repo]["commits"][sha].get(path)
+        if oid is None:
+            return self.refuse("EntryNotFound")
+        data = self.hub.blobs[oid]
+        headers = {"ETag": f'"{oid}"', "X-Repo-Commit": sha}
+        if oid in self.hub.large:
+            headers |= {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": len(data)}
+        return self.send(data, 200, headers)
+
+
+REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
+ROUTES = [
+    (r"POST /api/repos/create", _Handler.create),
+    (r"POST /api/validate-yaml", _Handler.validate),
+    (rf"POST /api/models/{REPO}/branch/(?P<name>.+)", _Handler.branch),
+    (rf"POST /api/models/{REPO}/preupload/(?P<revision>.+)", _Handler.preupload),
+    (rf"POST /{REPO}\.git/info/lfs/objects/batch", _Handler.batch),
+    (r"PUT /large/(?P<oid>\w+)", _Handler.store),
+    (rf"POST /api/models/{REPO}/commit/(?P<revision>.+)", _Handler.commit),
+    (rf"GET /api/models/{REPO}/tree/(?P<revision>.+)", _Handler.tree),
+    (rf"GET /api/models/{REPO}", _Handler.info),
+    (rf"GET /api/models/{REPO}/revision/(?P<revision>.+)", _Handler.info),
+    (rf"(HEAD|GET) /{REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)", _Handler.resolve),
+]

@@ -1,0 +1,53 @@
+"""Small registered models for the tests of presets, and for the programs they start."""
+
+import keras
+
+from c2f_zoo.hub import PresetMixin, register_model
+
+
+@register_model(task="optical_flow")
+class TinyFlow(PresetMixin, keras.Model):
+    """Creates its variables in its constructor, as the zoo's models do."""
+
+    preset_defaults = {"input": "Two images (B, H, W, 3).", "paper": {"title": "Tiny flow"}}
+
+    def __init__(self, channels=4, depth=2, scale=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.channels, self.depth, self.scale = channels, depth, scale
+        self.stem = keras.layers.Conv2D(channels, 3, padding="same")
+        self.stem.build((None, None, None, 6))
+        self.blocks = [[keras.layers.Dense(channels)] for _ in range(depth)]
+        for (block,) in self.blocks:
+            block.build((None, None, None, channels))
+        self.head = keras.layers.Dense(2)
+        self.head.build((None, None, None, channels))
+        self.built = True
+
+    def call(self, inputs):
+        x = self.stem(keras.ops.concatenate(inputs, axis=-1))
+        for (block,) in self.blocks:
+            x = keras.ops.relu(block(x))
+        return self.head(x) * self.scale
+
+    def get_config(self):
+        own = {"channels": self.channels, "depth": self.depth, "scale": self.scale}
+        return {**super().get_config(), **own}
+
+
+@register_model(task="image_restoration")
+class TinyRestorer(PresetMixin, keras.Model):
+    """Is built by Keras, from the shape of its first input."""
+
+    def __init__(self, channels=3, **kwargs):
+        super().__init__(**kwargs)
+        self.channels = channels
+        self.normalization = keras.layers.BatchNormalization()
+        self.dropout = keras.layers.Dropout(0.5)
+        self.convolution = keras.layers.Conv2D(channels, 3, padding="same")
+
+    def call(self, image, training=False):
+        x = self.dropout(self.normalization(image, training=training), training=training)
+        return self.convolution(x)
+
+    def get_config(self):
+        return {**super().get_config(), "channels": self.channels}

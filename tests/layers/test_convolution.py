@@ -1,0 +1,61 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from c2f_zoo.layers import Conv2D, Conv2DTranspose
+
+
+@pytest.mark.parametrize("size", [(5, 8), (6, 7), (1, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation"), [(3, 1, 1), (3, 2, 1), (7, 2, 1), (3, 1, 4), (1, 1, 1)]
+)
+def test_convolution_has_the_geometry_of_torch(rng, size, kernel, stride, dilation):
+    torch = pytest.importorskip("torch")
+    x = rng.normal(size=(2, *size, 3)).astype("float32")
+    layer = Conv2D(4, kernel, strides=stride, dilation_rate=dilation)
+    result = ops.convert_to_numpy(layer(x))
+    weight = ops.convert_to_numpy(layer.kernel).transpose(3, 2, 0, 1)
+    expected = torch.nn.functional.conv2d(
+        torch.from_numpy(x).permute(0, 3, 1, 2),
+        torch.from_numpy(weight.copy()),
+        stride=stride,
+        padding=dilation * (kernel // 2),
+        dilation=dilation,
+    )
+    expected = expected.permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(result, expected, atol=1e-4)
+    assert layer.compute_output_shape(x.shape) == result.shape
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 2)])
+def test_transposed_convolution_has_the_geometry_of_torch(rng, size):
+    torch = pytest.importorskip("torch")
+    x = rng.normal(size=(2, *size, 3)).astype("float32")
+    layer = Conv2DTranspose(2)
+    result = ops.convert_to_numpy(layer(x))
+    weight = ops.convert_to_numpy(layer.kernel).transpose(3, 2, 0, 1)
+    expected = torch.nn.functional.conv_transpose2d(
+        torch.from_numpy(x).permute(0, 3, 1, 2),
+        torch.from_numpy(weight.copy()),
+        stride=2,
+        padding=1,
+    )
+    np.testing.assert_allclose(result, expected.permute(0, 2, 3, 1).numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer", [Conv2D(4, 3, strides=2), Conv2D(4, 3, dilation_rate=2), Conv2DTranspose(2)]
+)
+def test_layers_survive_their_configuration(layer):
+    config = keras.saving.serialize_keras_object(layer)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == layer.get_config()
+    shape = (1, 6, 8, 3)
+    result = again(np.zeros(shape, "float32"))
+    assert tuple(result.shape) == tuple(again.compute_output_shape(shape))
+
+
+def test_even_kernels_are_refused():
+    with pytest.raises(ValueError, match="4$"):
+        Conv2D(3, 4)

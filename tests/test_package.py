@@ -1,0 +1,132 @@
+"""What importing the package costs and what it ships."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+import c2f_zoo
+
+ROOT = Path(__file__).parents[1]
+MEGABYTE = 2**20
+
+# Imported inside functions only, when something needs them.
+LAZY = {
+    "PIL",
+    "cv2",
+    "huggingface_hub",
+    "imageio",
+    "imageio_ffmpeg",
+    "matplotlib",
+    "scipy",
+    "tensorflow_datasets",
+    "tqdm",
+}
+FRAMEWORKS = {"jax", "tensorflow", "torch"}
+
+PROBE = """
+import json, socket, sys
+import keras
+before = set(sys.modules)
+
+def refuse(*args, **kwargs):
+    raise OSError("importing c2f_zoo must not touch the network")
+
+for name in ("connect", "connect_ex", "bind", "sendto"):
+    setattr(socket.socket, name, refuse)
+for name in ("create_connection", "getaddrinfo", "gethostbyname"):
+    setattr(socket, name, refuse)
+
+import c2f_zoo
+at_import = set(sys.modules) - before
+for name in {names!r}:
+    getattr(c2f_zoo, name)
+c2f_zoo.PWCNet("lite")
+everything = set(sys.modules) - before
+top = lambda modules: sorted({{name.partition(".")[0] for name in modules}})
+print(json.dumps([sorted(at_import), top(everything)]))
+"""
+
+
+@pytest.fixture(scope="module")
+def newly_imported():
+    """Modules that `import c2f_zoo`, and then using every public name, load beyond Keras."""
+    probe = PROBE.format(names=[name for name in dir(c2f_zoo) if not name.startswith("_")])
+    result = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def test_importing_the_package_loads_only_its_own_first_file(newly_imported):
+    assert newly_imported[0] == ["c2f_zoo"]
+
+
+def test_no_public_name_imports_an_optional_or_slow_package(newly_imported):
+    assert not LAZY & set(newly_imported[1])
+
+
+def test_no_public_name_imports_a_framework_that_keras_did_not(newly_imported):
+    # In particular no TensorFlow under JAX or PyTorch.
+    assert not FRAMEWORKS & set(newly_imported[1])
+
+
+def test_the_package_imports_without_the_optional_packages_installed():
+    blocked = sorted(LAZY | (FRAMEWORKS - {os.environ.get("KERAS_BACKEND", "tensorflow")}))
+    # None in sys.modules makes Python report the module as missing. Keras itself comes first:
+    # its own optional imports are not ours to judge.
+    code = f"import keras, sys\nsys.modules.update(dict.fromkeys({blocked!r}))\n" + (
+        "import c2f_zoo\nfor name in dir(c2f_zoo): getattr(c2f_zoo, name)\n"
+        "print(tuple(c2f_zoo.PWCNet('lite')((keras.ops.zeros((1, 64, 64, 3)),) * 2).shape))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split("\n")[-2] == "(1, 64, 64, 2)"
+
+
+def test_an_unknown_name_is_an_attribute_error_that_lists_the_names():
+    with pytest.raises(AttributeError, match="PWCNet.*Received: 'PWCnet'"):
+        c2f_zoo.PWCnet  # noqa: B018
+
+
+def test_every_public_name_exists():
+    for name in dir(c2f_zoo):
+        assert getattr(c2f_zoo, name) is not None
+
+
+def test_the_changelog_starts_with_the_present_version():
+    latest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert latest.group(1) == c2f_zoo.__version__
+
+
+def test_the_example_frames_are_small_and_of_one_size():
+    image = pytest.importorskip("PIL.Image")
+    frames = sorted((ROOT / "c2f_zoo" / "assets" / "frames").glob("*.jpg"))
+    assert [frame.name for frame in frames] == ["frame_1.jpg", "frame_2.jpg"]
+    assert all(frame.stat().st_size < 150_000 for frame in frames)
+    assert {image.open(frame).size for frame in frames} == {(640, 480)}
+
+
+def test_the_checkpoints_stay_within_their_budget():
+    excluded = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"][
+        "targets"
+    ]["wheel"]["exclude"]
+    stored = shipped = 0
+    for file in (ROOT / "models").rglob("*"):
+        if file.suffix not in (".h5", ".keras"):
+            continue
+        path = file.relative_to(ROOT).as_posix()
+        stored += file.stat().st_size
+        if not any(fnmatch(path, f"{pattern}*") for pattern in excluded):
+            shipped += file.stat().st_size
+    assert shipped <= 15 * MEGABYTE
+    assert stored <= 36 * MEGABYTE

@@ -1,0 +1,223 @@
+"""What the recipes of the flow networks on rendered scenes share."""
+
+import argparse
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one frame size."""
+
+    epochs: int
+    size: tuple
+    batch_size: int
+    motion: float  # median motion of the scenes, pixels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a checkpoint depends on, besides the photographs."""
+
+    preset: str
+    variant: str
+    stages: tuple
+    steps_per_epoch: int
+    peak: float  # learning rate
+    hold: float  # share of all steps after which the rate falls
+    warmup: int  # steps
+    clip: float  # global gradient norm
+    normalize_features: bool | None = None
+    weight_decay: float = 0.0
+    validation_batches: int = 6
+    validation_size: tuple = (256, 320)
+    layers: tuple = (2, 8)
+    seed: int = 1
+
+    @property
+    def epochs(self):
+        return sum(stage.epochs for stage in self.stages)
+
+    @property
+    def steps(self):
+        return self.epochs * self.steps_per_epoch
+
+    def tiny(self):
+        """The same run with everything small: a rehearsal of a few seconds."""
+        stages = tuple(
+            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in self.stages
+        )
+        return replace(
+            self,
+            stages=stages,
+            steps_per_epoch=2,
+            warmup=1,
+            validation_batches=1,
+            validation_size=(64, 64),
+            layers=(1, 2),
+        )
+
+
+def parse(recipe, description, argv):
+    """Read the command line shared by the recipes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", default=f"runs/{recipe.preset}", help="folder of the run")
+    parser.add_argument(
+        "--textures",
+        help="folder with train/ and validation/ photographs, as training/photographs.py makes "
+        "it; without it the scenes are painted",
+    )
+    parser.add_argument("--tiny", action="store_true", help="rehearse the whole run in seconds")
+    parser.add_argument("--until", type=int, help="stop after this epoch, to be resumed later")
+    parser.add_argument("--start", help="preset whose weights to start from")
+    parser.add_argument("--export", help="also write the preset folder here when done")
+    return parser.parse_args(argv)
+
+
+def train(recipe, description, argv=None):
+    """Run, or resume, a recipe; returns the trained model."""
+    arguments = parse(recipe, description, argv)
+    if arguments.tiny:
+        recipe = recipe.tiny()
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
+    model = build(recipe, arguments.start)
+
+    from c2f_zoo.training.callbacks import TrainingState
+
+    state = TrainingState(out / "state.npz")
+    done, first = state.restore(model), 0
+    for number, stage in enumerate(recipe.stages):
+        last = min(first + stage.epochs, arguments.until or recipe.epochs)
+        if done < last:
+            run_stage(recipe, number, done, last, model, state, arguments)
+            done = last
+            if model.stop_training:
+                print(f"Stopped. The same command resumes from {state.path}")
+                return model
+        first += stage.epochs
+    if done >= recipe.epochs:
+        folder = arguments.export or out / recipe.preset
+        model.save_pretrained(folder, precision="float16")
+        print(f"Wrote {folder}")
+    return model
+
+
+def build(recipe, start=None):
+    """The compiled network of a recipe, from its first weights or a preset's."""
+    import keras
+
+    from c2f_zoo import PWCNet
+    from c2f_zoo.training.schedules import WarmupPlateauCosine
+
+    keras.utils.set_random_seed(recipe.seed)
+    options = {"weight_decay": recipe.weight_decay}
+    if start:
+        model = PWCNet.from_pretrained(start, **options)
+    else:
+        model = PWCNet(recipe.variant, normalize_features=recipe.normalize_features, **options)
+    schedule = WarmupPlateauCosine(
+        recipe.peak,
+        recipe.warmup,
+        max(recipe.warmup, int(recipe.hold * recipe.steps)),
+        recipe.steps,
+    )
+    model.compile(optimizer=keras.optimizers.Adam(schedule, global_clipnorm=recipe.clip))
+    return model
+
+
+def run_stage(recipe, number, done, last, model, state, arguments):
+    """Train one stage, from epoch `done` to `last`."""
+    import keras
+
+    from c2f_zoo.data import FollowEpoch, Scenes
+    from c2f_zoo.training.callbacks import FlowPictures, StopOnNaN, StopOnSignal
+
+    stage, out = recipe.stages[number], Path(arguments.out)
+    folders = {part: None for part in ("train", "validation")}
+    if arguments.textures:
+        folders = {part: str(Path(arguments.textures) / part) for part in folders}
+    scenes = Scenes(
+        size=stage.size,
+        batch_size=stage.batch_size,
+        textures=folders["train"],
+        layers=recipe.layers,
+        motion=stage.motion,
+        seed=recipe.seed + 1000 * number,
+    )
+    held_out = Scenes(
+        size=recipe.validation_size,
+        batch_size=4,
+        textures=folders["validation"],
+        layers=recipe.layers,
+        seed=987_654,
+    ).stream(recipe.validation_batches)
+    validation = FixedBatches([held_out[i] for i in range(len(held_out))])
+    stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
+    model.fit(
+        stream,
+        initial_epoch=done,
+        epochs=last,
+        validation_data=validation,
+        # Batch i of epoch e must be the same in a run that was resumed.
+        shuffle=False,
+        callbacks=[
+            FollowEpoch(stream),
+            StopOnNaN(),
+            StopOnSignal(),
+            keras.callbacks.CSVLogger(out / "log.csv", append=True),
+            *tensorboard(out),
+            FlowPictures(out / "pictures", validation[0]),
+            Throughput(recipe.steps_per_epoch * stage.batch_size),
+            state,
+        ],
+        verbose=1 if arguments.tiny else 2,
+    )
+
+
+def tensorboard(out):
+    """Keras' TensorBoard callback, where TensorBoard is installed."""
+    import keras
+
+    from c2f_zoo import backend
+
+    if not (backend.is_installed("tensorflow") and backend.is_installed("tensorboard")):
+        return []
+    return [keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False)]
+
+
+def FixedBatches(batches):
+    """A dataset of the given batches, kept on the host."""
+    import keras
+
+    from c2f_zoo import backend
+
+    class Fixed(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__()
+            self.batches = keras.tree.map_structure(backend.to_numpy, batches)
+
+        def __len__(self):
+            return len(self.batches)
+
+        def __getitem__(self, index):
+            return self.batches[index]
+
+    return Fixed()
+
+
+def Throughput(samples):
+    """A callback that prints the samples a second of every epoch, validation left out."""
+    import keras
+
+    class Printed(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.time()
+
+        def on_test_begin(self, logs=None):
+            print(f"{samples / (time.time() - self.start):.1f} samples/s")
+
+    return Printed()
