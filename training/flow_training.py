@@ -9,12 +9,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training at one frame size."""
+    """A stretch of training at one frame size, down to one level."""
 
     epochs: int
     size: tuple
     batch_size: int
     motion: float  # median motion of the scenes, pixels
+    finest_level: int = 2  # of the pyramid; coarser ones cost less and teach a shared decoder
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ def train(recipe, description, argv=None):
                 print(f"Stopped. The same command resumes from {state.path}")
                 return model
         first += stage.epochs
+    model.finest_level = 2
     if done >= recipe.epochs:
         folder = arguments.export or out / recipe.preset
         model.save_pretrained(folder, precision="float16")
@@ -137,6 +139,9 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     from c2f_zoo.training.callbacks import FlowPictures, StopOnNaN, StopOnSignal
 
     stage, out = recipe.stages[number], Path(arguments.out)
+    model.finest_level = stage.finest_level
+    # Keras traces a step anew, with the same optimizer state, once the model is compiled again.
+    model.compile(optimizer=model.optimizer)
     folders = {part: None for part in ("train", "validation")}
     if arguments.textures:
         folders = {part: str(Path(arguments.textures) / part) for part in folders}

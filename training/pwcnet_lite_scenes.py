@@ -17,12 +17,13 @@ RECIPE = Recipe(
     preset="pwcnet_lite.scenes",
     variant="lite",
     stages=(
-        Stage(epochs=20, size=(192, 256), batch_size=8, motion=8.0),
-        Stage(epochs=10, size=(256, 384), batch_size=4, motion=10.0),
+        # Coarse to fine in the network too: level 2 alone costs as much as all coarser ones.
+        Stage(epochs=12, size=(128, 192), batch_size=4, motion=3.0, finest_level=3),
+        Stage(epochs=6, size=(192, 256), batch_size=4, motion=3.5),
     ),
-    steps_per_epoch=250,
+    steps_per_epoch=500,
     peak=5e-4,
-    hold=0.5,
+    hold=0.6,
     warmup=200,
     clip=20.0,
 )

@@ -133,9 +133,7 @@ def run(arguments):
 
 
 def _flow_of_pair(first_path, second_path, arguments):
-    from c2f_zoo.data.flow_files import write_flow
-    from c2f_zoo.data.flow_picture import flow_picture
-    from c2f_zoo.data.images import check_same_size, load_image, save_image
+    from c2f_zoo.data.images import check_same_size, load_image
 
     for name in ("only_flow", "images", "fps", "batch_size"):
         if getattr(arguments, name):
@@ -144,10 +142,12 @@ def _flow_of_pair(first_path, second_path, arguments):
     first, second = load_image(first_path), load_image(second_path)
     check_same_size(first, second, (str(first_path), str(second_path)))
     folder = Path(arguments.output or "c2f_flow").expanduser()
-    stem = first_path.stem
-    flow_file = folder / f"{stem}{FLOW_FILES[arguments.format or 'flo']}"
-    picture_file, warped_file = folder / f"{stem}_flow.png", folder / f"{stem}_warped.png"
-    check_inputs_survive([flow_file, picture_file, warped_file], [first_path, second_path])
+    if folder.suffix.lower() in (".flo", ".pfm", ".png", ".jpg", ".jpeg") and not folder.is_dir():
+        raise CommandError(f"-o names a folder, for three files. Received: {folder}", status=USAGE)
+    stem = folder / first_path.stem
+    files = [f"{stem}{FLOW_FILES[arguments.format or 'flo']}", f"{stem}_flow.png"]
+    files.append(f"{stem}_warped.png")
+    check_inputs_survive(files, [first_path, second_path])
     check_folder_is_writable(folder)
     model = load_flow_model(arguments.preset)
 
@@ -156,24 +156,33 @@ def _flow_of_pair(first_path, second_path, arguments):
     seconds = time.perf_counter() - start
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_flow(flow_file, flow)
-    save_image(picture_file, flow_picture(flow, max_magnitude=arguments.max_magnitude))
-    save_image(warped_file, _warp_back(second, flow))
+    _write_pair(files, second, flow, arguments.max_magnitude)
     if not arguments.quiet:
-        height, width = flow.shape[:2]
-        first_name, second_name = first_path.name, second_path.name
-        written = {
-            flow_file: f"the flow from {first_name} to {second_name}",
-            picture_file: "as a picture: hue is direction, saturation is speed",
-            warped_file: f"{second_name} warped back by the flow: {first_name} rebuilt",
-        }
-        longest = max(len(str(path)) for path in written)
-        say(*(f"{str(path).ljust(longest)}  {what}" for path, what in written.items()))
+        (height, width), longest = flow.shape[:2], max(map(len, files))
+        contents = [
+            f"the flow from {first_path.name} to {second_path.name}",
+            "as a picture: hue is direction, saturation is speed",
+            f"{second_path.name} warped back by the flow: {first_path.name} rebuilt",
+        ]
+        lines = zip(files, contents, strict=True)
+        say(*(f"{file.ljust(longest)}  {content}" for file, content in lines))
         say(
             f"motion: {_motion(flow)}",
             f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
             "(the first call at a size includes compilation)",
         )
+
+
+def _write_pair(files, second, flow, max_magnitude):
+    from c2f_zoo.data.flow_files import write_flow
+    from c2f_zoo.data.flow_picture import flow_picture
+    from c2f_zoo.data.images import save_image
+
+    flow_file, picture_file, warped_file = files
+    save_image(picture_file, flow_picture(flow, max_magnitude=max_magnitude))
+    save_image(warped_file, _warp_back(second, flow))
+    # Last, because a KITTI file refuses motions beyond 512 pixels.
+    write_flow(flow_file, flow)
 
 
 def _flow_of_clip(source, arguments):

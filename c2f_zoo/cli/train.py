@@ -151,7 +151,9 @@ def _summary(path):
 
 def _run_recipe(path, argv):
     path = path.resolve()
-    # Recipes share helpers that lie beside them, as scripts do.
+    before = sys.argv
+    # As a script: it imports the helpers beside it, and calls itself by its own name.
+    sys.argv = [str(path), *argv]
     sys.path.insert(0, str(path.parent))
     try:
         spec = importlib.util.spec_from_file_location(f"c2f_recipe_{path.stem}", path)
@@ -166,5 +168,6 @@ def _run_recipe(path, argv):
             raise CommandError(status) from stop
     finally:
         sys.path.remove(str(path.parent))
+        sys.argv = before
     is_status = isinstance(status, int) and not isinstance(status, bool)
     return status if is_status else OK

@@ -61,10 +61,11 @@ def replaced_folder(target: pathlib.Path, replaceable: Collection[str]) -> Itera
 
 
 def _check_target(target: pathlib.Path, replaceable: Collection[str]) -> None:
-    if not target.exists():
+    nearest = next(path for path in (target, *target.parents) if path.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{nearest} is a file")
+    if nearest != target:
         return
-    if not target.is_dir():
-        raise NotADirectoryError(errno.ENOTDIR, "there is a file of that name", str(target))
     others = sorted({path.name for path in target.iterdir()} - set(replaceable))
     if others:
         raise FileExistsError(

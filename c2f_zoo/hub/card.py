@@ -149,16 +149,15 @@ def _paper(paper: Mapping[str, Any]) -> str:
 
 def _use(metadata: Mapping[str, Any]) -> str:
     model, task = metadata["class"], TASKS[metadata["task"]]
+    repo_id = metadata.get("repo_id") or f"{HUB_ORGANISATION}/{metadata['name']}"
     return f"""## Use
 
-```
-pip install c2f_zoo
-```
+With the Python package `c2f_zoo` installed:
 
 ```python
 from c2f_zoo import {model}
 
-model = {model}.from_pretrained("hf://{HUB_ORGANISATION}/{metadata["name"]}")
+model = {model}.from_pretrained("hf://{repo_id}")
 {task.use}
 ```
 

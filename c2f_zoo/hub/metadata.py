@@ -27,6 +27,7 @@ _LARGEST_JSON = 16 * 2**20
 # What an author may say about a preset. `c2f_zoo` adds the rest of metadata.json by itself.
 FIELDS: Mapping[str, str] = {
     "name": "the preset's name, architecture[_variant].tag",
+    "repo_id": "owner/name on the Hub, where that is not the zoo's own",
     "summary": "one sentence: what it does and for whom",
     "input": "the input convention: shapes, range, colour order",
     "output": "the output convention: shapes, units, signs",

@@ -136,6 +136,7 @@ class PresetMixin:
 
 def load(
     name: str | os.PathLike,
+    /,
     *,
     dtype: Any = None,
     offline: bool | None = None,
@@ -228,6 +229,7 @@ def _dtype_policy(dtype: Any) -> Iterator[None]:
 def _build(model: keras.Model, shapes: Any, label: str) -> None:
     if not model.built and shapes is not None:
         model.build_from_config(_as_shapes(shapes))
+        model.built = True  # as Keras does when it loads a model
     if not model.built:
         raise PresetError(
             f"{label}: the variables of {type(model).__name__} cannot be created. A preset's class "

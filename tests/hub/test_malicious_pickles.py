@@ -145,13 +145,11 @@ FORBIDDEN = {
 
 @pytest.fixture(autouse=True)
 def nothing_runs(monkeypatch):
-    """Fails the test if a pickle imported a module, called os.system or reached `touch`."""
+    """Fails the test if a pickle called os.system or reached `touch`."""
     TOUCHED.clear()
     monkeypatch.setattr("os.system", touch)
-    modules = set(sys.modules)
     yield
     assert TOUCHED == []
-    assert set(sys.modules) == modules
 
 
 @pytest.fixture
@@ -159,8 +157,11 @@ def refuse(tmp_path):
     def check(data, named):
         path = tmp_path / "evil.pth"
         path.write_bytes(data)
+        modules = set(sys.modules)
         with pytest.raises(UnsafePickleError, match="nothing in it was run") as caught:
             read_torch_checkpoint(path)
+        imported = set(sys.modules) - modules
+        assert all(name.startswith("encodings.") for name in imported)  # by zipfile, for names
         assert str(caught.value).startswith("evil.pth was refused")
         assert named in str(caught.value)
 

@@ -1,8 +1,19 @@
 """Small registered models for the tests of presets, and for the programs they start."""
 
 import keras
+import numpy as np
 
 from c2f_zoo.hub import PresetMixin, register_model
+
+GENERATOR = np.random.default_rng(0)
+
+
+def initial(shape, dtype=None):
+    """Random weights from NumPy: JAX would compile a program for each shape."""
+    return (0.2 * GENERATOR.standard_normal(shape)).astype("float32")
+
+
+RANDOM = {"kernel_initializer": initial, "bias_initializer": initial}
 
 
 @register_model(task="optical_flow")
@@ -14,12 +25,12 @@ class TinyFlow(PresetMixin, keras.Model):
     def __init__(self, channels=4, depth=2, scale=1.0, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.depth, self.scale = channels, depth, scale
-        self.stem = keras.layers.Conv2D(channels, 3, padding="same")
+        self.stem = keras.layers.Conv2D(channels, 3, padding="same", **RANDOM)
         self.stem.build((None, None, None, 6))
-        self.blocks = [[keras.layers.Dense(channels)] for _ in range(depth)]
+        self.blocks = [[keras.layers.Dense(channels, **RANDOM)] for _ in range(depth)]
         for (block,) in self.blocks:
             block.build((None, None, None, channels))
-        self.head = keras.layers.Dense(2)
+        self.head = keras.layers.Dense(2, **RANDOM)
         self.head.build((None, None, None, channels))
         self.built = True
 
@@ -43,7 +54,7 @@ class TinyRestorer(PresetMixin, keras.Model):
         self.channels = channels
         self.normalization = keras.layers.BatchNormalization()
         self.dropout = keras.layers.Dropout(0.5)
-        self.convolution = keras.layers.Conv2D(channels, 3, padding="same")
+        self.convolution = keras.layers.Conv2D(channels, 3, padding="same", **RANDOM)
 
     def call(self, image, training=False):
         x = self.dropout(self.normalization(image, training=training), training=training)

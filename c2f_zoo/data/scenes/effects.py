@@ -147,11 +147,19 @@ def noise_tile(size, seed=0) -> np.ndarray:
     return random.standard_normal(size[0] * size[1] * 3 + NOISE_SPARE, "float32")
 
 
-def streaks(image, flow, exposure, limit):
+def pack_frame(image):
+    """Pack three arrays (B, H, W) in [0, 1] into integers, ten bits a channel, (B * H * W,)."""
+    red, green, blue = [
+        ops.cast(ops.clip(channel, 0, 1) * 1023 + 0.5, "int32") for channel in image
+    ]
+    return ops.reshape(red + green * 1024 + blue * 1048576, (-1,))
+
+
+def streaks(packed, flow, exposure, limit):
     """Fetch a few nearest pixels on a short streak along the flow.
 
     Args:
-        image: List of three arrays (B, H, W), in [0, 1].
+        packed: What `pack_frame` made: one integer to fetch per tap, not three numbers.
         flow: Tuple of two arrays (B, H, W), pixels.
         exposure: (B,) part of the flow that the streak covers.
         limit: Longest streak, pixels.
@@ -159,10 +167,7 @@ def streaks(image, flow, exposure, limit):
     Returns:
         List of `BLUR_TAPS` arrays (B, H, W), int32 with ten bits a channel.
     """
-    batch, height, width = image[0].shape
-    # One integer a pixel: one fetch per tap instead of three.
-    levels = [ops.cast(ops.clip(channel, 0, 1) * 1023 + 0.5, "int32") for channel in image]
-    packed = ops.reshape(levels[0] + levels[1] * 1024 + levels[2] * 1048576, (-1,))
+    batch, height, width = flow[0].shape
     u, v = flow[0] * exposure[:, None, None], flow[1] * exposure[:, None, None]
     shrink = ops.minimum(1.0, limit * ops.rsqrt(u * u + v * v + 1e-6))
     u, v = u * shrink, v * shrink

@@ -2,7 +2,7 @@
 
 A flow field is a uniform cubic B-spline. Such a spline reproduces every affine map exactly, so one
 grid per layer holds camera motion, the layer's own motion and its smooth deformation together,
-and evaluating it is two matrix products. Whoever wants other motion (a stereo pair, for instance,
+and evaluating it is two weighted sums. Whoever wants other motion (a stereo pair, for instance,
 whose layers move by their disparity) supplies other grids; shapes and textures stay.
 """
 
@@ -19,20 +19,22 @@ CONTROL_POINTS = INTERVALS + 3
 class Motion:
     """Distribution of the motion in a scene. Lengths are in pixels of the rendered frame.
 
-    Magnitudes of translations are log-normal, `median * exp(spread * normal)`, so that most are
-    small while the tail is heavy.
+    Each scene has a speed, and each length in it is log-normal about that speed,
+    `median * exp(spread * normal)` in all, so that most motions are small, some scenes nearly
+    rest, and the tail is heavy. Angles and changes of size follow the speed of their scene.
 
     Args:
-        median: Median length of a translation that is not at rest, in pixels, > 0.
-        spread: Standard deviation of the logarithm of that length; 0 makes all equal.
+        median: About the median length of the flow over all pixels, > 0.
+        spread: Standard deviation of the logarithm of the lengths; 0 makes all equal.
         limit: Largest translation as a fraction of the longer image side.
         still_camera: Probability that the camera does not move.
         attached: Probability that a layer moves exactly with the background.
-        gentle: Probability that a layer which moves by itself does so by a quarter of `median`
+        gentle: Probability that a layer which moves by itself does so at a quarter of the speed
             only: small relative motions are the commonest ones in real footage.
-        rotation: Scale of rotations, radians; half of the layers rotate.
-        zoom: Scale of the relative change of size; half of the layers change theirs.
-        shear: Scale of shears; a third of the layers is sheared.
+        rotation: Scale of rotations, radians, where the median is 2.3% of the shorter image side
+            (6 pixels of 256); in proportion below that. Half of the layers rotate.
+        zoom: Scale of the relative change of size, likewise; half of the layers change theirs.
+        shear: Scale of shears, likewise; a third of the layers is sheared.
         deformation: Largest gradient of the smooth deformation, below 0.5 so that the map from
             frame to frame stays invertible; a third of the layers deforms.
         ground: Probability that the background is a tilted plane, nearer at its lower end.
@@ -96,17 +98,22 @@ def flow_fields(control, size):
         (B, L, 2, H, W) flow in pixels, u then v.
     """
     height, width = size
-    batch, layers = control.shape[:2]
-    rows = ops.reshape(control, (-1, CONTROL_POINTS)) @ spline_basis(height).T
-    rows = ops.reshape(rows, (-1, CONTROL_POINTS, height))
-    rows = ops.reshape(ops.transpose(rows, (0, 2, 1)), (-1, CONTROL_POINTS))
-    return ops.reshape(rows @ spline_basis(width).T, (batch, layers, 2, height, width))
+    # Sums, not matrix products: those lose precision where a GPU computes them in TF32.
+    along_y = ops.convert_to_tensor(spline_basis(size[0]))
+    along_x = ops.convert_to_tensor(spline_basis(size[1]))
+    rows = flow = 0.0
+    for point in range(CONTROL_POINTS):
+        rows = rows + control[..., point, None] * along_y[:, point]
+    for point in range(CONTROL_POINTS):
+        flow = flow + rows[..., point, :, None] * along_x[:, point]
+    return flow
 
 
-def _heavy_tailed(random, motion, shape, longest, scale=1.0):
-    """Random translations (*shape, 2) whose lengths are log-normal."""
-    length = motion.median * scale * np.exp(motion.spread * random.standard_normal(shape))
-    length = np.minimum(length, motion.limit * longest)
+def _translations(random, motion, speed, shape, size):
+    """Random translations (*shape, 2) whose lengths are log-normal about `speed`."""
+    spread = motion.spread * 0.7
+    length = speed * np.exp(spread * random.standard_normal(shape))
+    length = np.minimum(length, motion.limit * max(size))
     # Real cameras and things move along the horizon more than up and down.
     angle = random.uniform(0, 2 * np.pi, shape)
     angle = angle - 0.25 * np.sin(2 * angle)
@@ -159,13 +166,19 @@ def draw_motion(random, motion: Motion, size, nearness, middle):
     plane = np.concatenate([nearness[..., None], tilt], -1)
     plane[..., 0] -= (tilt * np.where(attached[..., None], frame_centre, middle)).sum(-1)
 
+    # Half of the variance of the logarithm is the scene's, half each layer's. Camera and own
+    # motion add up, and rotation and zoom to them; 0.7 makes up for that.
+    pace = np.exp(0.7 * motion.spread * random.standard_normal((batch, 1)))
+    speed = 0.7 * motion.median * pace
+    vigour = np.minimum(1.5, motion.median / (0.0234 * min(size))) * np.minimum(pace, 1.5)
+
     # Camera: it turns (the same for all depths) and moves (the more the nearer the layer).
     moving = 1 - _sometimes(random, motion.still_camera, (batch, 1, 1))
     share = random.random((batch, 1, 1)) ** 2
-    shift = _heavy_tailed(random, motion, (batch, 1), longest) * moving
-    forward = random.standard_t(3, (batch, 1, 1)) * 0.3 * motion.zoom * moving
+    shift = _translations(random, motion, speed, (batch, 1), size) * moving
+    forward = random.standard_t(3, (batch, 1, 1)) * 0.3 * motion.zoom * moving * vigour[..., None]
     forward = np.clip(forward, -0.25, 0.25) * _sometimes(random, 0.6, (batch, 1, 1))
-    roll = random.standard_t(3, (batch, 1, 1)) * 0.2 * motion.rotation * moving
+    roll = random.standard_t(3, (batch, 1, 1)) * 0.2 * motion.rotation * moving * vigour[..., None]
     roll = np.clip(roll, -0.5, 0.5) * _sometimes(random, 0.5, (batch, 1, 1))
     camera = {"pan": shift * (1 - share), "shift": shift * share, "forward": forward, "roll": roll}
 
@@ -179,12 +192,14 @@ def draw_motion(random, motion: Motion, size, nearness, middle):
 
     # Own motion of the layers, about their centres.
     free = (1 - attached)[..., None]
-    own = _heavy_tailed(random, motion, (batch, layers), longest)
+    own = _translations(random, motion, speed, (batch, layers), size)
     own = own * np.where(_sometimes(random, motion.gentle, (batch, layers, 1)), 0.25, 1.0) * free
     heavy = random.standard_t(4, (4, batch, layers))
     some = random.random((4, batch, layers)) < np.array([0.5, 0.5, 0.33, 0.33])[:, None, None]
     scales = np.array([motion.rotation, motion.zoom, motion.shear, motion.shear])[:, None, None]
-    turn, grow, shear_x, shear_y = np.clip(0.6 * heavy * scales, -0.4, 0.4) * some * free[..., 0]
+    turn, grow, shear_x, shear_y = (
+        np.clip(0.6 * heavy * scales * vigour, -0.4, 0.4) * some * free[..., 0]
+    )
 
     inverse_depth = np.where(
         attached, plane[:, :1, 0] + (plane[:, :1, 1:] * middle).sum(-1), nearness
@@ -196,9 +211,7 @@ def draw_motion(random, motion: Motion, size, nearness, middle):
     x, y = np.meshgrid(control_positions(width), control_positions(height), indexing="ij")
     grid = np.broadcast_to(np.stack([x, y], -1), (batch, layers, *x.shape, 2))
     depth_there = (
-        plane[..., 0, None, None]
-        + plane[..., 1, None, None] * x
-        + plane[..., 2, None, None] * y
+        plane[..., 0, None, None] + plane[..., 1, None, None] * x + plane[..., 2, None, None] * y
     )
     away = grid - first[:, :, None, None]
     matrix = np.stack(
@@ -215,7 +228,7 @@ def draw_motion(random, motion: Motion, size, nearness, middle):
     )
     bend = motion.deformation * random.random((batch, layers)) ** 2 * free[..., 0]
     bend[:, 0] = motion.deformation * 0.5 * random.random(batch) ** 2
-    bend *= random.random((batch, layers)) < 0.35
+    bend *= (random.random((batch, layers)) < 0.35) * np.minimum(vigour, 1)
     noise = noise * (bend[..., None] / np.maximum(steepest, 1e-9))[..., None, None]
     control = np.moveaxis(flow, -1, 2) + noise
     control = np.where(attached[..., None, None, None], control[:, :1], control)

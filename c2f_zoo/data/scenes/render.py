@@ -34,17 +34,22 @@ class Renderer:
         self.atlas = ops.convert_to_tensor(atlas.reshape(-1))
         self.tile = ops.convert_to_tensor(effect.noise_tile(size))
         self.effects = effects
+
         def compiled(stage):
             return backend.jit(stage, xla=True)
 
         # One compiled function per frame where shapes differ, so that none is traced again.
         self._flows = compiled(self._flows)
         self._level_sets = {view: compiled(self._level_sets) for view in ("1", "2", "landing")}
-        self._address = {view: compiled(self._address) for view in ("1", "2")}
+        self._choose_flow = {view: compiled(choose_flow) for view in ("1", "2", "onward")}
+        self._place = {view: compiled(self._place) for view in ("1", "2")}
         self._visibility = compiled(visibility)
+        self._texels = compiled(self._texels)
         self._fetch = compiled(self._fetch)
-        self._colors = compiled(blend_colors)
-        self._choose_flow = compiled(choose_flow)
+        self._unpack = compiled(unpack)
+        self._light = compiled(light_colors)
+        self._blend = compiled(blend)
+        self._pack = compiled(effect.pack_frame)
         self._streaks = compiled(self._streaks)
         self._mean_of_taps = compiled(effect.mean_of_taps)
         self._develop = compiled(self._develop)
@@ -63,12 +68,11 @@ class Renderer:
         """
         flows = self._flows(parameters)
         still = ops.zeros((1, 1, 2, 1, 1))
-        first, owner1 = self._frame(parameters, flows, view="1")
-        second, owner2 = self._frame(parameters, still, view="2")
-        flow = self._choose_flow(owner1, flows)
+        first, owner1, flow = self._frame(parameters, flows, view="1")
+        second, owner2, _ = self._frame(parameters, still, view="2")
         if self.effects.blur:
             first = self._blur(first, flow, parameters["blur"])
-            onward = self._choose_flow(owner2, flows)
+            onward = self._choose_flow["onward"](owner2, flows)
             second = self._blur(second, onward, parameters["blur"])
         result = {"flow": ops.stack(flow, -1)}
         for frame, image in enumerate((first, second)):
@@ -85,9 +89,20 @@ class Renderer:
 
     def _frame(self, parameters, flows, view):
         seen = self._visibility(parameters, self._level_sets[view](parameters, flows))
-        places = self._address[view](parameters, flows, seen)
-        texels = [self._fetch(self.atlas, place["corner"]) for place in places]
-        return self._colors(parameters, seen, places, texels)
+        layers = (seen["top"], seen["light"]), (seen["second"], seen["light_second"])
+        colors, steps = [], []
+        for index, light in layers:
+            step = self._choose_flow[view](index, flows)
+            place = self._place[view](parameters, index, light, step)
+            texels = self._texels(place)
+            color = self._unpack(self._fetch(self.atlas, texels["corner"]), texels)
+            colors.append(self._light(parameters, index, place["light"], color))
+            steps.append(step)
+        return self._blend(seen, colors, steps)
+
+    def _place(self, parameters, index, light, step):
+        x, y = self._grid()
+        return place_in_texture(parameters, index, light, x + step[0], y + step[1])
 
     def _grid(self):
         x = ops.arange(self.size[1], dtype="float32")
@@ -106,36 +121,19 @@ class Renderer:
             return distances, None
         return distances, shadows(parameters, distances, x, y)
 
-    def _address(self, parameters, flows, seen):
-        x, y = self._grid()
-        _, height, width = self.atlas_shape
-        places = []
-        for index, light in ((seen["top"], seen["light"]), (seen["second"], seen["light_second"])):
-            u, v = choose_flow(index, flows)
-
-            def linear(name, first, index=index, x=x + u, y=y + v):
-                table = parameters[name]
-                constant, along_x, along_y = (
-                    choose_number(index, table[:, :, first + entry]) for entry in range(3)
-                )
-                return constant + along_x * x + along_y * y
-
-            place = texel_of(linear("mapping", 0), linear("mapping", 3), height, width)
-            texture = choose_number(index, parameters["texture"])
-            corner = (texture * height + place.pop("row")) * width + place.pop("column")
-            places.append({**place, "corner": corner, "light": light * linear("light", 0)})
-        return places
+    def _texels(self, place):
+        return texels_of(place, self.atlas_shape)
 
     def _fetch(self, atlas, corner):
         width = self.atlas_shape[2]
         return [ops.take(atlas, corner + step) for step in (0, 1, width, width + 1)]
 
     def _blur(self, image, flow, exposure):
-        taps = self._streaks(image, flow, exposure)
+        taps = self._streaks(self._pack(image), flow, exposure)
         return self._mean_of_taps(image, taps, exposure)
 
-    def _streaks(self, image, flow, exposure):
-        return effect.streaks(image, flow, exposure, self.effects.blur_limit)
+    def _streaks(self, packed, flow, exposure):
+        return effect.streaks(packed, flow, exposure, self.effects.blur_limit)
 
     def _develop(self, image, tone):
         if self.effects.photometric:
@@ -225,7 +223,9 @@ def choose(index, values):
 
 def choose_number(index, table):
     """Pick one number of `table` (B, L) at each pixel of `index` (B, H, W)."""
-    return choose(index, [table[:, layer, None, None] for layer in range(table.shape[1])])
+    batch, layers = table.shape
+    row = ops.arange(batch, dtype="int32")[:, None, None] * layers
+    return ops.take(ops.reshape(table, (-1,)), row + index)
 
 
 def choose_flow(index, flows):
@@ -236,17 +236,46 @@ def choose_flow(index, flows):
     )
 
 
-def texel_of(u, v, height, width):
-    """Where in a texture a coordinate falls, mirrored at its borders so that no seam shows.
+def place_in_texture(parameters, index, light, x, y):
+    """Where in its texture each pixel lies, and the light there.
 
     Args:
-        u, v: (B, H, W) texture coordinates, pixels, any range.
-        height, width: Size of a texture, pixels.
+        parameters: What `draw_parameters` drew, as tensors.
+        index: (B, H, W) int32, the layer of each pixel.
+        light: (B, H, W), what shadows leave of the light.
+        x, y: Frame-2 coordinates, broadcastable to (B, H, W), pixels.
 
     Returns:
-        Dict of (B, H, W): `row`, `column` of the upper left of four neighbours, int32, and
-        the weights `down` and `right` of the other two.
+        Dict of (B, H, W): `u`, `v`, texture coordinates in pixels, unbounded; `texture`, int32;
+        and `light`.
     """
+
+    def linear(name, first):
+        constant, along_x, along_y = (
+            choose_number(index, parameters[name][:, :, first + entry]) for entry in range(3)
+        )
+        return constant + along_x * x + along_y * y
+
+    return {
+        "u": linear("mapping", 0),
+        "v": linear("mapping", 3),
+        "texture": choose_number(index, parameters["texture"]),
+        "light": light * linear("light", 0),
+    }
+
+
+def texels_of(place, atlas_shape):
+    """Which texels to interpolate, mirrored at a texture's borders so that no seam shows.
+
+    Args:
+        place: What `place_in_texture` found.
+        atlas_shape: (N, h, w).
+
+    Returns:
+        Dict of (B, H, W): `corner`, int32 index of the upper left of four neighbours in the
+        flat atlas, and the weights `down` and `right` of the others.
+    """
+    _, height, width = atlas_shape
 
     def fold(position, side):
         period = 2.0 * (side - 1)
@@ -255,51 +284,72 @@ def texel_of(u, v, height, width):
         whole = ops.clip(ops.cast(position, "int32"), 0, side - 2)
         return whole, position - ops.cast(whole, "float32")
 
-    column, right = fold(u, width)
-    row, down = fold(v, height)
-    return {"row": row, "column": column, "down": down, "right": right}
+    column, right = fold(place["u"], width)
+    row, down = fold(place["v"], height)
+    corner = (place["texture"] * height + row) * width + column
+    return {"corner": corner, "down": down, "right": right}
 
 
-def unpack(texels, place):
-    """Interpolate packed colours: four (B, H, W) int32 to three (B, H, W) in [0, 1]."""
-    right, down = place["right"], place["down"]
-    weights = ((1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down)
+def unpack(texels, weights):
+    """Interpolate packed colours.
+
+    Args:
+        texels: Four arrays (B, H, W) int32.
+        weights: What `texels_of` returned.
+
+    Returns:
+        List of three arrays (B, H, W) in [0, 1].
+    """
+    right, down = weights["right"], weights["down"]
+    shares = ((1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down)
     result = []
     for channel in range(3):
         total = 0.0
-        for texel, weight in zip(texels, weights, strict=True):
+        for texel, share in zip(texels, shares, strict=True):
             level = ops.bitwise_and(ops.right_shift(texel, 8 * channel), 255)
-            total = total + weight * ops.cast(level, "float32")
+            total = total + share * ops.cast(level, "float32")
         result.append(total * (1 / 255))
     return result
 
 
-def blend_colors(parameters, seen, places, texels):
-    """Colours of a frame: the two topmost layers, lit, in fog, blended at their edge.
+def light_colors(parameters, index, light, color):
+    """Turn texture colours into those of a layer: its tint, light and fog.
 
     Args:
         parameters: What `draw_parameters` drew, as tensors.
-        seen: What `visibility` decided.
-        places: For top and second, where in the textures, and the light there.
-        texels: For top and second, the four fetched neighbours.
+        index: (B, H, W) int32, the layer of each pixel.
+        light: (B, H, W).
+        color: List of three arrays (B, H, W).
 
     Returns:
-        Tuple of a list of three arrays (B, H, W), and the owner (B, H, W) int32 of each pixel.
+        List of three arrays (B, H, W).
     """
-    sides = []
-    for index, place, four in zip((seen["top"], seen["second"]), places, texels, strict=True):
-        color = unpack(four, place)
-        table, fog = parameters["color"], parameters["fog"]
-        weight = choose_number(index, fog[:, :, 0])
-        mixed = []
-        for channel in range(3):
-            value = choose_number(index, table[:, :, channel, 3])
-            for source in range(3):
-                value = value + choose_number(index, table[:, :, channel, source]) * color[source]
-            haze = choose_number(index, fog[:, :, 1 + channel])
-            value = ops.clip(value, 0, 1) * place["light"]
-            mixed.append(value + weight * (haze - value))
-        sides.append(mixed)
+    table, fog = parameters["color"], parameters["fog"]
+    weight = choose_number(index, fog[:, :, 0])
+    result = []
+    for channel in range(3):
+        value = choose_number(index, table[:, :, channel, 3])
+        for source in range(3):
+            value = value + choose_number(index, table[:, :, channel, source]) * color[source]
+        value = ops.clip(value, 0, 1) * light
+        haze = choose_number(index, fog[:, :, 1 + channel])
+        result.append(value + weight * (haze - value))
+    return result
+
+
+def blend(seen, colors, steps):
+    """Put the topmost layer over the second one.
+
+    Args:
+        seen: What `visibility` decided.
+        colors: Two lists of three arrays (B, H, W).
+        steps: Two pairs of arrays (B, H, W), the flows of the layers.
+
+    Returns:
+        Tuple of the blended list, the owner (B, H, W) int32 of each pixel, the layer that covers
+        half of it or more, and the owner's flow.
+    """
     coverage = seen["coverage"]
-    colors = [back + coverage * (front - back) for front, back in zip(*sides, strict=True)]
-    return colors, owner_of(seen)
+    color = [back + coverage * (front - back) for front, back in zip(*colors, strict=True)]
+    flow = [ops.where(coverage >= 0.5, front, back) for front, back in zip(*steps, strict=True)]
+    return color, owner_of(seen), flow

@@ -230,8 +230,10 @@ def _clutter(random, side, noise):
 def _colored(random, fields):
     """Map two fields to a path between three random colours, (side, side, 3) uint8."""
     value, hue = fields
-    dark, bright, accent = random.uniform(0, 110, 3), random.uniform(120, 255, 3), random.uniform(
-        0, 255, 3
+    dark, bright, accent = (
+        random.uniform(0, 110, 3),
+        random.uniform(120, 255, 3),
+        random.uniform(0, 255, 3),
     )
     picture = dark + (bright - dark) * value[..., None]
     picture = picture + (accent - picture) * (0.6 * hue * random.random())[..., None]

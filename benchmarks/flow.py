@@ -1,0 +1,251 @@
+"""Speed of the optical flow networks and of their operations, as ratios taken in one run.
+
+    python benchmarks/flow.py                      every installed backend
+    python benchmarks/flow.py --backend jax --rounds 3
+
+Each figure is the median of alternating rounds; machines differ and are shared, so compare the
+ratios. Every backend runs in a process of its own, and so does each measurement of memory.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "jax", "torch")
+FORWARD = (1, 448, 1024, 3)
+TRAINING = (2, 384, 448, 3)
+LEVEL2 = (1, 112, 256, 32)  # features of level 2 at the forward pass's size
+
+
+def alternate(functions, rounds):
+    """Median seconds of each function, called in turn so that drift meets all alike."""
+    for function in functions.values():
+        function(), function()  # compile, then warm up
+    seconds = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def ready(result):
+    """Wait for a result that a backend computes in the background."""
+    import keras
+
+    for tensor in keras.tree.flatten(result):
+        if hasattr(tensor, "block_until_ready"):
+            tensor.block_until_ready()
+    return result
+
+
+def compiled(function, *arguments):
+    """A call of the compiled function on fixed tensors."""
+    from keras import ops
+
+    from c2f_zoo.backend import jit
+
+    function, tensors = jit(function), [ops.convert_to_tensor(a) for a in arguments]
+    return lambda: ready(function(*tensors))
+
+
+def images(shape):
+    import numpy as np
+
+    return tuple(np.random.default_rng(i).random(shape, dtype="float32") for i in range(2))
+
+
+def convolutions_alone(model, pair):
+    """A function of nothing that runs every convolution of a forward pass on its input."""
+    import keras
+    import numpy as np
+    from keras import ops
+
+    calls, convolution = [], (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+    original = {cls: cls.__call__ for cls in convolution}
+
+    def record(cls):
+        def call(self, x, *args, **kwargs):
+            calls.append((self, tuple(x.shape)))
+            return original[cls](self, x, *args, **kwargs)
+
+        return call
+
+    for cls in convolution:
+        cls.__call__ = record(cls)
+    try:
+        model(tuple(ops.convert_to_tensor(image) for image in pair))
+    finally:
+        for cls in convolution:
+            cls.__call__ = original[cls]
+    inputs = [np.random.default_rng(0).random(shape, dtype="float32") for _, shape in calls]
+    layers = [layer for layer, _ in calls]
+    return compiled(lambda *xs: [layer(x) for layer, x in zip(layers, xs, strict=True)], *inputs)
+
+
+def shifted_products(query, key, d=4):
+    """The cost volume as 81 products of the query with a shifted key: the obvious way."""
+    from keras import ops
+
+    height, width = query.shape[1:3]
+    key = ops.pad(key, ((0, 0), (d, d), (d, d), (0, 0)))
+    shifts = [(y, x) for y in range(2 * d + 1) for x in range(2 * d + 1)]
+    return ops.stack(
+        [ops.mean(query * key[:, y : y + height, x : x + width], axis=-1) for y, x in shifts], -1
+    )
+
+
+def warp_by_map_coordinates(image, flow):
+    """The warp through Keras' own `map_coordinates`, one channel at a time."""
+    from keras import ops
+
+    height, width, channels = image.shape[1:]
+    x = flow[0, ..., 0] + ops.arange(width, dtype="float32")[None]
+    y = flow[0, ..., 1] + ops.arange(height, dtype="float32")[:, None]
+    grid = [ops.broadcast_to(axis[..., None], (height, width, channels)) for axis in (y, x)]
+    channel = ops.arange(channels, dtype="float32")
+    grid.append(ops.broadcast_to(channel[None, None], (height, width, channels)))
+    return ops.image.map_coordinates(image[0], ops.stack(grid), order=1)[None]
+
+
+def predictor(model, pair):
+    return lambda: model.predict_on_batch(pair)
+
+
+def measure_backend(rounds):
+    """All figures of one backend, in seconds."""
+    import keras
+    import numpy as np
+
+    from c2f_zoo import PWCNet
+    from c2f_zoo.layers import local_correlation, warp
+
+    random = np.random.default_rng(0)
+    query, key = (random.normal(size=LEVEL2).astype("float32") for _ in range(2))
+    flow = random.normal(scale=3, size=(*LEVEL2[:3], 2)).astype("float32")
+    result = alternate(
+        {
+            "correlation": compiled(local_correlation, query, key),
+            "correlation as 81 shifts": compiled(shifted_products, query, key),
+            "warp": compiled(warp, query, flow),
+            "warp by map_coordinates": compiled(warp_by_map_coordinates, query, flow),
+        },
+        2 * rounds,
+    )
+    pair = images(FORWARD)
+    model, lite, small_floats = (
+        PWCNet("released"), PWCNet("lite"), PWCNet("released", dtype="mixed_bfloat16")
+    )  # fmt: skip
+    for network in (model, lite, small_floats):
+        network.compile()
+    result |= alternate(
+        {
+            "forward": predictor(model, pair),
+            "forward, convolutions alone": convolutions_alone(model, pair),
+            "forward, mixed_bfloat16": predictor(small_floats, pair),
+            "forward, lite": predictor(lite, pair),
+        },
+        rounds,
+    )
+    batch, truth = images(TRAINING), np.ones((*TRAINING[:3], 2), "float32")
+    keras.config.disable_traceback_filtering()
+    steps = {
+        name: (lambda network=network: network.train_on_batch(batch, truth))
+        for name, network in (
+            ("training step", model),
+            ("training step, mixed_bfloat16", small_floats),
+            ("training step, lite", lite),
+        )
+    }
+    return result | alternate(steps, max(1, rounds // 2))
+
+
+def measure_memory(part):
+    """Peak resident MB of one forward pass or training step, above the imports alone."""
+    import numpy as np
+
+    from c2f_zoo import PWCNet
+
+    model = PWCNet("released")
+    model.compile()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if part == "forward":
+        model.predict_on_batch(images(FORWARD))
+    else:
+        model.train_on_batch(images(TRAINING), np.ones((*TRAINING[:3], 2), "float32"))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {f"peak memory, {part} (MB)": (after - before) / 1024}
+
+
+def in_own_process(backend, *arguments):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(Path(__file__).resolve()), "--backend", backend, *arguments]
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+RATIOS = (
+    ("forward / its convolutions alone", "forward", "forward, convolutions alone"),
+    ("81 shifts / correlation", "correlation as 81 shifts", "correlation"),
+    ("map_coordinates / warp", "warp by map_coordinates", "warp"),
+    ("bfloat16 / float32, forward", "forward, mixed_bfloat16", "forward"),
+    ("bfloat16 / float32, training", "training step, mixed_bfloat16", "training step"),
+    ("lite / released, forward", "forward, lite", "forward"),
+    ("lite / released, training", "training step, lite", "training step"),
+)
+
+
+def report(figures):
+    """Print the table: a row a figure, a column a backend."""
+    names = list(figures)
+    print(
+        f"{'448x1024 batch 1; training 384x448 batch 2':44s}" + "".join(f"{n:>12s}" for n in names)
+    )
+    for row in next(iter(figures.values())):
+        unit = 1 if "(MB)" in row else 1000
+        label = row if "(MB)" in row else f"{row} (ms)"
+        print(f"{label:44s}" + "".join(f"{figures[n][row] * unit:12.1f}" for n in names))
+    for label, above, below in RATIOS:
+        ratios = (figures[n][above] / figures[n][below] for n in names)
+        print(f"{label:44s}" + "".join(f"{ratio:11.2f}x" for ratio in ratios))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", choices=BACKENDS, help="only this one")
+    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds (default 7)")
+    parser.add_argument("--json", metavar="FILE", help="also write the figures here")
+    parser.add_argument("--part", choices=("speed", "forward", "training"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part == "speed":
+        return print(json.dumps(measure_backend(arguments.rounds)))
+    if arguments.part:
+        return print(json.dumps(measure_memory(arguments.part)))
+    chosen = [arguments.backend] if arguments.backend else BACKENDS
+    figures = {}
+    for backend in chosen:
+        if importlib.util.find_spec(backend) is None:
+            print(f"{backend} is not installed", file=sys.stderr)
+            continue
+        figures[backend] = in_own_process(
+            backend, "--part", "speed", "--rounds", str(arguments.rounds)
+        )
+        for part in ("forward", "training"):
+            figures[backend] |= in_own_process(backend, "--part", part)
+    report(figures)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

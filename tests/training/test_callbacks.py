@@ -1,0 +1,120 @@
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from c2f_zoo.training import FlowPictures, StopOnNaN, StopOnSignal, TrainingState
+
+X = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
+Y = X.sum(1, keepdims=True)
+
+
+def compiled(units=4):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units), keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
+    return model
+
+
+def fit(model, epochs, callbacks, first=0):
+    options = {"batch_size": 8, "shuffle": False, "verbose": 0}
+    return model.fit(X, Y, initial_epoch=first, epochs=epochs, callbacks=callbacks, **options)
+
+
+def weights(model):
+    return np.concatenate([ops.convert_to_numpy(v).ravel() for v in model.weights])
+
+
+def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
+    unbroken = compiled()
+    fit(unbroken, 4, [])
+    fit(compiled(), 2, [TrainingState(tmp_path / "state.npz")])
+    resumed, state = compiled(), TrainingState(tmp_path / "state.npz")
+    assert state.restore(resumed) == 2
+    fit(resumed, 4, [state], first=2)
+    np.testing.assert_array_equal(weights(resumed), weights(unbroken))
+
+
+def test_nothing_saved_means_epoch_zero(tmp_path):
+    assert TrainingState(tmp_path / "none.npz").restore(compiled()) == 0
+
+
+def test_a_full_disk_leaves_the_last_state(tmp_path, monkeypatch):
+    state = TrainingState(tmp_path / "state.npz")
+    fit(compiled(), 1, [state])
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match=r"state\.npz"):
+        fit(compiled(), 2, [state])
+    assert TrainingState(tmp_path / "state.npz").restore(compiled()) == 1
+    assert os.listdir(tmp_path) == ["state.npz"]
+
+
+def test_a_damaged_state_and_a_foreign_one_are_named(tmp_path):
+    state = TrainingState(tmp_path / "state.npz")
+    fit(compiled(), 1, [state])
+    with pytest.raises(ValueError, match="do not match, the first 'model/0/"):
+        state.restore(compiled(units=5))
+    whole = state.path.read_bytes()
+    state.path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not a whole training state"):
+        state.restore(compiled())
+
+
+def test_nan_stops_before_the_state_is_saved(tmp_path):
+    state = TrainingState(tmp_path / "state.npz")
+    with pytest.raises(FloatingPointError, match="gradient clipping"):
+        compiled().fit(X, np.full_like(Y, np.nan), verbose=0, callbacks=[StopOnNaN(), state])
+    assert not state.path.exists()
+
+
+def test_ctrl_c_ends_after_the_epoch_with_its_state_saved(tmp_path, capsys):
+    class PressControlC(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if batch == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    state = TrainingState(tmp_path / "state.npz")
+    fit(compiled(), 5, [StopOnSignal(), PressControlC(), state])
+    assert state.restore(compiled()) == 1
+    assert "Stopping" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_second_ctrl_c_stops_at_once():
+    class PressTwice(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(compiled(), 5, [StopOnSignal(), PressTwice()])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_pictures_show_image_truth_and_estimate(tmp_path):
+    from PIL import Image
+
+    from c2f_zoo import PWCNet
+
+    images = np.random.default_rng(0).random((2, 2, 32, 48, 3), dtype="float32")
+    flow = np.ones((2, 32, 48, 2), "float32")
+    model = PWCNet("lite")
+    model.compile()
+    pictures = FlowPictures(tmp_path, (tuple(images), flow))
+    pictures.set_model(model)
+    pictures.on_epoch_end(0)
+    with Image.open(tmp_path / "epoch_0001.png") as picture:
+        assert picture.size == (3 * 48, 2 * 32)
+
+
+def test_saving_less_than_every_epoch_is_refused():
+    with pytest.raises(ValueError, match="0$"):
+        TrainingState("state.npz", every=0)

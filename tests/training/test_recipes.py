@@ -1,0 +1,51 @@
+"""The recipes rehearse, and a rehearsal that is stopped and resumed ends with equal weights."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+FOLDER = Path(__file__).parents[2] / "training"
+
+
+@pytest.fixture
+def recipe(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name):
+        spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def weights(model):
+    return [ops.convert_to_numpy(variable) for variable in model.weights]
+
+
+def test_lite_recipe_resumes_to_the_weights_of_an_unbroken_run(recipe, tmp_path):
+    main = recipe("pwcnet_lite_scenes").main
+    unbroken = main(["--tiny", "--out", str(tmp_path / "a")])
+    main(["--tiny", "--out", str(tmp_path / "b"), "--until", "1"])
+    resumed = main(["--tiny", "--out", str(tmp_path / "b")])
+    for a, b in zip(weights(unbroken), weights(resumed), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    out = tmp_path / "a"
+    assert len(list((out / "pictures").glob("*.png"))) == 2
+    assert len((out / "log.csv").read_text().splitlines()) == 3
+    from c2f_zoo.hub import load
+
+    preset = load(str(out / "pwcnet_lite.scenes"))
+    assert preset.variant == "lite"
+
+
+def test_paper_recipe_runs_on_the_official_layout(recipe, tmp_path):
+    model = recipe("pwcnet_paper").main(["--tiny", "--out", str(tmp_path)])
+    assert int(model.optimizer.iterations) == 4
+    assert (tmp_path / "S_long.weights.h5").exists()

@@ -1,0 +1,36 @@
+import keras
+import numpy as np
+import pytest
+
+from c2f_zoo.training import Halving, WarmupPlateauCosine
+
+
+def test_rate_rises_holds_and_falls():
+    schedule = WarmupPlateauCosine(1.0, warmup=100, hold=500, total=1000)
+    rates = np.array([float(schedule(step)) for step in range(0, 1101, 50)])
+    assert rates[0] == pytest.approx(0.04)
+    np.testing.assert_allclose(rates[2:11], 1.0, atol=1e-6)
+    assert (np.diff(rates[10:21]) < 0).all()
+    np.testing.assert_allclose(rates[20:], 1e-3, rtol=1e-3)
+
+
+def test_paper_schedules_halve_where_the_paper_says():
+    long, fine = Halving.long(), Halving.fine()
+    steps = [0, 399_999, 400_000, 600_000, 800_000, 1_000_000]
+    rates = [float(long(step)) for step in steps]
+    np.testing.assert_allclose(rates, [1e-4, 1e-4, 5e-5, 2.5e-5, 1.25e-5, 6.25e-6], rtol=1e-5)
+    assert float(fine(450_000)) == pytest.approx(1.25e-6, rel=1e-5)
+
+
+@pytest.mark.parametrize("schedule", [Halving.long(), WarmupPlateauCosine(1e-3, 1, 2, 3)])
+def test_configuration_survives_inside_an_optimizer(schedule):
+    optimizer = keras.optimizers.Adam(schedule)
+    again = keras.optimizers.Adam.from_config(optimizer.get_config())
+    assert again.get_config()["learning_rate"] == optimizer.get_config()["learning_rate"]
+
+
+def test_senseless_schedules_are_refused():
+    with pytest.raises(ValueError, match="total=5$"):
+        WarmupPlateauCosine(1e-3, warmup=1, hold=5, total=5)
+    with pytest.raises(ValueError, match=r"steps=\[2, 1\]$"):
+        Halving(1e-3, [2, 1])

@@ -1,0 +1,130 @@
+"""Trains PWC-Net as its paper does: S_long on FlyingChairs, then S_fine on FlyingThings3D.
+
+    python training/pwcnet_paper.py --chairs FlyingChairs_release --out runs/pwcnet_paper
+    python training/pwcnet_paper.py --things FlyingThings3D --out runs/pwcnet_paper
+
+The second command continues from the first one's weights. Each resumes where it stopped; `--tiny`
+rehearses both schedules in seconds on data that it writes itself. Source: arXiv 1709.02371,
+section 4; augmentation and solver as in the released training definition.
+"""
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+STEPS_PER_EPOCH = 1000
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One of the paper's two stretches of training."""
+
+    name: str
+    dataset: str
+    steps: int
+    batch_size: int
+    crop: tuple
+
+
+LONG = Schedule("S_long", "flying_chairs", 1_200_000, 8, (384, 448))
+FINE = Schedule("S_fine", "flying_things3d", 500_000, 4, (384, 768))
+
+
+def main(argv=None):
+    """Run one schedule; see `--help`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chairs", help="FlyingChairs_release: run S_long")
+    parser.add_argument("--things", help="FlyingThings3D: run S_fine from S_long's weights")
+    parser.add_argument("--variant", default="paper", help="of PWCNet (default paper)")
+    parser.add_argument("--out", default="runs/pwcnet_paper", help="folder of the run")
+    parser.add_argument("--tiny", action="store_true", help="rehearse S_long in seconds")
+    arguments = parser.parse_args(argv)
+    if arguments.tiny:
+        with tempfile.TemporaryDirectory() as folder:
+            write_tiny_chairs(Path(folder))
+            tiny = Schedule("S_long", "flying_chairs", 4, 2, (64, 128))
+            return train(tiny, folder, "lite", Path(arguments.out), steps_per_epoch=2)
+    if bool(arguments.chairs) == bool(arguments.things):
+        parser.error("give either --chairs or --things")
+    schedule = LONG if arguments.chairs else FINE
+    root = arguments.chairs or arguments.things
+    return train(schedule, root, arguments.variant, Path(arguments.out), STEPS_PER_EPOCH)
+
+
+def train(schedule, root, variant, out, steps_per_epoch):
+    """Run or resume one schedule; returns the model."""
+    import keras
+
+    from c2f_zoo import PWCNet
+    from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
+    from c2f_zoo.training import FlowPictures, Halving, StopOnNaN, StopOnSignal, TrainingState
+
+    model = PWCNet(variant)
+    is_long = schedule.name == "S_long"
+    before = out / "S_long.weights.h5"
+    if not is_long:
+        model.load_weights(before)
+    model.compile(optimizer=keras.optimizers.Adam(Halving.long() if is_long else Halving.fine()))
+
+    options = {"split": "train"} if is_long else {"split": "train", "pass_name": "both"}
+    dataset = open_flow_dataset(schedule.dataset, root, **options)
+    # Whole frames: the augmentation crops.
+    frames = FlowStream(dataset, batch_size=schedule.batch_size)
+    make = FlowAugmentation.chairs if is_long else FlowAugmentation.things
+    stream = Steps(make(size=schedule.crop).map(frames), steps_per_epoch)
+    state = TrainingState(out / f"{schedule.name}.npz")
+    done = state.restore(model)
+    model.fit(
+        stream,
+        initial_epoch=done,
+        epochs=schedule.steps // steps_per_epoch,
+        shuffle=False,
+        callbacks=[
+            FollowEpoch(stream),
+            StopOnNaN(),
+            StopOnSignal(),
+            keras.callbacks.CSVLogger(out / f"{schedule.name}.csv", append=True),
+            FlowPictures(out / "pictures", stream[0]),
+            state,
+        ],
+    )
+    model.save_weights(out / f"{schedule.name}.weights.h5")
+    return model
+
+
+def Steps(stream, steps):
+    """Epochs of `steps` batches over a stream, whatever the length of its own epochs."""
+    import keras
+
+    class Counted(keras.utils.PyDataset):
+        epoch = 0
+
+        def __len__(self):
+            return steps
+
+        def __getitem__(self, index):
+            epoch, position = divmod(self.epoch * steps + index, stream.num_batches)
+            stream.epoch = stream.stream.epoch = epoch
+            return stream[position]
+
+    return Counted()
+
+
+def write_tiny_chairs(folder):
+    """Write six rendered pairs in FlyingChairs' layout."""
+    from c2f_zoo.backend import to_numpy
+    from c2f_zoo.data import Scenes, save_image, write_flo
+
+    (image1, image2), flow = Scenes(size=(96, 160), batch_size=6, layers=(1, 2)).batch(0)
+    (folder / "data").mkdir()
+    for index in range(6):
+        stem = folder / "data" / f"{index + 1:05d}"
+        save_image(f"{stem}_img1.ppm", to_numpy(image1[index]))
+        save_image(f"{stem}_img2.ppm", to_numpy(image2[index]))
+        write_flo(f"{stem}_flow.flo", to_numpy(flow[index]))
+    (folder / "FlyingChairs_train_val.txt").write_text("1\n" * 6)
+
+
+if __name__ == "__main__":
+    main()
