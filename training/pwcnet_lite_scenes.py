@@ -19,11 +19,11 @@ RECIPE = Recipe(
     stages=(
         # Coarse to fine in the network too: level 2 alone costs as much as all coarser ones.
         Stage(epochs=12, size=(128, 192), batch_size=4, motion=3.0, finest_level=3),
-        Stage(epochs=6, size=(192, 256), batch_size=4, motion=3.5),
+        Stage(epochs=4, size=(192, 256), batch_size=4, motion=3.5),
     ),
     steps_per_epoch=500,
     peak=5e-4,
-    hold=0.6,
+    hold=0.75,
     warmup=200,
     clip=20.0,
 )

@@ -1,5 +1,7 @@
 """Random augmentation of optical flow training pairs, on the device that trains."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -13,6 +15,7 @@ from c2f_zoo.data.augmentation_geometry import (
     resample,
     transform_flow,
 )
+from c2f_zoo.data.augmented_stream import AugmentedStream
 
 UNKNOWN_FLOW = 1e9  # components of this size or more mark unknown flow in .flo files
 
@@ -104,7 +107,6 @@ class FlowAugmentation:
         self.max_magnitude = max_magnitude
         self.ramp = ramp
         self.seed = int(seed)
-        self._compiled = None
 
     # The schemes as published
 
@@ -276,56 +278,26 @@ class FlowAugmentation:
         Returns:
             As of the call.
         """
-        image1, image2, flow, valid = self._transform(image1, image2, flow, valid, numbers)
-        image1, image2 = self._recolour(image1, image2, numbers)
-        return self._disturb(image1, image2, numbers), flow, valid
+        return self._run((image1, image2, flow, valid), numbers, lambda function: function)
 
-    def _transform(self, image1, image2, flow, valid, numbers):
-        extent, geometry = numbers["extent"], numbers["geometry"]
-        flow, valid = self._known(flow, valid)
-        image1 = resample(_as_float(image1), geometry["to_frame1"], extent, self.size)
-        image2 = resample(_as_float(image2), geometry["to_frame2"], extent, self.size)
-        flow, valid = transform_flow(flow, valid, geometry, extent, self.size, self.motion_boundary)
-        return image1, image2, flow, valid
-
-    def _recolour(self, image1, image2, numbers):
+    def _run(self, arrays, numbers, compiled):
+        """Apply the steps, each a function of tensors that `compiled` may compile."""
+        transform = compiled(_transformer(self.size, self.motion_boundary, self.max_magnitude))
+        image1, image2, flow, valid = transform(*arrays, numbers["geometry"], numbers["extent"])
         if self.colour is not None:
-            image1, image2 = self.colour.apply(image1, image2, numbers["colour"])
-        return image1, image2
-
-    def _disturb(self, image1, image2, numbers):
+            image1, image2 = compiled(self.colour.apply)(image1, image2, numbers["colour"])
         if self.noise[1] > 0:
-            image1, image2 = add_noise(image1, image2, **numbers["noise"])
+            image1, image2 = compiled(add_noise)(image1, image2, **numbers["noise"])
         if self.eraser is not None:
-            image2 = self.eraser.apply(image2, numbers["boxes"])
-        return image1, image2
-
-    def _known(self, flow, valid):
-        """Set unknown flow and its weight to 0; no garbage may reach the arithmetic."""
-        known = ops.all(ops.abs(flow) < UNKNOWN_FLOW, axis=-1, keepdims=True)  # NaN: not known
-        known = ops.logical_and(known, valid > 0)
-        flow = ops.where(known, flow, ops.zeros_like(flow))
-        if self.max_magnitude is not None:
-            squared = ops.sum(flow * flow, axis=-1, keepdims=True)
-            known = ops.logical_and(known, squared <= float(self.max_magnitude) ** 2)
-            flow = ops.where(known, flow, ops.zeros_like(flow))
-        return flow, ops.where(known, valid, ops.zeros_like(valid))
+            image2 = compiled(self.eraser.apply)(image2, numbers["boxes"])
+        return (image1, image2), flow, valid
 
     def __call__(self, images, flow, valid=None, index=0, step=None):
         """Augment a batch; arguments and results are in the class's documentation."""
-        image1, image2, flow, valid, source_sizes = _standardize(images, flow, valid)
+        *arrays, source_sizes = _standardize(images, flow, valid)
         numbers = self.draw(source_sizes, index, step)
         numbers = keras.tree.map_structure(ops.convert_to_tensor, numbers)
-        if self._compiled is None:
-            # XLA also on TensorFlow's CPU: its own gathers are seven times slower. Three functions,
-            # because XLA would fuse them and compute each pixel anew for every use of it.
-            steps = self._transform, self._recolour, self._disturb
-            self._compiled = tuple(jit(step, xla=True) for step in steps)
-        transform, recolour, disturb = self._compiled
-        image1, image2, flow, valid = transform(image1, image2, flow, valid, numbers)
-        image1, image2 = recolour(image1, image2, numbers)
-        image1, image2 = disturb(image1, image2, numbers)
-        return (image1, image2), flow, valid
+        return self._run(arrays, numbers, _compiled)
 
     def map(self, stream, epoch=None):
         """Augment every batch of a stream.
@@ -348,59 +320,37 @@ class FlowAugmentation:
             yield keras.tree.map_structure(to_numpy, self(*batch, index=index))
 
 
-class AugmentedStream(keras.utils.PyDataset):
-    """A stream of batches, augmented anew in each epoch.
+@functools.cache
+def _compiled(function):
+    # XLA also on TensorFlow's CPU: its own gathers are seven times slower. Step by step, because
+    # within one function XLA fuses the steps and computes each pixel anew for every use of it.
+    return jit(function, xla=True)
 
-    Args:
-        stream: `keras.utils.PyDataset` of batches `((image1, image2), flow[, valid])`.
-        augmentation: `FlowAugmentation`.
-        epoch: Number of the first epoch, in a resumed training. Defaults to the stream's own
-            attribute `epoch`, or 0.
 
-    Returns:
-        Item `i`: `((image1, image2), flow, valid)` as numpy arrays, which every Keras backend
-        takes: as `fit` wants them, the mask as sample weight.
+@functools.cache  # one function, and so one compilation, for all augmentations of one size
+def _transformer(size, motion_boundary, max_magnitude):
+    """Make the function that resamples frames and transforms the flow."""
 
-    Example:
-        ```python
-        stream = FlowAugmentation.chairs().map(stream)
-        model.fit(stream, epochs=10)
-        ```
-    """
+    def transform(image1, image2, flow, valid, geometry, extent):
+        flow, valid = _known(flow, valid, max_magnitude)
+        image1 = resample(_as_float(image1), geometry["to_frame1"], extent, size)
+        image2 = resample(_as_float(image2), geometry["to_frame2"], extent, size)
+        flow, valid = transform_flow(flow, valid, geometry, extent, size, motion_boundary)
+        return image1, image2, flow, valid
 
-    def __init__(self, stream, augmentation, epoch=None):
-        super().__init__(
-            workers=stream.workers,
-            use_multiprocessing=stream.use_multiprocessing,
-            max_queue_size=stream.max_queue_size,
-        )
-        self.stream = stream
-        self.augmentation = augmentation
-        self.epoch = int(getattr(stream, "epoch", 0) if epoch is None else epoch)
+    return transform
 
-    @property
-    def num_batches(self):
-        """Number of batches in an epoch, None if endless."""
-        return self.stream.num_batches
 
-    def __len__(self):
-        """Return the number of batches in an epoch."""
-        return self.num_batches
-
-    def __getitem__(self, index):
-        count = self.num_batches
-        number = index if count is None else self.epoch * count + index
-        augmented = self.augmentation(*self.stream[index], index=number)
-        return keras.tree.map_structure(to_numpy, augmented)
-
-    def on_epoch_begin(self):
-        """Pass Keras' call on to the stream."""
-        self.stream.on_epoch_begin()
-
-    def on_epoch_end(self):
-        """Pass Keras' call on to the stream, and count the epoch."""
-        self.stream.on_epoch_end()
-        self.epoch += 1
+def _known(flow, valid, max_magnitude):
+    """Set unknown flow and its weight to 0; no garbage may reach the arithmetic."""
+    known = ops.all(ops.abs(flow) < UNKNOWN_FLOW, axis=-1, keepdims=True)  # NaN: not known
+    known = ops.logical_and(known, valid > 0)
+    flow = ops.where(known, flow, ops.zeros_like(flow))
+    if max_magnitude is not None:
+        squared = ops.sum(flow * flow, axis=-1, keepdims=True)
+        known = ops.logical_and(known, squared <= float(max_magnitude) ** 2)
+        flow = ops.where(known, flow, ops.zeros_like(flow))
+    return flow, ops.where(known, valid, ops.zeros_like(valid))
 
 
 def _as_float(image):

@@ -106,7 +106,8 @@ class EigenColour:
             numbers[f"relative_{name}"] = spread.draw(rng, (), strength, self.probability)
         return {name: np.float32(value) for name, value in numbers.items()}
 
-    def apply(self, image1, image2, numbers):
+    @staticmethod
+    def apply(image1, image2, numbers):
         """Change the colours of a batch.
 
         Args:
@@ -165,7 +166,8 @@ class JitterColour:
             "hue": (2 * math.pi * self.hue * frames[:, 3]).astype("float32"),
         }
 
-    def apply(self, image1, image2, numbers):
+    @staticmethod
+    def apply(image1, image2, numbers):
         """Change the colours of a batch; as `EigenColour.apply`, with numbers (B, 2)."""
         return tuple(
             _jitter(image, {name: value[:, i, None, None] for name, value in numbers.items()})
@@ -224,7 +226,8 @@ class Eraser:
         boxes[count:] = 0
         return boxes
 
-    def apply(self, image, boxes):
+    @staticmethod
+    def apply(image, boxes):
         """Erase boxes (B, N, 4) of images (B, H, W, 3)."""
         height, width = ops.shape(image)[1:3]
         rows = ops.arange(height, dtype="float32")[None, None, :, None]

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-# A position whose in-frame bilinear weights sum to less than this is outside (PWC-Net, released code).
+# A position whose in-frame bilinear weights sum to less is outside (PWC-Net's released code).
 INSIDE_THRESHOLD = 0.9999
 
 

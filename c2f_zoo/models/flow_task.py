@@ -93,30 +93,29 @@ class FlowTask:
         return np.stack(images)
 
     def _check_size(self, shape):
-        for size in shape[-3:-1]:
-            if size is not None and size < self.minimum_size:
-                raise ValueError(
-                    f"{type(self).__name__} takes images of at least {self.minimum_size}x"
-                    f"{self.minimum_size} pixels. Received: shape {tuple(shape)}"
-                )
+        if any(size is not None and size < self.minimum_size for size in shape[-3:-1]):
+            raise ValueError(
+                f"{type(self).__name__} takes images of at least {self.minimum_size}x"
+                f"{self.minimum_size} pixels. Received: shape {tuple(shape)}"
+            )
+
+    def __call__(self, inputs, *args, **kwargs):
+        self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
+        return super().__call__(inputs, *args, **kwargs)
 
     def check_inputs(self, inputs):
-        """Check what the network was called with and stack it into one batch of images.
+        """Check what the network was called with.
 
         Args:
-            inputs: Pair of (B, H, W, 3), or frames (N, H, W, 3).
-
-        Returns:
-            Float tensor (2 B, H, W, 3), first all first images, or (N, H, W, 3).
+            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3).
 
         Raises:
-            ValueError: What came in is neither.
+            ValueError: What came in is neither, or too small.
         """
         is_pair = isinstance(inputs, (list, tuple))
         images = inputs if is_pair else [inputs]
         if is_pair and len(images) != 2:
             raise ValueError(f"{type(self).__name__} takes two images. Received: {len(images)}")
-        images = [ops.convert_to_tensor(image) for image in images]
         shapes = [tuple(image.shape) for image in images]
         if any(len(shape) != 4 or shape[-1] != 3 for shape in shapes):
             raise ValueError(
@@ -130,8 +129,20 @@ class FlowTask:
                 f"A stack of frames needs at least two of them. Received: shape {shapes[0]}"
             )
         self._check_size(shapes[0])
-        images = [to_unit_range(image) for image in images]
-        return ops.concatenate(images, axis=0) if is_pair else images[0]
+
+    def stack_inputs(self, inputs):
+        """Stack what the network was called with into one batch of images.
+
+        Args:
+            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3).
+
+        Returns:
+            float32 tensor (2 B, H, W, 3), first all first images, or (N, H, W, 3).
+        """
+        if not isinstance(inputs, (list, tuple)):
+            return to_unit_range(ops.convert_to_tensor(inputs))
+        images = [to_unit_range(ops.convert_to_tensor(image)) for image in inputs]
+        return ops.concatenate(images, axis=0)
 
     def gains_from_xla(self):
         """Tell whether XLA speeds this network up here: everywhere but on TensorFlow's CPU.

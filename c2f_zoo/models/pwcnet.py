@@ -69,7 +69,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         variant: `"released"` (NVlabs' published weights: 3 convolutions a level, 9,374,274
             parameters), `"paper"` (of the paper's tables: 2 convolutions, 8,749,214), `"small"`
             (no dense connections, 4,080,004) or `"lite"` (ours, for CPUs: one shared residual
-            decoder over normalised features, about 0.9 M).
+            decoder over normalised features, 1,023,590).
         residual: Decoders add to the upsampled flow instead of replacing it (the paper's
             ablation, Table 5f). None: as the variant has it (only `"lite"` does).
         normalize_features: Features of both frames are brought to zero mean and unit variance
@@ -100,6 +100,12 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     """
 
     minimum_size = 16
+    preset_defaults = {
+        "paper": {
+            "title": "PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume",
+            "arxiv": "1709.02371",
+        },
+    }
 
     def __init__(
         self,
@@ -214,8 +220,8 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             List of flows, coarse to fine (levels 6 to 2), each (B, h, w, 2) in full-resolution
             pixels, where h = ceil64(H) / 2^l and w = ceil64(W) / 2^l.
         """
-        images = self.check_inputs(inputs)
-        images = pad_to_stride(images, OUTPUT_STRIDE)
+        self.check_inputs(inputs)
+        images = pad_to_stride(self.stack_inputs(inputs), OUTPUT_STRIDE)
         pyramid = self.pyramid(images)
         if isinstance(inputs, (list, tuple)):
             # Both frames went through the pyramid as one batch.

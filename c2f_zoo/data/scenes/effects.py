@@ -75,7 +75,7 @@ def _happens(random, probability, shape):
     return (random.random(shape) < probability).astype("float64")
 
 
-def draw_effects(random, effects: Effects, size, nearness):
+def draw_effects(random, effects: Effects, size, nearness, thickness):
     """Draw the effects of a batch of scenes.
 
     Args:
@@ -83,6 +83,7 @@ def draw_effects(random, effects: Effects, size, nearness):
         effects: Probabilities and strengths.
         size: (H, W) of the frames, pixels.
         nearness: (B, L) inverse depth of the layers, 1 at the background.
+        thickness: (B, L) about half of what each layer measures across, pixels.
 
     Returns:
         Dict of float32 arrays: `light` (B, L, 3), light at frame-2 pixel (x, y) as light[0] +
@@ -104,13 +105,16 @@ def draw_effects(random, effects: Effects, size, nearness):
     strength = strength * _happens(random, effects.shadow, (batch, 1)) * np.ones(shape)
     softness = np.exp(random.uniform(np.log(1.5), np.log(0.08 * min(size) + 2), shape))
     sun = random.uniform(0, 2 * np.pi, (batch, 1))
-    far = random.uniform(0.2, 1.2, shape) * softness
+    # Thin things cast faint, narrow shadows.
+    softness = np.minimum(softness, 1 + 2 * thickness)
+    strength = strength * np.minimum(1, 0.3 + thickness / softness)
+    far = np.minimum(random.uniform(0.2, 1.2, shape) * softness, thickness)
     shadow = np.stack([strength, softness, far * np.cos(sun), far * np.sin(sun)], -1)
     shadow[:, 0, 0] = 0
 
-    thickness = random.random((batch, 1)) * effects.fog_strength
-    thickness = thickness * _happens(random, effects.fog, (batch, 1))
-    weight = 1 - (1 - thickness) ** (1 / nearness)
+    density = random.random((batch, 1)) * effects.fog_strength
+    density = density * _happens(random, effects.fog, (batch, 1))
+    weight = 1 - (1 - density) ** (1 / nearness)
     color = random.uniform(0.4, 1.0, (batch, 1, 1)) + random.uniform(-0.1, 0.1, (batch, 1, 3))
     fog = np.concatenate([weight[..., None], np.broadcast_to(color, (*shape, 3))], -1)
 
@@ -205,24 +209,26 @@ def mean_of_taps(image, taps, exposure):
     return result
 
 
-def develop(image, tone):
-    """Apply one frame's gain, bias and tone curve and clip to [0, 1].
+def develop(image, tone, with_tone=True):
+    """Apply one frame's gain, bias and tone curve and make it an image.
 
     Args:
         image: List of three arrays (B, H, W).
-        tone: (B, 7).
+        tone: (B, 7): gain and bias of the channels, then the curve.
+        with_tone: Whether to apply the tone; if not, the colours are only clipped.
 
     Returns:
-        List of three arrays (B, H, W) in [0, 1].
+        (B, H, W, 3) in [0, 1].
     """
-    curve = tone[:, 6, None, None]
-    result = []
-    for channel in range(3):
-        value = image[channel] * tone[:, channel, None, None] + tone[:, 3 + channel, None, None]
-        value = ops.clip(value, 0, 1)
-        # x + c x (1 - x) bends like a gamma curve and costs no power per pixel.
-        result.append(value + curve * value * (1 - value))
-    return result
+    if with_tone:
+        image = list(image)
+        curve = tone[:, 6, None, None]
+        for channel in range(3):
+            gain, bias = tone[:, channel, None, None], tone[:, 3 + channel, None, None]
+            value = ops.clip(image[channel] * gain + bias, 0, 1)
+            # x + c x (1 - x) bends like a gamma curve and costs no power per pixel.
+            image[channel] = value + curve * value * (1 - value)
+    return ops.clip(ops.stack(image, -1), 0, 1)
 
 
 def add_noise(image, tile, deviation, start):

@@ -45,7 +45,7 @@ class Motion:
     """
 
     median: float = 6.0
-    spread: float = 1.15
+    spread: float = 1.2
     limit: float = 0.7
     still_camera: float = 0.15
     attached: float = 0.12
@@ -167,9 +167,9 @@ def draw_motion(random, motion: Motion, size, nearness, middle):
     plane[..., 0] -= (tilt * np.where(attached[..., None], frame_centre, middle)).sum(-1)
 
     # Half of the variance of the logarithm is the scene's, half each layer's. Camera and own
-    # motion add up, and rotation and zoom to them; 0.7 makes up for that.
+    # motion add up, and rotation and zoom to them; 0.8 makes up for that.
     pace = np.exp(0.7 * motion.spread * random.standard_normal((batch, 1)))
-    speed = 0.7 * motion.median * pace
+    speed = 0.8 * motion.median * pace
     vigour = np.minimum(1.5, motion.median / (0.0234 * min(size))) * np.minimum(pace, 1.5)
 
     # Camera: it turns (the same for all depths) and moves (the more the nearer the layer).

@@ -46,14 +46,15 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
         "nearness": nearness.astype("float32"),
     }
     parameters.update(draw_shapes(random, size, *shape, present))
+    thickness = parameters["thickness"]
     parameters.update(draw_looks(random, shape, textures, side))
-    parameters.update(draw_effects(random, effects, size, nearness))
+    parameters.update(draw_effects(random, effects, size, nearness, thickness))
     return parameters
 
 
 def draw_looks(random, shape, textures, side):
     """Draw texture, its placement and its colours for every layer; see `draw_parameters`."""
-    scale = np.exp(random.uniform(np.log(0.45), np.log(1.3), shape))
+    scale = np.exp(random.uniform(np.log(0.5), np.log(1.4), shape))
     turn = random.uniform(0, 2 * np.pi, shape) * (random.random(shape) < 0.6)
     flip = random.choice([-1.0, 1.0], shape)
     cos, sin = scale * np.cos(turn), scale * np.sin(turn)

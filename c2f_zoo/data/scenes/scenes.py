@@ -5,10 +5,10 @@ import numbers
 import keras
 from keras import ops
 
-from c2f_zoo.data.scenes.effects import Effects
+from c2f_zoo.data.scenes.effects import Effects, noise_tile
 from c2f_zoo.data.scenes.motion import Motion
 from c2f_zoo.data.scenes.parameters import draw_parameters
-from c2f_zoo.data.scenes.render import Renderer
+from c2f_zoo.data.scenes.render import render
 from c2f_zoo.data.scenes.textures import load_textures, pack_colors
 
 
@@ -62,7 +62,8 @@ class Scenes:
         self.effects = _effects(effects)
         pixels = load_textures(textures)
         self.texture_count, self.texture_size = pixels.shape[0], pixels.shape[1:3]
-        self._renderer = Renderer(self.size, pack_colors(pixels), self.effects)
+        self._atlas = ops.convert_to_tensor(pack_colors(pixels))
+        self._tile = ops.convert_to_tensor(noise_tile(self.size))
 
     def parameters(self, index):
         """Draw the parameters of one batch.
@@ -101,7 +102,7 @@ class Scenes:
             visible layer, 0 being the background.
         """
         tensors = {name: ops.convert_to_tensor(value) for name, value in parameters.items()}
-        return self._renderer(tensors, masks)
+        return render(tensors, self._atlas, self._tile, self.size, self.effects, masks)
 
     def batch(self, index):
         """Render one training batch.

@@ -23,16 +23,18 @@ def draw_shapes(random, size, batch, layers, present):
     Args:
         random: `numpy.random.Generator`.
         size: (H, W) of the frame, pixels.
-        batch, layers: Number of scenes, and of layers including the background, layer 0.
+        batch: Number of scenes.
+        layers: Number of layers, the background included, which is layer 0.
         present: (B, L) bool: whether a layer exists.
 
     Returns:
-        Dict of float32 arrays (B, L, ...) for `signed_distance`; lengths in pixels.
+        Dict of float32 arrays (B, L, ...) for `signed_distances`, lengths in pixels; and
+        `thickness` (B, L), about half of what a shape measures across.
     """
     shape = (batch, layers)
     shortest = min(size)
     kind = random.choice(list(KINDS), shape, p=list(KINDS.values()))
-    small, large = np.log(0.05 * shortest), np.log(0.42 * shortest)
+    small, large = np.log(0.06 * shortest), np.log(0.55 * shortest)
     radius = np.exp(random.uniform(small, large, shape))
     long = np.isin(kind, ["bar", "wire", "fence", "swarm"])
     reach = np.where(long, random.uniform(0.3, 1.2, shape) * max(size), radius)
@@ -81,6 +83,8 @@ def draw_shapes(random, size, batch, layers, present):
     reach = np.where(swarm, radius, reach)
     reach = np.where(np.isin(kind, ["blob", "ring"]), radius, reach)
 
+    thickness = np.where(strip, half, np.minimum(radius, hollow / 2))
+    thickness = np.where(fence, slat, thickness)
     turn = random.uniform(0, 2 * np.pi, shape)
     absent = ~np.asarray(present)
     reach = np.where(absent, -NEVER, reach)
@@ -96,6 +100,7 @@ def draw_shapes(random, size, batch, layers, present):
         "hollow": hollow,
         "grating": np.stack([pitch, slat], -1),
         "fold": np.concatenate([fold, copies], -1),
+        "thickness": thickness,
     }
     return {name: value.astype("float32") for name, value in drawn.items()}
 
@@ -105,7 +110,8 @@ def signed_distances(shapes, x, y):
 
     Args:
         shapes: What `draw_shapes` drew, with `centre` (B, L, 2) added, as tensors.
-        x, y: Frame-2 coordinates, broadcastable to (B, L - 1, H, W), pixels.
+        x: Frame-2 coordinates to the right, broadcastable to (B, L - 1, H, W), pixels.
+        y: Frame-2 coordinates down, likewise.
 
     Returns:
         (B, L - 1, H, W), negative inside.

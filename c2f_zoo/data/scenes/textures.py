@@ -148,15 +148,17 @@ def procedural_textures(count=48, side=512, seed=0) -> np.ndarray:
 
 
 def _octaves(random, side, fall):
-    """A pool of eight fields (8, side, side) of noise of many scales, in [0, 1]."""
+    """A pool of eight periodic fields (8, side, side) of noise of many scales, in [0, 1]."""
     from PIL import Image
 
     fields = np.zeros((8, side, side), "float32")
     cells, weight = 3, 1.0
     while cells < side:
         for field in fields:
-            grid = Image.fromarray(random.random((cells, cells), "float32"))
-            field += weight * np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))
+            grid = np.pad(random.random((cells, cells), "float32"), 2, mode="wrap")
+            box = (2, 2, cells + 2, cells + 2)
+            grid = Image.fromarray(grid).resize((side, side), Image.Resampling.BICUBIC, box=box)
+            field += weight * np.asarray(grid)
         cells, weight = cells * 2, weight * fall
     low, high = fields.min((1, 2), keepdims=True), fields.max((1, 2), keepdims=True)
     return (fields - low) / (high - low)

@@ -1,0 +1,115 @@
+"""Measures a flow preset beside OpenCV's methods and writes the figures into its card.
+
+    python training/measure_flow.py models/pwcnet_lite.scenes --data ../shared/data/flow \\
+        --photographs photographs --recipe "python training/pwcnet_lite_scenes.py ..."
+
+The data folder holds FlyingChairs_release, sintel and KITTI-2015 in their official layouts. The
+figures come from one run of `c2f evaluate`, the command that the card names.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+# Name in `c2f evaluate`, folder below --data, title in the card, options.
+DATASETS = (
+    ("flying_chairs", "FlyingChairs_release", "FlyingChairs, 9 pairs (00001 to 00009)", []),
+    ("sintel", "sintel", "MPI-Sintel train clean, alley_1 frame 2", ["--pass", "clean"]),
+    ("kitti2015", "KITTI-2015", "KITTI 2015 train, pair 000000", []),
+)
+BASELINES = {"zero": "zero flow", "farneback": "OpenCV Farneback", "dis": "OpenCV DIS medium"}
+
+
+def main(argv=None):
+    """Measure and write; see `--help`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("preset", help="folder of the preset")
+    parser.add_argument("--data", required=True, help="folder of the data sets")
+    parser.add_argument("--photographs", help="folder with ATTRIBUTION.json of the textures")
+    parser.add_argument("--recipe", required=True, help="command that rebuilds the checkpoint")
+    parser.add_argument("--summary", required=True, help="one sentence for the card")
+    parser.add_argument("--notes", default="", help="what else to know about the training")
+    arguments = parser.parse_args(argv)
+
+    from c2f_zoo.hub import load
+
+    figures = [f for entry in DATASETS for f in measure(arguments.preset, arguments.data, *entry)]
+    load(arguments.preset).save_pretrained(
+        arguments.preset, metadata=metadata(arguments, figures), precision="float16"
+    )
+
+
+def measure(preset, data, name, folder, title, options):
+    """The figures of one data set, the baselines' beside them."""
+    baselines = [part for key in BASELINES for part in ("--baseline", key)]
+    command = ["c2f", "evaluate", preset, *baselines, "--dataset", name, *options]
+    root = str(Path(data) / folder)
+    arguments = [*command[1:], "--root", root, "--json", "--quiet"]
+    output = subprocess.run(
+        [sys.executable, "-m", "c2f_zoo", *arguments], check=True, stdout=subprocess.PIPE
+    ).stdout
+    rows = {row["method"]: row for row in json.loads(output)["results"]}
+    shown = " ".join([*command, "--root", folder])
+    for key, label, unit, digits in (
+        ("epe", "EPE", "px", 3),
+        ("fl_all", "Fl-all", "%", 2),
+    ):
+        yield {
+            "name": label,
+            "value": round(rows[preset][key], digits),
+            "unit": unit,
+            "dataset": title,
+            "command": shown,
+            "compared_with": {
+                text: round(rows[baseline][key], digits) for baseline, text in BASELINES.items()
+            },
+        }
+
+
+def metadata(arguments, figures):
+    """What the card says besides the figures."""
+    said = {
+        "name": Path(arguments.preset).resolve().name,
+        "summary": arguments.summary,
+        "input": "two RGB images (B, H, W, 3), float in [0, 1] or uint8, any size from 16x16",
+        "output": "flow (B, H, W, 2), pixels, u right and v down, of image 1 towards image 2",
+        "licence": "apache-2.0",
+        "recipe": {"command": arguments.recipe, "notes": arguments.notes},
+        "metrics": figures,
+        "training_data": [],
+        "limits": [
+            "Trained on rendered scenes alone: no real motion was seen in training.",
+            "Motion larger than about a quarter of the image, repeated texture and transparent "
+            "or reflecting surfaces are unreliable.",
+        ],
+    }
+    if arguments.photographs:
+        entries = json.loads((Path(arguments.photographs) / "ATTRIBUTION.json").read_text())
+        used = [entry for entry in entries if entry["file"].startswith("train/")]
+        counted = Counter((e["package"], e["version"], e["licence"]) for e in used)
+        said["training_data"] = [
+            {
+                "name": f"{count} photographs of {package} {version}, as textures of rendered "
+                "scenes (c2f_zoo.data.Scenes)",
+                "licence": licence,
+                "attribution": ", ".join(sorted(authors(used, package, licence))) or package,
+            }
+            for (package, version, licence), count in sorted(counted.items())
+        ]
+    return said
+
+
+def authors(entries, package, licence):
+    """Authors of the photographs of one package under one licence."""
+    return {
+        entry["author"]
+        for entry in entries
+        if entry["package"] == package and entry["licence"] == licence and entry.get("author")
+    }
+
+
+if __name__ == "__main__":
+    main()
