@@ -63,7 +63,7 @@ def jit(function, xla: bool = False):
     is, run without recording gradients.
 
     Args:
-        function: Takes and returns (nested) tensors; no Keras variables inside.
+        function: Takes and returns (nested) tensors of any shape; no Keras variables inside.
         xla: Also compile with XLA on TensorFlow (JAX always does).
 
     Returns:

@@ -1,5 +1,6 @@
 """What every optical flow model of the zoo shares: input checks and the image level."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -143,6 +144,24 @@ class FlowTask:
             return to_unit_range(ops.convert_to_tensor(inputs))
         images = [to_unit_range(ops.convert_to_tensor(image)) for image in inputs]
         return ops.concatenate(images, axis=0)
+
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """Export for serving, as `keras.Model.export` does.
+
+        Args:
+            filepath: Where to.
+            *args: Of `keras.Model.export`: `format`, `verbose`.
+            input_signature: Default: a pair of images (B, H, W, 3) with B, H and W left open,
+                which TensorFlow's SavedModel takes; other formats may want them fixed.
+            **kwargs: Of `keras.Model.export`.
+
+        Returns:
+            What `keras.Model.export` returns.
+        """
+        if input_signature is None:
+            image = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
+            input_signature = [(image, image)]
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
 
     def gains_from_xla(self):
         """Tell whether XLA speeds this network up here: everywhere but on TensorFlow's CPU.

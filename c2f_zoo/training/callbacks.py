@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import threading
+import zipfile
 from pathlib import Path
 
 import keras
@@ -57,7 +58,7 @@ class TrainingState(keras.callbacks.Callback):
             with np.load(self.path, allow_pickle=False) as archive:
                 values = {name: archive[name] for name in archive.files}
             about = json.loads(str(values.pop("about")))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{self.path} is not a whole training state. Received: {error}"
             ) from error
@@ -98,10 +99,13 @@ class TrainingState(keras.callbacks.Callback):
 
     @staticmethod
     def _variables(model):
-        for index, variable in enumerate(model.variables):
-            yield f"model/{index}/{variable.path}", variable
-        for index, variable in enumerate(model.optimizer.variables):
-            yield f"optimizer/{index}/{variable.path}", variable
+        # By position: a path holds the layers' names, which Keras numbers anew per process.
+        for owner, variables in (
+            ("model", model.variables),
+            ("optimizer", model.optimizer.variables),
+        ):
+            for index, variable in enumerate(variables):
+                yield f"{owner}/{index}", variable
 
 
 class StopOnNaN(keras.callbacks.Callback):

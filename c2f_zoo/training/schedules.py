@@ -28,7 +28,7 @@ class WarmupPlateauCosine(keras.optimizers.schedules.LearningRateSchedule):
     Example:
         >>> schedule = WarmupPlateauCosine(1e-3, warmup=10, hold=50, total=100)
         >>> [round(float(schedule(step)), 6) for step in (0, 10, 50, 75, 100)]
-        [4e-05, 0.001, 0.001, 0.000501, 1e-06]
+        [4e-05, 0.001, 0.001, 0.0005, 1e-06]
     """
 
     def __init__(self, peak, warmup, hold, total):

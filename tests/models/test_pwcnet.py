@@ -151,6 +151,19 @@ def test_keras_file_restores_weights_and_configuration(lite, pair, tmp_path):
     )
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a SavedModel of open size needs TensorFlow"
+)
+def test_saved_model_serves_any_size(lite, pair, tmp_path):
+    import tensorflow as tf
+
+    lite.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    for images in ((pair[0], pair[1]), (pair[0, :1, :50, :70], pair[1, :1, :50, :70])):
+        flow = served.serve(images).numpy()
+        np.testing.assert_allclose(flow, lite(images).numpy(), atol=1e-3)
+
+
 def test_flow_takes_any_kind_of_image(lite, tmp_path):
     from PIL import Image
 
@@ -171,6 +184,11 @@ def test_a_list_of_frames_gives_the_flows_of_each_pair(lite):
     assert len(flows) == 3
     for index, flow in enumerate(flows):
         np.testing.assert_allclose(flow, lite.flow(frames[index], frames[index + 1]), atol=1e-3)
+
+
+def test_a_second_size_in_the_same_process_is_as_good_as_the_first(lite):
+    for size in ((33, 47), (32, 48), (70, 20)):
+        assert lite.flow(np.zeros((*size, 3)), np.zeros((*size, 3))).shape == (*size, 2)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_full_disk_leaves_the_last_state(tmp_path, monkeypatch):
 def test_a_damaged_state_and_a_foreign_one_are_named(tmp_path):
     state = TrainingState(tmp_path / "state.npz")
     fit(compiled(), 1, [state])
-    with pytest.raises(ValueError, match="do not match, the first 'model/0/"):
+    with pytest.raises(ValueError, match="do not match, the first 'model/0'"):
         state.restore(compiled(units=5))
     whole = state.path.read_bytes()
     state.path.write_bytes(whole[: len(whole) // 2])

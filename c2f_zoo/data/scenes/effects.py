@@ -64,7 +64,11 @@ class Effects:
 
     @classmethod
     def off(cls):
-        """Effects that never happen: frames keep the colours of their textures."""
+        """Effects that never happen: frames keep the colours of their textures.
+
+        Returns:
+            `Effects` whose probabilities are all 0.
+        """
         return cls(**dict.fromkeys(PROBABILITIES, 0.0))
 
 

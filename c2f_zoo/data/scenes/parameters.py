@@ -62,16 +62,16 @@ def draw_looks(random, shape, textures, side):
     mapping = np.stack([start[..., 0], flip * cos, -sin, start[..., 1], flip * sin, cos], -1)
 
     # Towards grey or away from it, then gain per channel, contrast and brightness.
-    saturation = random.uniform(0.5, 1.4, shape)[..., None, None]
+    saturation = random.uniform(0.4, 1.2, shape)[..., None, None]
     grey = np.array([0.299, 0.587, 0.114])[None, None, None, :]
     matrix = saturation * np.eye(3) + (1 - saturation) * grey
     swap = random.random(shape) < 0.3
     order = np.argsort(random.random((*shape, 3)), -1)
     permuted = np.take_along_axis(matrix, order[..., None], -2)
     matrix = np.where(swap[..., None, None], permuted, matrix)
-    contrast = np.exp(random.normal(0, 0.2, shape))[..., None]
-    gain = contrast * np.exp(random.normal(0, 0.12, (*shape, 3)))
-    bias = 0.5 - 0.5 * contrast + random.normal(0, 0.07, shape)[..., None]
+    contrast = np.exp(random.normal(-0.05, 0.15, shape))[..., None]
+    gain = contrast * np.exp(random.normal(0, 0.1, (*shape, 3)))
+    bias = 0.5 - 0.5 * contrast + random.normal(0, 0.06, shape)[..., None]
     color = np.concatenate(
         [matrix * gain[..., None], np.broadcast_to(bias[..., None], (*shape, 3, 1))], -1
     )

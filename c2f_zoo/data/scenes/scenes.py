@@ -130,7 +130,22 @@ class Scenes:
 
 
 class SceneStream(keras.utils.PyDataset):
-    """Batches of `Scenes` as a `keras.utils.PyDataset`; see `Scenes.stream`."""
+    """Batches of `Scenes` as a `keras.utils.PyDataset`; see `Scenes.stream`.
+
+    Item i of epoch e is batch number `e * steps_per_epoch + i`: ((image1, image2), flow), tensors
+    (B, H, W, 3), (B, H, W, 3) and (B, H, W, 2). For a run that repeats exactly give `fit`
+    `shuffle=False` and the callback `FollowEpoch(stream)`.
+
+    Args:
+        scenes: `Scenes`.
+        steps_per_epoch: Batches in an epoch.
+        first_epoch: Epoch to begin with.
+
+    Example:
+        >>> stream = SceneStream(Scenes(size=(32, 32), batch_size=1, layers=(1, 1)), 10)
+        >>> len(stream)
+        10
+    """
 
     def __init__(self, scenes, steps_per_epoch, first_epoch=0):
         super().__init__()

@@ -33,7 +33,7 @@ def load_textures(textures, side=512, crops=3, limit=240, progress=True) -> np.n
             or a uint8 array (N, h, w, 3).
         side: Height and width of a texture cut from a photograph, pixels.
         crops: Textures cut from each photograph, at different scales.
-        limit: Most textures kept; fewer crops are taken of many photographs.
+        limit: Most textures kept: of many photographs fewer crops, or not all, are taken.
         progress: Show a progress bar when a folder holds more than 20 photographs.
 
     Returns:
@@ -76,13 +76,13 @@ def _textures_of_folder(folder, side, crops, limit, progress):
         for path in folder.rglob("*")
         if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
     )
+    if len(paths) > limit:
+        paths = [paths[int(i)] for i in np.linspace(0, len(paths) - 1, limit)]
     crops = max(1, min(crops, limit // max(len(paths), 1)))
     random = np.random.default_rng(0)
     tiles = []
     hidden = not progress or len(paths) <= 20
     for path in tqdm(paths, desc="Textures", unit="photo", disable=hidden):
-        if len(tiles) >= limit:
-            break
         try:
             with Image.open(path) as photo:
                 photo.draft("RGB", (3 * side, 3 * side))
@@ -113,15 +113,26 @@ def _crops(photo, side, crops, random):
     """Squares of a photograph: its largest, shrunk, and smaller ones nearer its own scale."""
     from PIL import Image
 
-    shortest = min(photo.size)
+    width, height = photo.size
+    small = photo.convert("L").resize((96, 96), Image.Resampling.BILINEAR)
+    slopes = np.hypot(*np.gradient(np.asarray(small, "float32")))
     for number in range(crops):
-        extent = shortest * 0.6**number
+        extent = min(width, height) * 0.6**number
         if number:
-            extent = min(shortest, max(extent, side * 0.75))
-        left = random.uniform(0, photo.size[0] - extent)
-        top = random.uniform(0, photo.size[1] - extent)
+            extent = min(width, height, max(extent, side * 0.75))
+        # Of a few places the one with the most to see: flow cannot be learned from bare sky.
+        places = random.uniform(0, 1, (4, 2)) * (width - extent, height - extent)
+        scores = [_detail(slopes, place, extent, photo.size) for place in places]
+        left, top = places[int(np.argmax(scores))]
         box = (left, top, left + extent, top + extent)
         yield np.asarray(photo.resize((side, side), Image.Resampling.LANCZOS, box=box))
+
+
+def _detail(slopes, place, extent, size):
+    """Mean slope within a square of a photograph, from its small picture of slopes."""
+    first = np.floor(96 * place / size).astype(int)
+    last = np.ceil(96 * (place + extent) / size).astype(int)
+    return slopes[first[1] : last[1], first[0] : last[0]].mean()
 
 
 def procedural_textures(count=48, side=512, seed=0) -> np.ndarray:
