@@ -17,7 +17,10 @@ def main(preset="pwcnet_lite.scenes"):
     frames = [load_image(ROOT / f"c2f_zoo/assets/frames/frame_{i}.jpg") for i in (1, 2)]
     flow = load(preset).flow(*frames)
     warped = to_numpy(warp(frames[1][None], flow[None]))[0]
-    left, right = (np.concatenate(pair, axis=0) for pair in (frames, (flow_picture(flow), warped)))
+    colors = np.asarray(flow_picture(flow))  # wider than the flow by its legend
+    margin = ((0, 0), (0, colors.shape[1] - warped.shape[1]), (0, 0))
+    warped = np.pad(warped, margin, constant_values=1.0)
+    left, right = (np.concatenate(pair, axis=0) for pair in (frames, (colors, warped)))
     # Half the size is enough for a page.
     picture = np.concatenate([left, right], axis=1)
     height, width = (size // 2 * 2 for size in picture.shape[:2])

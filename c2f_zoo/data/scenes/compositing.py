@@ -137,7 +137,9 @@ def masks(parameters, owner, flow, seen, size):
     height, width = size
     to_x, to_y = x + flow[0], y + flow[1]
     covered = owner_of(seen) != owner
-    inside = (to_x >= 0) & (to_x <= width - 1) & (to_y >= 0) & (to_y <= height - 1)
+    # A thousandth of a pixel is rounding: whole-pixel motion onto the border is inside.
+    inside = (to_x >= -1e-3) & (to_x <= width - 1 + 1e-3)
+    inside = inside & (to_y >= -1e-3) & (to_y <= height - 1 + 1e-3)
     plane = [choose_number(owner, parameters["plane"][:, :, entry]) for entry in range(3)]
     nearness = ops.maximum(plane[0] + plane[1] * x + plane[2] * y, 0.05)
     return {

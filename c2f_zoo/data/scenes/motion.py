@@ -59,6 +59,8 @@ class Motion:
     def __post_init__(self):
         if not self.median > 0:
             raise ValueError(f"Motion: median must be positive pixels. Received: {self.median}")
+        if not self.spread >= 0:
+            raise ValueError(f"Motion: spread must not be negative. Received: {self.spread}")
         if not 0 <= self.deformation < 0.5:
             raise ValueError(
                 "Motion: deformation must lie in [0, 0.5), beyond which flow fields fold. "

@@ -17,7 +17,7 @@ class Scenes:
 
     Batch number i is a function of `seed` and i alone: the same scenes on every backend, and a
     training run that resumes at step i continues exactly. A few kilobytes of parameters are
-    drawn on the host; the frames are rendered by one compiled function on the device that trains.
+    drawn on the host; compiled functions render the frames on the device that trains.
 
     Args:
         size: (height, width) of the frames, pixels, each at least 8. Defaults to (256, 320).
@@ -74,6 +74,8 @@ class Scenes:
         Returns:
             Dict of small numpy arrays; see `draw_parameters`.
         """
+        if not isinstance(index, numbers.Integral) or index < 0:
+            raise ValueError(f"index must be an integer >= 0. Received: {index}")
         return draw_parameters(
             self.seed,
             index,
@@ -149,6 +151,10 @@ class SceneStream(keras.utils.PyDataset):
 
     def __init__(self, scenes, steps_per_epoch, first_epoch=0):
         super().__init__()
+        if not isinstance(steps_per_epoch, numbers.Integral) or steps_per_epoch < 1:
+            raise ValueError(
+                f"steps_per_epoch must be an integer >= 1. Received: {steps_per_epoch}"
+            )
         self.scenes = scenes
         self.steps_per_epoch = steps_per_epoch
         self.epoch = first_epoch
