@@ -357,10 +357,13 @@ def test_ctrl_c_in_a_terminal_leaves_a_playable_part(clip, tmp_path):
     pytest.importorskip("imageio_ffmpeg", reason="needs the extra `video`")
     script = textwrap.dedent(
         """
-        import sys, time
+        import signal, sys, time
         import numpy as np
         from c2f_zoo.cli import flow
         from c2f_zoo.cli.main import main
+
+        # A test run in the background of a shell inherits SIGINT ignored; a terminal does not.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         class Slow:
             def flow_stream(self, frames, batch_size):
