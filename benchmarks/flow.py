@@ -122,7 +122,6 @@ def predictor(model, pair):
 
 def measure_backend(rounds):
     """All figures of one backend, in seconds."""
-    import keras
     import numpy as np
 
     from c2f_zoo import PWCNet
@@ -156,7 +155,6 @@ def measure_backend(rounds):
         rounds,
     )
     batch, truth = images(TRAINING), np.ones((*TRAINING[:3], 2), "float32")
-    keras.config.disable_traceback_filtering()
     steps = {
         name: (lambda network=network: network.train_on_batch(batch, truth))
         for name, network in (
@@ -169,7 +167,7 @@ def measure_backend(rounds):
 
 
 def measure_memory(part):
-    """Peak resident MB of one forward pass or training step, above the imports alone."""
+    """Peak resident MB of one forward pass or training step, above the built model."""
     import numpy as np
 
     from c2f_zoo import PWCNet

@@ -1,4 +1,4 @@
-"""The one place that names TensorFlow, JAX or PyTorch (outside `training/steps/`).
+"""The one place that names TensorFlow, JAX or PyTorch.
 
 Everything else in the library is `keras.ops`. What is here has no Keras equivalent: compiling
 a plain function, and reaching an optional framework with an error that names the extra.

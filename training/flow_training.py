@@ -81,10 +81,10 @@ def train(recipe, description, argv=None):
     """Run, or resume, a recipe; returns the trained model."""
     arguments = parse(recipe, description, argv)
     if arguments.tiny:
-        recipe = recipe.tiny()
+        # A folder of its own: the real run must not resume from a rehearsal.
+        recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
     out = Path(arguments.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
+    remember(recipe, out)
     model = build(recipe, arguments.start)
 
     from c2f_zoo.training.callbacks import TrainingState
@@ -106,6 +106,18 @@ def train(recipe, description, argv=None):
         model.save_pretrained(folder, precision="float16")
         print(f"Wrote {folder}")
     return model
+
+
+def remember(recipe, out):
+    """Write the recipe into the run's folder; refuse to resume the run of another one."""
+    out.mkdir(parents=True, exist_ok=True)
+    file, text = out / "recipe.json", json.dumps(asdict(recipe), indent=1) + "\n"
+    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
+        raise SystemExit(
+            f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "
+            "its recipe.json too if the run is to go on under the new one."
+        )
+    file.write_text(text)
 
 
 def build(recipe, start=None):

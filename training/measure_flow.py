@@ -1,7 +1,8 @@
 """Measures a flow preset beside OpenCV's methods and writes the figures into its card.
 
     python training/measure_flow.py models/pwcnet_lite.scenes --data ../shared/data/flow \\
-        --photographs photographs --recipe "python training/pwcnet_lite_scenes.py ..."
+        --photographs photographs --recipe "python training/pwcnet_lite_scenes.py ..." \\
+        --summary "Optical flow for CPUs: ..."
 
 The data folder holds FlyingChairs_release, sintel and KITTI-2015 in their official layouts. The
 figures come from one run of `c2f evaluate`, the command that the card names.

@@ -44,7 +44,7 @@ def main(argv=None):
         with tempfile.TemporaryDirectory() as folder:
             write_tiny_chairs(Path(folder))
             tiny = Schedule("S_long", "flying_chairs", 4, 2, (64, 128))
-            return train(tiny, folder, "lite", Path(arguments.out), steps_per_epoch=2)
+            return train(tiny, folder, "lite", Path(f"{arguments.out}_tiny"), steps_per_epoch=2)
     if bool(arguments.chairs) == bool(arguments.things):
         parser.error("give either --chairs or --things")
     schedule = LONG if arguments.chairs else FINE
@@ -60,6 +60,7 @@ def train(schedule, root, variant, out, steps_per_epoch):
     from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
     from c2f_zoo.training import FlowPictures, Halving, StopOnNaN, StopOnSignal, TrainingState
 
+    out.mkdir(parents=True, exist_ok=True)
     model = PWCNet(variant)
     is_long = schedule.name == "S_long"
     before = out / "S_long.weights.h5"
@@ -85,10 +86,13 @@ def train(schedule, root, variant, out, steps_per_epoch):
             StopOnNaN(),
             StopOnSignal(),
             keras.callbacks.CSVLogger(out / f"{schedule.name}.csv", append=True),
-            FlowPictures(out / "pictures", stream[0]),
+            FlowPictures(out / "pictures" / schedule.name, stream[0]),
             state,
         ],
     )
+    if model.stop_training:
+        print(f"Stopped. The same command resumes from {state.path}")
+        return model
     model.save_weights(out / f"{schedule.name}.weights.h5")
     return model
 

@@ -52,14 +52,15 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         Raises:
             ValueError: The number of levels, or a level's size, does not fit.
         """
-        levels = list(y_pred) if isinstance(y_pred, (list, tuple)) else [y_pred]
         truth = {"flow": y_true}
         if sample_weight is not None:
             truth["weight"] = _as_map(ops.convert_to_tensor(sample_weight))
-        return super().__call__(truth, levels)
+        return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
-        weights = self.level_weights[-1:] if len(y_pred) == 1 else self.level_weights
+        weights = self.level_weights
+        if not isinstance(y_pred, (list, tuple)):
+            weights, y_pred = weights[-1:], [y_pred]
         if len(weights) < len(y_pred):
             raise ValueError(
                 f"{type(self).__name__} has {len(self.level_weights)} level weights and takes at "

@@ -173,7 +173,7 @@ class FlowTask:
 
 
 def to_unit_range(image):
-    """Bring integer images to float32 in [0, 1]; float images pass unchanged.
+    """Bring uint8 images to float32 in [0, 1]; float images pass unchanged.
 
     Args:
         image: Tensor (B, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
@@ -181,8 +181,11 @@ def to_unit_range(image):
     Returns:
         float32 tensor (B, H, W, 3).
     """
-    if str(image.dtype).endswith("uint8"):
+    dtype = keras.backend.standardize_dtype(image.dtype)
+    if dtype == "uint8":
         return ops.cast(image, "float32") / 255.0
+    if "int" in dtype or dtype == "bool":
+        raise ValueError(f"Images are uint8 in [0, 255] or float in [0, 1]. Received: {dtype}")
     return ops.cast(image, "float32")
 
 
@@ -198,6 +201,11 @@ def pad_truth(flow, weight, stride):
         Flow (B, H', W', 2) and weight (B, H', W', 1), or None where nothing was padded or
         masked.
     """
+    if None in flow.shape[1:3]:
+        raise ValueError(
+            "Training needs ground truth of known height and width. "
+            f"Received: shape {tuple(flow.shape)}"
+        )
     if flow.shape[1] % stride == 0 and flow.shape[2] % stride == 0:
         return flow, weight
     weight = ops.ones_like(flow[..., :1]) if weight is None else ops.cast(weight, "float32")

@@ -304,8 +304,11 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         )
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        if y is not None and isinstance(y_pred, (list, tuple)):
-            y, sample_weight = pad_truth(y, sample_weight, OUTPUT_STRIDE)
+        if isinstance(y_pred, (list, tuple)):
+            if getattr(self.loss, "takes_levels", False):
+                y, sample_weight = pad_truth(y, sample_weight, OUTPUT_STRIDE)
+            else:
+                y_pred = crop_to(self.answer(y_pred), *ops.shape(y)[1:3])
         return super().compute_loss(x, y, y_pred, sample_weight, training=training)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

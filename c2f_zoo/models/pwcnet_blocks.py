@@ -88,7 +88,7 @@ class Decoder(keras.layers.Layer):
     """
 
     def __init__(self, make, channels, widths, dense, upsamples, **kwargs):
-        super().__init__(autocast=False, **kwargs)
+        super().__init__(autocast=False, dtype=make.dtype, **kwargs)
         self.dense = dense
         self.convolutions = []
         for index, width in enumerate(widths):

@@ -82,7 +82,8 @@ class TrainingState(keras.callbacks.Callback):
         return about["epoch"]
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+        is_last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
+        if (epoch + 1) % self.every == 0 or is_last:
             self.save(epoch + 1)
 
     def save(self, epoch):
@@ -147,6 +148,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self.signals, self.previous, self.stopped = signals, {}, False
 
     def on_train_begin(self, logs=None):
+        self.stopped = False
         if threading.current_thread() is not threading.main_thread():
             return  # Python takes signal handlers in its main thread only
         for number in self.signals:
@@ -154,7 +156,8 @@ class StopOnSignal(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         for number, handler in self.previous.items():
-            signal.signal(number, handler)
+            # None: the handler was not installed from Python and cannot be given back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self.previous = {}
 
     def on_epoch_end(self, epoch, logs=None):

@@ -36,7 +36,7 @@ def test_lite_recipe_resumes_to_the_weights_of_an_unbroken_run(recipe, tmp_path)
     resumed = main(["--tiny", "--out", str(tmp_path / "b")])
     for a, b in zip(weights(unbroken), weights(resumed), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-    out = tmp_path / "a"
+    out = tmp_path / "a_tiny"
     assert len(list((out / "pictures").glob("*.png"))) == 2
     assert len((out / "log.csv").read_text().splitlines()) == 3
     from c2f_zoo.hub import load
@@ -46,6 +46,6 @@ def test_lite_recipe_resumes_to_the_weights_of_an_unbroken_run(recipe, tmp_path)
 
 
 def test_paper_recipe_runs_on_the_official_layout(recipe, tmp_path):
-    model = recipe("pwcnet_paper").main(["--tiny", "--out", str(tmp_path)])
+    model = recipe("pwcnet_paper").main(["--tiny", "--out", str(tmp_path / "new")])
     assert int(model.optimizer.iterations) == 4
-    assert (tmp_path / "S_long.weights.h5").exists()
+    assert (tmp_path / "new_tiny" / "S_long.weights.h5").exists()
