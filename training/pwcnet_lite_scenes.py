@@ -17,7 +17,7 @@ RECIPE = Recipe(
     preset="pwcnet_lite.scenes",
     variant="lite",
     stages=(
-        # Coarse to fine in the network too: level 2 alone costs as much as all coarser ones.
+        # Coarse to fine in the network too: level 2 has three times the coarser ones' pixels.
         Stage(epochs=12, size=(128, 192), batch_size=4, motion=3.0, finest_level=3),
         Stage(epochs=4, size=(192, 256), batch_size=4, motion=3.5),
     ),
