@@ -1,20 +1,50 @@
 """The papers' operations, as functions and Keras layers."""
 
+from c2f_zoo.layers.adain import AdaIN, instance_norm
 from c2f_zoo.layers.convolution import Conv2D, Conv2DTranspose
 from c2f_zoo.layers.correlation import local_correlation
+from c2f_zoo.layers.equalized import EqualizedConv2D, EqualizedDense, scaled_leaky_relu
+from c2f_zoo.layers.fir import (
+    blur,
+    downsample_fir,
+    resampling_conv2d,
+    upsample_fir,
+    upsample_nearest,
+)
+from c2f_zoo.layers.minibatch_stddev import MinibatchStddev, minibatch_stddev
+from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv2d
+from c2f_zoo.layers.noise_injection import NoiseInjection
 from c2f_zoo.layers.padding import crop_to, pad_to_stride
+from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
 from c2f_zoo.layers.resampling import Upsampling, average_pool, max_pool, upsample_bilinear
 from c2f_zoo.layers.warp import warp
 
 __all__ = [
+    "AdaIN",
     "Conv2D",
     "Conv2DTranspose",
+    "EqualizedConv2D",
+    "EqualizedDense",
+    "MinibatchStddev",
+    "ModulatedConv2D",
+    "NoiseInjection",
+    "PixelNorm",
     "Upsampling",
     "average_pool",
+    "blur",
     "crop_to",
+    "downsample_fir",
+    "instance_norm",
     "local_correlation",
     "max_pool",
+    "minibatch_stddev",
+    "modulated_conv2d",
     "pad_to_stride",
+    "pixel_norm",
+    "resampling_conv2d",
+    "scaled_leaky_relu",
     "upsample_bilinear",
+    "upsample_fir",
+    "upsample_nearest",
     "warp",
 ]

@@ -1,5 +1,20 @@
 """Losses with the papers' formulas, as `keras.losses.Loss`."""
 
+from c2f_zoo.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdversarialLoss,
+    adversarial_loss,
+    gradient_penalty,
+    logistic_discriminator,
+    logistic_generator,
+    path_length_penalty,
+    path_lengths,
+    r1_penalty,
+    relativistic_hinge_discriminator,
+    relativistic_hinge_generator,
+    wasserstein_discriminator,
+    wasserstein_generator,
+)
 from c2f_zoo.losses.flow import (
     KITTI_LEVEL_WEIGHTS,
     PAPER_LEVEL_WEIGHTS,
@@ -8,8 +23,21 @@ from c2f_zoo.losses.flow import (
 )
 
 __all__ = [
+    "ADVERSARIAL_LOSSES",
     "KITTI_LEVEL_WEIGHTS",
     "PAPER_LEVEL_WEIGHTS",
+    "AdversarialLoss",
     "MultiscaleEndPointError",
     "MultiscaleRobust",
+    "adversarial_loss",
+    "gradient_penalty",
+    "logistic_discriminator",
+    "logistic_generator",
+    "path_length_penalty",
+    "path_lengths",
+    "r1_penalty",
+    "relativistic_hinge_discriminator",
+    "relativistic_hinge_generator",
+    "wasserstein_discriminator",
+    "wasserstein_generator",
 ]

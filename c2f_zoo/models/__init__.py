@@ -1,5 +1,23 @@
 """Architectures, one file each, readable beside their papers."""
 
+from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
+from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.pwcnet import PWCNet
+from c2f_zoo.models.style_based import MappingNetwork, mix_styles
+from c2f_zoo.models.stylegan import StyleGANDiscriminator, StyleGANGenerator
+from c2f_zoo.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
-__all__ = ["PWCNet"]
+__all__ = [
+    "MSGDiscriminator",
+    "MSGGenerator",
+    "MappingNetwork",
+    "PWCNet",
+    "ProGANDiscriminator",
+    "ProGANGenerator",
+    "StyleGAN2Discriminator",
+    "StyleGAN2Generator",
+    "StyleGANDiscriminator",
+    "StyleGANGenerator",
+    "image_pyramid",
+    "mix_styles",
+]

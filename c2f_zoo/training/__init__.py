@@ -1,13 +1,26 @@
 """How to train coarse to fine: deep supervision, schedules, callbacks."""
 
+from c2f_zoo.training.adversarial import AdversarialModel
+from c2f_zoo.training.adversarial_config import AdversarialTraining
 from c2f_zoo.training.callbacks import FlowPictures, StopOnNaN, StopOnSignal, TrainingState
 from c2f_zoo.training.deep_supervision import DeeplySupervised
+from c2f_zoo.training.growth import GrowthSchedule
+from c2f_zoo.training.growth_parts import GrowthPhase, GrowthState
+from c2f_zoo.training.optimizer_pair import OptimizerPair
+from c2f_zoo.training.progressive import ProgressiveGrowth
 from c2f_zoo.training.schedules import Halving, WarmupPlateauCosine
 
 __all__ = [
+    "AdversarialModel",
+    "AdversarialTraining",
     "DeeplySupervised",
     "FlowPictures",
+    "GrowthPhase",
+    "GrowthSchedule",
+    "GrowthState",
     "Halving",
+    "OptimizerPair",
+    "ProgressiveGrowth",
     "StopOnNaN",
     "StopOnSignal",
     "TrainingState",

@@ -1,0 +1,68 @@
+"""Pixelwise normalisation of feature vectors (ProGAN)."""
+
+import keras
+from keras import ops
+
+
+def pixel_norm(x, epsilon=1e-8):
+    """Divide each pixel's feature vector by its root mean square.
+
+    The vectors then have a mean square of 1, that is length sqrt(C). Computed in float32 under
+    any lower precision.
+
+    Args:
+        x: Tensor (..., C), features on the last axis.
+        epsilon: Added to the mean square.
+
+    Returns:
+        Tensor (..., C) of the dtype of `x`.
+
+    Source: ProGAN (arXiv 1710.10196), section 4.2.
+
+    Example:
+        >>> import numpy as np
+        >>> [round(float(v), 3) for v in np.asarray(pixel_norm(np.array([3.0, 4.0], "float32")))]
+        [0.849, 1.131]
+    """
+    x = ops.convert_to_tensor(x)
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+    power = ops.mean(ops.square(values), axis=-1, keepdims=True)
+    return ops.cast(values * ops.rsqrt(power + epsilon), dtype)
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class PixelNorm(keras.layers.Layer):
+    """`pixel_norm` as a layer.
+
+    Args:
+        epsilon: Added to the mean square.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (..., C).
+
+    Returns:
+        Tensor (..., C).
+
+    Source: ProGAN (arXiv 1710.10196), section 4.2.
+
+    Example:
+        >>> import numpy as np
+        >>> float(PixelNorm()(np.full((1, 2, 2, 8), 5, "float32"))[0, 0, 0, 0])
+        1.0
+    """
+
+    def __init__(self, epsilon=1e-8, **kwargs):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.built = True
+
+    def call(self, x):
+        return pixel_norm(x, self.epsilon)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}

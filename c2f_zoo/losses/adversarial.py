@@ -1,0 +1,300 @@
+"""Losses of two networks that play against each other, as functions of scores and gradients.
+
+Nothing here knows of networks or of a backend: `training/steps/` computes the gradients, these
+functions say what is wanted of them. Every loss is a mean over the batch. Scores are raw (no
+sigmoid), higher means "more real".
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+from keras import ops
+
+
+def wasserstein_discriminator(real, fake, drift=0.001, average=ops.mean):
+    """Critic's Wasserstein loss, with the drift term that keeps its scores near zero.
+
+    `L_D = E[D(fake)] - E[D(real)] + drift * E[D(real)^2]`
+
+    Args:
+        real: Tensor (B, 1), scores of real images.
+        fake: Tensor (B, 1), scores of generated images.
+        drift: Weight of the drift term.
+        average: Unused; see `relativistic_hinge_discriminator`.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Gulrajani et al., arXiv 1704.00028, equation 3; drift: Karras et al., arXiv
+    1710.10196, appendix A.1. The penalty is `gradient_penalty`.
+
+    Example:
+        >>> float(wasserstein_discriminator(np.ones((2, 1)), -np.ones((2, 1)), drift=0.5))
+        -1.5
+    """
+    return ops.mean(fake) - ops.mean(real) + drift * ops.mean(ops.square(real))
+
+
+def wasserstein_generator(real, fake, average=ops.mean):
+    """Generator's Wasserstein loss: `L_G = -E[D(fake)]`.
+
+    Args:
+        real: Unused, may be None.
+        fake: Tensor (B, 1), scores of generated images.
+        average: Unused; see `relativistic_hinge_discriminator`.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Arjovsky et al., arXiv 1701.07875, algorithm 1.
+
+    Example:
+        >>> float(wasserstein_generator(None, np.full((2, 1), 3.0)))
+        -3.0
+    """
+    return -ops.mean(fake)
+
+
+def logistic_discriminator(real, fake, drift=0.0, average=ops.mean):
+    """Discriminator's logistic loss: `L_D = E[softplus(D(fake))] + E[softplus(-D(real))]`.
+
+    Args:
+        real: Tensor (B, 1), scores of real images.
+        fake: Tensor (B, 1), scores of generated images.
+        drift: Unused: the loss is bounded below.
+        average: Unused; see `relativistic_hinge_discriminator`.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Goodfellow et al., arXiv 1406.2661, equation 1. The penalty is `r1_penalty`.
+
+    Example:
+        >>> round(float(logistic_discriminator(np.zeros((2, 1)), np.zeros((2, 1)))), 4)
+        1.3863
+    """
+    return ops.mean(ops.softplus(fake)) + ops.mean(ops.softplus(-real))
+
+
+def logistic_generator(real, fake, average=ops.mean):
+    """Generator's non-saturating logistic loss: `L_G = E[softplus(-D(fake))]`.
+
+    Args:
+        real: Unused, may be None.
+        fake: Tensor (B, 1), scores of generated images.
+        average: Unused; see `relativistic_hinge_discriminator`.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Goodfellow et al., arXiv 1406.2661, section 3.
+
+    Example:
+        >>> round(float(logistic_generator(None, np.zeros((2, 1)))), 4)
+        0.6931
+    """
+    return ops.mean(ops.softplus(-fake))
+
+
+def relativistic_hinge_discriminator(real, fake, drift=0.0, average=ops.mean):
+    """Discriminator's relativistic average hinge loss: reals score above the average fake.
+
+    `L_D = E[relu(1 - (D(real) - E[D(fake)]))] + E[relu(1 + (D(fake) - E[D(real)]))]`
+
+    Args:
+        real: Tensor (B, 1), scores of real images.
+        fake: Tensor (B, 1), scores of generated images.
+        drift: Unused: only differences of scores count, and the hinge bounds them.
+        average: Function that takes scores (B, 1) to their scalar average. With several
+            replicas it has to average over all of them, because the loss is not linear in it.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Jolicoeur-Martineau, arXiv 1807.00734, section 4.2 with hinge; used by MSG-GAN
+    (arXiv 1903.06048).
+
+    Example:
+        >>> float(relativistic_hinge_discriminator(np.ones((2, 1)), -np.ones((2, 1))))
+        0.0
+    """
+    real, fake = ops.convert_to_tensor(real), ops.convert_to_tensor(fake)
+    above, below = real - average(fake), fake - average(real)
+    return ops.mean(ops.relu(1.0 - above)) + ops.mean(ops.relu(1.0 + below))
+
+
+def relativistic_hinge_generator(real, fake, average=ops.mean):
+    """Generator's relativistic average hinge loss: the discriminator's with the roles swapped.
+
+    Args:
+        real: Tensor (B, 1), scores of real images: the generator's gradient needs them.
+        fake: Tensor (B, 1), scores of generated images.
+        average: See `relativistic_hinge_discriminator`.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Jolicoeur-Martineau, arXiv 1807.00734, section 4.2 with hinge.
+
+    Example:
+        >>> float(relativistic_hinge_generator(np.ones((2, 1)), -np.ones((2, 1))))
+        6.0
+    """
+    return relativistic_hinge_discriminator(fake, real, average=average)
+
+
+def gradient_penalty(gradients, weight=10.0, target=1.0):
+    """Penalty that holds the critic's slope at `target`, taken between reals and fakes.
+
+    `weight * E[(||grad D(x)||_2 - target)^2] / target^2`, `x` a random point of the line from a
+    real image to a generated one; the norm runs over all of an image's values.
+
+    Args:
+        gradients: Tensor (B, ...), gradient of the scores' sum with respect to `x`.
+        weight: lambda.
+        target: gamma: 1, or 750 for CIFAR-10.
+
+    Returns:
+        Scalar tensor. Its derivative at a gradient of exactly zero is taken to be zero.
+
+    Source: Gulrajani et al., arXiv 1704.00028, equation 3; target: Karras et al., arXiv
+    1710.10196, appendix D.
+
+    Example:
+        >>> float(gradient_penalty(np.full((1, 2, 2, 1), 2.0), weight=1.0, target=2.0))
+        1.0
+    """
+    # A square root has no derivative at 0, and the optimizer would spread its NaN everywhere.
+    norm = ops.sqrt(ops.maximum(_squared_norm(gradients), 1e-16))
+    return weight / target**2 * ops.mean(ops.square(norm - target))
+
+
+def r1_penalty(gradients, weight=10.0):
+    """Penalty that flattens the discriminator at real images: `weight / 2 * E[||grad D||^2]`.
+
+    Args:
+        gradients: Tensor (B, ...), gradient of the scores' sum with respect to real images.
+        weight: gamma.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Mescheder et al., arXiv 1801.04406, equation 9.
+
+    Example:
+        >>> float(r1_penalty(np.full((1, 2, 2, 1), 2.0), weight=1.0))
+        8.0
+    """
+    return weight / 2.0 * ops.mean(_squared_norm(gradients))
+
+
+def path_lengths(gradients):
+    """How far an image moves per unit of movement of its styles.
+
+    `length = sqrt(mean_l sum_d J[l, d]^2)`, where `J` is the gradient of the image times noise of
+    variance 1 / (H W), which makes it an unbiased probe of the Jacobian's norm.
+
+    Args:
+        gradients: Tensor (B, L, D), gradient with respect to the L layers' styles.
+
+    Returns:
+        Tensor (B,).
+
+    Source: Karras et al., arXiv 1912.04958, equation 4 and appendix B.
+
+    Example:
+        >>> np.asarray(path_lengths(np.full((1, 2, 9), 1.0))).tolist()
+        [3.0]
+    """
+    squares = ops.mean(ops.sum(ops.square(gradients), axis=-1), axis=-1)
+    return ops.sqrt(ops.maximum(squares, 1e-16))
+
+
+def path_length_penalty(lengths, mean_length, weight=2.0):
+    """Penalty on path lengths that differ from their running mean: `weight * E[(l - a)^2]`.
+
+    Args:
+        lengths: Tensor (B,), from `path_lengths`.
+        mean_length: Scalar, the running mean `a`, already moved by this batch:
+            `a <- a + 0.01 * (E[l] - a)`.
+        weight: Weight of the penalty.
+
+    Returns:
+        Scalar tensor.
+
+    Source: Karras et al., arXiv 1912.04958, equation 4; weight and decay as released.
+
+    Example:
+        >>> float(path_length_penalty(np.array([1.0, 3.0]), 2.0))
+        2.0
+    """
+    return weight * ops.mean(ops.square(lengths - mean_length))
+
+
+def _squared_norm(gradients):
+    return ops.sum(ops.square(ops.reshape(gradients, (ops.shape(gradients)[0], -1))), axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialLoss:
+    """A pair of losses and the penalty on gradients that belongs to it.
+
+    Attributes:
+        name: What `adversarial_loss` knows it by.
+        discriminator: Function (real, fake, drift, average) of scores.
+        generator: Function (real, fake, average) of scores.
+        penalty: "gradient" for `gradient_penalty` between reals and fakes, "r1" for `r1_penalty`
+            at the reals, None for no penalty.
+        is_relativistic: Whether the generator's loss needs the scores of real images.
+
+    Example:
+        >>> adversarial_loss("logistic-r1").penalty
+        'r1'
+    """
+
+    name: str
+    discriminator: Callable
+    generator: Callable
+    penalty: str | None = None
+    is_relativistic: bool = False
+
+
+ADVERSARIAL_LOSSES = {
+    loss.name: loss
+    for loss in (
+        AdversarialLoss("wgan-gp", wasserstein_discriminator, wasserstein_generator, "gradient"),
+        AdversarialLoss("logistic", logistic_discriminator, logistic_generator),
+        AdversarialLoss("logistic-r1", logistic_discriminator, logistic_generator, "r1"),
+        AdversarialLoss(
+            "relativistic-hinge",
+            relativistic_hinge_discriminator,
+            relativistic_hinge_generator,
+            is_relativistic=True,
+        ),
+    )
+}
+
+
+def adversarial_loss(name):
+    """Look up a pair of losses.
+
+    Args:
+        name: "wgan-gp", "logistic", "logistic-r1", "relativistic-hinge", or an `AdversarialLoss`,
+            which is returned as it is.
+
+    Returns:
+        `AdversarialLoss`.
+
+    Raises:
+        ValueError: The name is not known.
+
+    Example:
+        >>> adversarial_loss("wgan-gp").penalty
+        'gradient'
+    """
+    if isinstance(name, AdversarialLoss):
+        return name
+    if name not in ADVERSARIAL_LOSSES:
+        known = ", ".join(map(repr, ADVERSARIAL_LOSSES))
+        raise ValueError(f"An adversarial loss is one of {known}. Received: {name!r}")
+    return ADVERSARIAL_LOSSES[name]

@@ -1,0 +1,306 @@
+"""Distances between the features of two sets of images: FID, KID, precision and recall."""
+
+import numpy as np
+
+from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, Moments, RowStore
+
+_FIGURES = ("fid", "kid", "precision_recall")
+_BLOCK = 1 << 22  # distances held at once, 32 MiB
+
+
+class FeatureDistances(ImageSetMetric):
+    """FID, KID and improved precision and recall, from one pass through a feature network.
+
+    FID needs only mean and covariance of the features; KID and precision and recall keep every
+    image's features, in a temporary file where they exceed `memory_limit`.
+
+    Args:
+        features: Function from a batch of images, uint8 array (B, H, W, 3), to an array or tensor
+            (B, D) of their features; an Inception-v3 gives the published figures.
+        figures: Which to compute, of `"fid"`, `"kid"`, `"precision_recall"`. Default FID and KID.
+        neighbours: k of precision and recall. Default 3.
+        subsets: Number of KID's random subsets. Default 100.
+        subset_size: Images in each, at most; never more than there are. Default 1000.
+        seed: Whole number that the subsets follow from. Default 0.
+        memory_limit: Bytes per set beyond which features go to a file. Default 1 GiB.
+
+    Raises:
+        ValueError: An unknown figure, none, or features of another shape.
+
+    Source: Heusel et al., arXiv 1706.08500; Binkowski et al., arXiv 1801.01401; Kynkaanniemi et
+    al., arXiv 1904.06991.
+
+    Example:
+        >>> metric = FeatureDistances(lambda images: images.mean(axis=(1, 2)))
+        >>> images = np.random.default_rng(0).random((32, 8, 8, 3))
+        >>> metric.update_real(images)
+        >>> metric.update_fake(images[::-1])
+        >>> {name: round(value, 6) for name, value in metric.result().items()}
+        {'fid': 0.0, 'kid': ..., 'kid_std': 0.0}
+    """
+
+    def __init__(
+        self,
+        features,
+        figures=("fid", "kid"),
+        neighbours=3,
+        subsets=100,
+        subset_size=1000,
+        seed=0,
+        memory_limit=MEMORY_LIMIT,
+    ):
+        super().__init__()
+        figures = (figures,) if isinstance(figures, str) else tuple(figures)
+        if not figures or set(figures) - set(_FIGURES):
+            raise ValueError(f"figures are some of {', '.join(_FIGURES)}. Received: {figures}")
+        self.features, self.figures, self.neighbours = features, figures, neighbours
+        self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
+        self.memory_limit = memory_limit
+        self._moments, self._stores = {}, {}
+
+    def _reset(self, which):
+        self._moments.pop(which, None)
+        self._stores.pop(which, None)
+
+    def _update(self, which, images):
+        features = self.features(images)
+        if hasattr(features, "detach"):  # PyTorch
+            features = features.detach().cpu()
+        features = np.asarray(features, np.float32)
+        if features.ndim != 2 or len(features) != len(images):
+            raise ValueError(
+                f"features must be (B, D) for {len(images)} images. "
+                f"Received: shape {features.shape}"
+            )
+        if not np.isfinite(features).all():
+            raise ValueError("features must be finite. Received: NaN or infinity")
+        columns = features.shape[1]
+        if "fid" in self.figures:
+            self._moments.setdefault(which, Moments(columns)).update(features)
+        if set(self.figures) - {"fid"}:
+            store = self._stores.setdefault(which, RowStore(columns, self.memory_limit))
+            store.append(features)
+
+    def result(self, progress=False):
+        """Compute the figures.
+
+        Args:
+            progress: Whether to show a bar over the distances of precision and recall, which for
+                50,000 images take minutes. Default False.
+
+        Returns:
+            Dictionary: `fid`; `kid` and `kid_std`, mean and deviation over subsets; `precision`
+            and `recall`, 0 to 1.
+
+        Raises:
+            ValueError: A set has fewer than two images, or than precision and recall's k + 1.
+        """
+        if min(self._counts.values()) < 2:
+            raise ValueError(
+                "Distances between sets need at least two real and two generated images. "
+                f"Received: {self._counts['real']} real, {self._counts['fake']} generated"
+            )
+        figures = {}
+        if "fid" in self.figures:
+            real, fake = self._moments["real"], self._moments["fake"]
+            figures["fid"] = frechet_distance(
+                real.mean, real.covariance, fake.mean, fake.covariance
+            )
+        rows = {which: store.rows() for which, store in self._stores.items()}
+        if "kid" in self.figures:
+            options = (self.subsets, self.subset_size, self.seed)
+            figures["kid"], figures["kid_std"] = kernel_distance(
+                rows["real"], rows["fake"], *options
+            )
+        if "precision_recall" in self.figures:
+            figures["precision"], figures["recall"] = precision_recall(
+                rows["real"], rows["fake"], self.neighbours, progress
+            )
+        return figures
+
+
+def frechet_distance(mean1, covariance1, mean2, covariance2):
+    """Frechet distance of two Gaussians: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
+
+    The trace of the root is taken as that of the symmetric (S C2 S)^(1/2), S = C1^(1/2), whose
+    eigenvalues are those of C1 C2: real and not negative but for rounding, where the root of the
+    product itself can turn complex.
+
+    Args:
+        mean1: Array (D,).
+        covariance1: Array (D, D), symmetric.
+        mean2: Array (D,).
+        covariance2: Array (D, D), symmetric.
+
+    Returns:
+        The distance, as float.
+
+    Raises:
+        ValueError: The shapes do not fit.
+
+    Source: Dowson and Landau, The Frechet distance between multivariate normal distributions,
+    1982; Heusel et al., arXiv 1706.08500.
+
+    Example:
+        >>> round(frechet_distance(np.zeros(2), np.eye(2), np.ones(2), 4 * np.eye(2)), 6)
+        4.0
+    """
+    arrays = [np.asarray(a, np.float64) for a in (mean1, covariance1, mean2, covariance2)]
+    mean1, covariance1, mean2, covariance2 = arrays
+    size = (len(mean1),)
+    if [array.shape for array in arrays] != [size, size * 2] * 2:
+        raise ValueError(
+            "Means are (D,) and covariances (D, D). "
+            f"Received: shapes {', '.join(str(array.shape) for array in arrays)}"
+        )
+    values, vectors = np.linalg.eigh(covariance1)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = np.linalg.eigvalsh(root @ covariance2 @ root)
+    trace = np.trace(covariance1) + np.trace(covariance2)
+    trace -= 2 * np.sqrt(np.maximum(product, 0)).sum()
+    # Rounding can bring equal sets a little below zero.
+    return max(float(np.sum((mean1 - mean2) ** 2) + trace), 0.0)
+
+
+def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
+    """KID: the unbiased squared maximum mean discrepancy, averaged over random subsets.
+
+    The kernel is (x . y / D + 1)^3. Being unbiased it can be negative for equal distributions.
+
+    Args:
+        real: Features, array (N, D).
+        fake: Features, array (M, D).
+        subsets: Number of subsets. Default 100.
+        subset_size: Rows in each, drawn without repetition; at most N and M. Default 1000.
+        seed: Whole number that the subsets follow from. Default 0.
+
+    Returns:
+        (mean, standard deviation) over the subsets, two floats.
+
+    Raises:
+        ValueError: Fewer than two rows or one subset, or different D.
+
+    Source: Binkowski et al., Demystifying MMD GANs, arXiv 1801.01401, sections 3 and 4.
+
+    Example:
+        >>> features = np.random.default_rng(0).normal(size=(200, 4))
+        >>> near, far = (kernel_distance(features[:100], features[100:] + s) for s in (0, 1))
+        >>> near[0] < far[0]
+        True
+    """
+    size = min(subset_size, len(real), len(fake))
+    _check_features(real, fake)
+    if size < 2 or subsets < 1:
+        raise ValueError(
+            "KID needs two rows a subset and one subset. "
+            f"Received: {len(real)} and {len(fake)} rows, subset_size={subset_size}, "
+            f"subsets={subsets}"
+        )
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(subsets):
+        x, y = (
+            # In the order of the rows, which a file is read faster in.
+            np.asarray(rows[np.sort(rng.choice(len(rows), size, replace=False))], np.float64)
+            for rows in (real, fake)
+        )
+        xx, yy, xy = _polynomial(x, x), _polynomial(y, y), _polynomial(x, y)
+        within = xx.sum() - np.trace(xx) + yy.sum() - np.trace(yy)
+        found.append(within / (size * (size - 1)) - 2 * xy.mean())
+    return float(np.mean(found)), float(np.std(found))
+
+
+def precision_recall(real, fake, neighbours=3, progress=False):
+    """Improved precision and recall.
+
+    Each set's manifold is the union of balls around its rows, each of the radius of that row's
+    k-th nearest neighbour in the set. Precision is the share of generated rows inside the real
+    manifold (quality), recall that of real rows inside the generated one (variation).
+
+    Args:
+        real: Features, array (N, D).
+        fake: Features, array (M, D).
+        neighbours: k. Default 3.
+        progress: Whether to show a bar. Default False.
+
+    Returns:
+        (precision, recall), two floats from 0 to 1.
+
+    Raises:
+        ValueError: A set has no more rows than `neighbours`, or different D.
+
+    Source: Kynkaanniemi et al., Improved Precision and Recall Metric, arXiv 1904.06991,
+    equations 1 and 2.
+
+    Example:
+        >>> line = np.arange(8.0)[:, None]
+        >>> precision_recall(line, line[:4] + 0.1, neighbours=1)
+        (1.0, 0.625)
+    """
+    _check_features(real, fake)
+    if not 1 <= neighbours < min(len(real), len(fake)):
+        raise ValueError(
+            "Each set needs more rows than the number of neighbours, which is at least 1. "
+            f"Received: {len(real)} and {len(fake)} rows, neighbours={neighbours}"
+        )
+    from tqdm import tqdm
+
+    # Distances do not change with the origin, and near the rows they lose fewer digits.
+    centre = np.mean(real, axis=0, dtype=np.float64)
+    total = 2 * (len(real) + len(fake))
+    with tqdm(total=total, desc="precision and recall", disable=not progress) as bar:
+        real_radii = _radii(real, centre, neighbours, bar)
+        precision = _share_inside(fake, real, real_radii, centre, bar)
+        fake_radii = _radii(fake, centre, neighbours, bar)
+        return precision, _share_inside(real, fake, fake_radii, centre, bar)
+
+
+def _radii(rows, centre, neighbours, bar):
+    """Squared distance of each row to its k-th nearest other row."""
+    radii = []
+    for first, some in _blocks(rows, centre):
+        nearest = np.full((len(some), neighbours + 1), np.inf)
+        for second, others in _blocks(rows, centre):
+            distances = _squared_distances(some, others)
+            if first == second:
+                np.fill_diagonal(distances, 0)  # itself, which rounding may have moved away
+            both = np.concatenate([nearest, distances], axis=1)
+            nearest = np.partition(both, neighbours, axis=1)[:, : neighbours + 1]
+        radii.append(nearest.max(axis=1))
+        bar.update(len(some))
+    return np.concatenate(radii)
+
+
+def _share_inside(rows, centres, radii, centre, bar):
+    inside = 0
+    for _, some in _blocks(rows, centre):
+        hit = np.zeros(len(some), bool)
+        for second, of_centres in _blocks(centres, centre):
+            limit = radii[second : second + len(of_centres)]
+            hit |= (_squared_distances(some, of_centres) <= limit).any(axis=1)
+        inside += int(hit.sum())
+        bar.update(len(some))
+    return inside / len(rows)
+
+
+def _blocks(rows, centre):
+    step = max(1, int(_BLOCK**0.5))
+    for first in range(0, len(rows), step):
+        yield first, np.asarray(rows[first : first + step], np.float64) - centre
+
+
+def _squared_distances(x, y):
+    squares = np.einsum("ij,ij->i", x, x)[:, None] + np.einsum("ij,ij->i", y, y)
+    return np.maximum(squares - 2 * (x @ y.T), 0)
+
+
+def _polynomial(x, y):
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def _check_features(real, fake):
+    shapes = np.shape(real), np.shape(fake)
+    if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
+        raise ValueError(
+            "Features are (N, D) and (M, D). Received: shapes " + " and ".join(map(str, shapes))
+        )

@@ -1,0 +1,283 @@
+"""What the metrics of sets of images share: batches in, rows kept, means and covariances."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+# Rows beyond this many bytes go to a temporary file.
+MEMORY_LIMIT = 1 << 30
+
+
+class ImageSetMetric:
+    """A figure that compares a set of real images with a set of generated ones.
+
+    Both are given in batches, in any order, by `update_real` and `update_fake`; `result` gives
+    the figures. What is known of the real images can be kept with `reset(keep_real=True)`, so that
+    a training compares against it again and again.
+
+    A subclass gives `_update(which, images)`, `_reset(which)` and `result(progress=False)`.
+    """
+
+    uses_real = True
+
+    def __init__(self):
+        self._counts = {"real": 0, "fake": 0}
+
+    def update_real(self, images):
+        """Add a batch of real images.
+
+        Args:
+            images: Array (B, H, W, 3), uint8 or float in [0, 1].
+        """
+        self._add("real", images)
+
+    def update_fake(self, images):
+        """Add a batch of generated images.
+
+        Args:
+            images: Array (B, H, W, 3), uint8 or float in [0, 1].
+        """
+        self._add("fake", images)
+
+    def reset(self, keep_real=False):
+        """Forget the images.
+
+        Args:
+            keep_real: Whether to forget the generated ones only. Default False.
+        """
+        for which in ("fake",) if keep_real else ("real", "fake"):
+            self._counts[which] = 0
+            self._reset(which)
+
+    def _add(self, which, images):
+        images = as_uint8(images)
+        self._update(which, images)
+        self._counts[which] += len(images)
+
+
+def measure_images(metrics, real=None, fake=None, num_images=None, progress=True):
+    """Feed sets of images to metrics and give all their figures.
+
+    Args:
+        metrics: One or a list of `SlicedWasserstein`, `MSSSIM`, `FeatureDistances`.
+        real: Array (N, H, W, 3), uint8 or float in [0, 1], or an iterable of such batches. None
+            where the metrics hold the real images already or need none.
+        fake: The same, generated.
+        num_images: Images to take from each; by default all, so an endless iterable needs it.
+        progress: Whether to show a bar. Default True.
+
+    Returns:
+        Dictionary of figures by name.
+
+    Raises:
+        ValueError: There are fewer images than `num_images`, or a batch has another shape or
+            range.
+
+    Example:
+        >>> from c2f_zoo.metrics import SlicedWasserstein
+        >>> real = np.random.default_rng(0).random((8, 32, 32, 3))
+        >>> figures = measure_images(SlicedWasserstein(), real, real[::-1], progress=False)
+        >>> list(figures)
+        ['swd_32', 'swd_16', 'swd']
+    """
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    for which, images in (("real", real), ("fake", fake)):
+        users = [metric for metric in metrics if which == "fake" or metric.uses_real]
+        if images is None or not users:
+            continue
+        for batch in _batches(images, num_images, which, progress):
+            batch = as_uint8(batch)
+            for metric in users:
+                metric._add(which, batch)
+    figures = {}
+    for metric in metrics:
+        figures |= metric.result(progress)
+    return figures
+
+
+def _batches(images, num_images, which, progress):
+    from tqdm import tqdm
+
+    is_array = hasattr(images, "shape")
+    total = num_images if num_images or not is_array else len(images)
+    parts = (images[i : i + 64] for i in range(0, len(images), 64)) if is_array else images
+    seen = 0
+    with tqdm(total=total, desc=f"{which} images", unit="image", disable=not progress) as bar:
+        for batch in parts:
+            if num_images is not None:
+                batch = batch[: num_images - seen]
+            yield batch
+            seen += len(batch)
+            bar.update(len(batch))
+            if seen == num_images:
+                return
+    if num_images is not None:
+        raise ValueError(
+            f"There are fewer {which} images than num_images={num_images}. Received: {seen}"
+        )
+
+
+def as_uint8(images):
+    """Bring a batch of images to the 256 levels that pictures are saved with.
+
+    Args:
+        images: Array or tensor (B, H, W, C), uint8 or float in [0, 1].
+
+    Returns:
+        uint8 numpy array (B, H, W, C).
+
+    Raises:
+        ValueError: Another shape, dtype or range.
+
+    Example:
+        >>> as_uint8(np.full((1, 1, 1, 1), 0.5)).item()
+        128
+    """
+    if hasattr(images, "detach"):  # PyTorch
+        images = images.detach().cpu()
+    images = np.asarray(images)
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(f"Images are a batch (B, H, W, C). Received: shape {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
+        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: dtype {images.dtype}")
+    images = images.astype(np.float32)
+    low, high = float(images.min()), float(images.max())
+    # A generator overshoots a little; -1 to 1 or 0 to 255 is a mistake. NaN fails too.
+    if not (low >= -0.01 and high <= 1.01):
+        raise ValueError(
+            "Float images have values in [0, 1] (clip, or give uint8). "
+            f"Received: values from {low:g} to {high:g}"
+        )
+    return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+
+
+class RowStore:
+    """Rows of numbers appended in batches: in memory while they are few, then in a file.
+
+    The file is temporary and disappears with the store.
+
+    Args:
+        columns: Numbers in a row.
+        memory_limit: Bytes from which on the rows go to the file. Default 1 GiB.
+
+    Example:
+        >>> store = RowStore(3, memory_limit=0)
+        >>> store.append(np.ones((2, 3))); store.append(np.zeros((1, 3)))
+        >>> store.rows().shape
+        (3, 3)
+    """
+
+    def __init__(self, columns, memory_limit=MEMORY_LIMIT):
+        self.columns, self.memory_limit, self.count = columns, memory_limit, 0
+        self._parts, self._folder = [], None
+
+    def append(self, rows):
+        """Add rows.
+
+        Args:
+            rows: Array (N, columns), kept as float32.
+        """
+        rows = np.ascontiguousarray(rows, np.float32)
+        self.count += len(rows)
+        self._parts.append(rows)
+        if self._folder is None and self.count * self.columns * 4 > self.memory_limit:
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="c2f_zoo_", ignore_cleanup_errors=True
+            )
+        if self._folder is not None:
+            with open(self._path, "ab") as file:
+                for part in self._parts:
+                    file.write(part.data)
+            self._parts = []
+
+    def rows(self):
+        """Give all rows.
+
+        Returns:
+            float32 array (N, columns), memory-mapped if the rows went to a file.
+        """
+        if self._folder is not None:
+            shape = (self.count, self.columns)
+            return np.memmap(self._path, np.float32, mode="r", shape=shape)
+        if len(self._parts) != 1:
+            empty = np.zeros((0, self.columns), np.float32)
+            self._parts = [np.concatenate([empty, *self._parts])]
+        return self._parts[0]
+
+    @property
+    def _path(self):
+        return Path(self._folder.name) / "rows"
+
+
+class Moments:
+    """Mean and covariance of rows that arrive in batches, in float64.
+
+    Batches are merged by Chan's formula, which subtracts each one's own mean first: sums of
+    squares would lose the small variances of features with a large mean.
+
+    Args:
+        columns: Numbers in a row.
+
+    Source: Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing
+    sample variances, 1979.
+
+    Example:
+        >>> moments = Moments(2)
+        >>> moments.update(np.array([[0.0, 1.0], [2.0, 1.0]])); moments.update(np.ones((1, 2)))
+        >>> moments.mean.tolist(), moments.covariance.tolist()
+        ([1.0, 1.0], [[1.0, 0.0], [0.0, 0.0]])
+    """
+
+    def __init__(self, columns):
+        self._columns, self._merged = columns, 0
+        self._mean = np.zeros(columns)
+        self._scatter = np.zeros((columns, columns))
+        self._waiting = []
+
+    def update(self, rows):
+        """Add rows.
+
+        Args:
+            rows: Array (N, columns).
+        """
+        self._waiting.append(np.asarray(rows, np.float64))
+        # A merge passes over the whole matrix: too much to do for a few rows.
+        if sum(map(len, self._waiting)) >= self._columns:
+            self._merge()
+
+    def _merge(self):
+        rows = np.concatenate([np.zeros((0, self._columns)), *self._waiting])
+        self._waiting = []
+        if not len(rows):
+            return
+        mean = rows.mean(axis=0)
+        rows = rows - mean
+        total = self._merged + len(rows)
+        shift = mean - self._mean
+        # The shift between the means enters as one more row.
+        rows = np.concatenate([rows, shift[None] * np.sqrt(self._merged * len(rows) / total)])
+        self._scatter += rows.T @ rows
+        self._mean = self._mean + shift * ((len(rows) - 1) / total)
+        self._merged = total
+
+    @property
+    def count(self):
+        """Number of rows."""
+        return self._merged + sum(map(len, self._waiting))
+
+    @property
+    def mean(self):
+        """Mean: float64 array (columns,)."""
+        self._merge()
+        return self._mean
+
+    @property
+    def covariance(self):
+        """Unbiased covariance: float64 array (columns, columns)."""
+        self._merge()
+        if self._merged < 2:
+            raise ValueError(f"A covariance needs 2 rows. Received: {self._merged}")
+        return self._scatter / (self._merged - 1)

@@ -1,0 +1,261 @@
+"""Sliced Wasserstein distance between the patches of two sets of images."""
+
+import numpy as np
+
+from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, RowStore
+
+_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
+_BLOCK = 1 << 24  # projections held at once, 64 MiB in float32
+
+
+class SlicedWasserstein(ImageSetMetric):
+    """Distance between the patches of real and generated images, per scale (x 1000).
+
+    Each level of a Laplacian pyramid, from the images' height down to 16, gives `patches_per_image`
+    random patches of 7x7x3 per image. Per level, set and channel they are normalised to mean 0
+    and variance 1; the distance is the mean over random directions of the one-dimensional
+    Wasserstein distance of both sets' projections, times 1000. Small is good: a coarse level
+    compares structure, the finest one noise and sharpness.
+
+    The patches are kept as float32, in a temporary file where they exceed `memory_limit`. The
+    paper takes 16,384 images, 1.2 GB per level and set.
+
+    Args:
+        patches_per_image: Patches of each level of each image. Default 128.
+        patch_size: Side of a patch, odd. Default 7.
+        repeats: How often new directions are drawn. Default 4.
+        directions: Directions in each repeat. Default 128.
+        min_resolution: Height of the coarsest level. Default 16.
+        seed: Whole number that patches and directions follow from. Default 0.
+        memory_limit: Bytes per level and set beyond which patches go to a file. Default 1 GiB.
+
+    Raises:
+        ValueError: An option is out of range; images of another size than before, smaller than
+            `min_resolution`, or that cannot be halved to it.
+
+    Source: Karras et al., arXiv 1710.10196, section 5, and the released code's metric; Rabin et
+    al., Wasserstein Barycenter and Its Application to Texture Mixing, 2011.
+
+    Example:
+        >>> images = np.random.default_rng(0).random((16, 16, 16, 3))
+        >>> metric = SlicedWasserstein()
+        >>> metric.update_real(images)
+        >>> metric.update_fake(images[:, ::-1])
+        >>> list(metric.result()), metric.result()["swd"] < 200
+        (['swd_16', 'swd'], True)
+    """
+
+    def __init__(
+        self,
+        patches_per_image=128,
+        patch_size=7,
+        repeats=4,
+        directions=128,
+        min_resolution=16,
+        seed=0,
+        memory_limit=MEMORY_LIMIT,
+    ):
+        super().__init__()
+        if patch_size % 2 != 1 or not 1 <= patch_size <= min_resolution:
+            raise ValueError(
+                "patch_size is odd and at most min_resolution. "
+                f"Received: patch_size={patch_size}, min_resolution={min_resolution}"
+            )
+        if min(patches_per_image, repeats, directions) < 1:
+            raise ValueError(
+                "patches_per_image, repeats and directions are at least 1. "
+                f"Received: {patches_per_image}, {repeats}, {directions}"
+            )
+        self.patches_per_image, self.patch_size = patches_per_image, patch_size
+        self.repeats, self.directions, self.seed = repeats, directions, seed
+        self.min_resolution, self.memory_limit = min_resolution, memory_limit
+        self._stores, self._rngs = {}, {}
+        self.reset()
+
+    def _reset(self, which):
+        self._stores.pop(which, None)
+        # Real and generated patches lie at different places, as in the released code.
+        self._rngs[which] = np.random.default_rng((self.seed, ("real", "fake").index(which)))
+
+    def _update(self, which, images):
+        shape = images.shape[1:]
+        if not self._stores:
+            self._heights = _levels(shape, self.min_resolution)
+            self._shape = shape
+        if shape != self._shape:
+            raise ValueError(
+                f"All images must have one size, {self._shape} so far. Received: {shape}"
+            )
+        if which not in self._stores:
+            columns = self.patch_size**2 * 3
+            self._stores[which] = [RowStore(columns, self.memory_limit) for _ in self._heights]
+        levels = laplacian_pyramid(images, len(self._heights))
+        for store, level in zip(self._stores[which], levels, strict=True):
+            store.append(
+                _patches(level, self.patches_per_image, self.patch_size, self._rngs[which])
+            )
+
+    def result(self, progress=False):
+        """Compute the distances.
+
+        Args:
+            progress: Whether to show a bar over the levels and directions. Default False.
+
+        Returns:
+            Dictionary: `swd_H` for each height H, finest first, and `swd`, their mean.
+
+        Raises:
+            ValueError: The sets are empty or differ in size.
+        """
+        from tqdm import tqdm
+
+        if self._counts["real"] != self._counts["fake"] or not self._counts["fake"]:
+            raise ValueError(
+                "The sliced Wasserstein distance takes as many generated as real images. "
+                f"Received: {self._counts['fake']} generated, {self._counts['real']} real"
+            )
+        figures = {}
+        total = len(self._heights) * self.repeats
+        with tqdm(total=total, desc="swd", unit="repeat", disable=not progress) as bar:
+            for height, real, fake in zip(
+                self._heights, self._stores["real"], self._stores["fake"], strict=True
+            ):
+                rng = np.random.default_rng((self.seed, 2, height))
+                sets = [_normaliser(store.rows()) for store in (real, fake)]
+                distances = []
+                for _ in range(self.repeats):
+                    axes = rng.standard_normal((real.columns, self.directions))
+                    axes /= np.linalg.norm(axes, axis=0)
+                    distances.append(_sliced_distance(sets, axes))
+                    bar.update()
+                figures[f"swd_{height}"] = float(np.mean(distances)) * 1e3
+        figures["swd"] = float(np.mean(list(figures.values())))
+        return figures
+
+
+def laplacian_pyramid(images, num_levels):
+    """Split images into scales: each level minus the next one enlarged, the last one whole.
+
+    Down: a 5x5 binomial filter with mirrored borders, every second pixel; up: zeros between the
+    pixels, the same filter times 4: OpenCV's `pyrDown` and `pyrUp`.
+
+    Args:
+        images: Array (B, H, W, C), H and W divisible by 2 ** (`num_levels` - 1).
+        num_levels: Number of levels.
+
+    Returns:
+        List of float32 arrays (B, H / 2^k, W / 2^k, C), finest first.
+
+    Source: Burt and Adelson, The Laplacian Pyramid as a Compact Image Code, 1983.
+
+    Example:
+        >>> fine, coarse = laplacian_pyramid(np.full((1, 8, 8, 1), 5.0), 2)
+        >>> float(abs(fine).max()), float(coarse.mean())
+        (0.0, 5.0)
+    """
+    levels = [np.asarray(images, np.float32)]
+    for _ in range(1, num_levels):
+        levels.append(_halve(_halve(levels[-1], 1), 2))
+        levels[-2] = levels[-2] - _double(_double(levels[-1], 1), 2)
+    return levels
+
+
+def _halve(images, axis):
+    """Filter along one axis and keep every second pixel."""
+    size = images.shape[axis]
+    # Rows -2 to size + 1, mirrored at the centres of the border pixels.
+    index = np.arange(-2, size + 2)
+    index = np.abs(index)
+    index = np.where(index >= size, 2 * (size - 1) - index, index)
+    padded = np.take(images, index, axis=axis)
+    return sum(
+        weight * padded[(slice(None),) * axis + (slice(tap, tap + size, 2),)]
+        for tap, weight in enumerate(_BINOMIAL)
+    )
+
+
+def _double(images, axis):
+    """Put zeros between the pixels of one axis and filter, times 2."""
+    size = images.shape[axis]
+    before = np.take(images, np.abs(np.arange(-1, size - 1)), axis=axis)
+    # The row after the last is a mirror image too: of the enlarged rows, 2n mirrors 2n - 2.
+    after = np.take(images, np.minimum(np.arange(1, size + 1), size - 1), axis=axis)
+    if size == 1:
+        before = images
+    even = 2 * (_BINOMIAL[0] * before + _BINOMIAL[2] * images + _BINOMIAL[4] * after)
+    odd = 2 * (_BINOMIAL[1] * images + _BINOMIAL[3] * after)
+    out = np.stack([even, odd], axis=axis + 1)
+    return out.reshape(*images.shape[:axis], 2 * size, *images.shape[axis + 1 :])
+
+
+def _patches(images, per_image, size, rng):
+    """Random patches as rows (B * per_image, 3 * size * size), channel by channel."""
+    count, height, width, channels = images.shape
+    number = count * per_image
+    left = rng.integers(0, width - size + 1, number)
+    top = rng.integers(0, height - size + 1, number)
+    image = np.repeat(np.arange(count), per_image)
+    span = np.arange(size)
+    corner = (image * height + top) * width + left
+    index = corner[:, None, None] + span[:, None] * width + span
+    flat = images.reshape(-1, channels)
+    return flat[index].reshape(number, size * size, channels).swapaxes(1, 2).reshape(number, -1)
+
+
+def _normaliser(rows):
+    """The rows (N, 3 * k), with mean and deviation of each channel's k columns repeated."""
+    count, columns = rows.shape
+    pixels = columns // 3
+    total, square = np.zeros(3), np.zeros(3)
+    step = max(1, _BLOCK // columns)
+    for first in range(0, count, step):
+        part = np.asarray(rows[first : first + step], np.float64).reshape(-1, 3, pixels)
+        total += part.sum(axis=(0, 2))
+        square += (part**2).sum(axis=(0, 2))
+    mean = total / (count * pixels)
+    deviation = np.sqrt(np.maximum(square / (count * pixels) - mean**2, 0))
+    if (deviation == 0).any():
+        raise ValueError(f"All patches are one colour. Received: standard deviations {deviation}")
+    return rows, np.repeat(mean, pixels), np.repeat(deviation, pixels)
+
+
+def _sliced_distance(sets, axes):
+    """Mean distance of the sorted projections on the columns of `axes`, a few at a time."""
+    count, at_once = len(sets[0][0]), max(1, _BLOCK // len(sets[0][0]))
+    total = 0.0
+    for first in range(0, axes.shape[1], at_once):
+        some = axes[:, first : first + at_once]
+        real, fake = (_sorted_projections(*one, some) for one in sets)
+        total += float(np.abs(real - fake).sum(dtype=np.float64))
+    return total / (count * axes.shape[1])
+
+
+def _sorted_projections(rows, mean, deviation, axes):
+    # Normalising the axes rather than the rows leaves the rows, which may lie in a file, alone.
+    scaled = np.ascontiguousarray((axes / deviation[:, None]).T, np.float32)
+    offset = (scaled @ mean.astype(np.float32))[:, None]
+    out = np.empty((len(scaled), len(rows)), np.float32)
+    step = max(1, _BLOCK // rows.shape[1])
+    for first in range(0, len(rows), step):
+        np.matmul(scaled, rows[first : first + step].T, out=out[:, first : first + step])
+    out -= offset
+    out.sort(axis=1)
+    return out
+
+
+def _levels(shape, least):
+    height, width, channels = shape
+    heights = [height]
+    while heights[-1] // 2 >= least:
+        heights.append(heights[-1] // 2)
+    factor = 2 ** (len(heights) - 1)
+    if channels != 3 or min(height, width) < least or height % factor or width % factor:
+        raise ValueError(
+            f"Images have 3 channels and sides of at least {least} that can be halved down to it. "
+            f"Received: shape {shape}"
+        )
+    if width // factor < least:
+        raise ValueError(
+            f"The coarsest level must be at least {least} wide. Received: shape {shape}"
+        )
+    return heights

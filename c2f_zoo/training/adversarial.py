@@ -1,0 +1,394 @@
+"""Training a generator against a discriminator with `fit`."""
+
+import dataclasses
+
+import keras
+from keras import ops
+
+from c2f_zoo import backend
+from c2f_zoo.training.adversarial_config import AdversarialTraining
+from c2f_zoo.training.adversarial_step import DRAWS, AdversarialStep, Plan
+from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
+from c2f_zoo.training.optimizer_pair import OptimizerPair
+from c2f_zoo.training.steps import TrainStep
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class AdversarialModel(TrainStep, keras.Model):
+    """A generator and a discriminator that train each other, growing or not.
+
+    `fit` takes batches of real images, uint8 or float in [0, 1], of the generator's size or a
+    whole multiple of it. A batch may also be a dict of "images" and any random numbers that are
+    to be given instead of drawn: "discriminator_latents", "generator_latents", "path_latents"
+    (B, latent size), "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1).
+
+    Every random number comes from seeds that are saved with the model, so that a run which was
+    stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
+    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16.
+
+    The networks are anything that keeps this protocol: `generator(latents)` gives images in
+    [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes
+    the same and gives scores (B, 1). A generator whose `get_config()` rebuilds it; with
+    `mapping(latents)` -> (B, L, D) and `synthesis(styles)` for style mixing and path length. A
+    growing pair has `stage`, a Python integer, and `alpha`, a variable. A generator may name its
+    settings in an attribute `paper`, see `AdversarialTraining.named`.
+
+    Args:
+        generator: `keras.Model` or layer.
+        discriminator: `keras.Model` or layer.
+        latent_size: Numbers per latent. Defaults to `generator.latent_size`.
+        seed: Seed of all that is drawn here. Defaults to a random one.
+        **kwargs: Of `keras.Model`.
+
+    Attributes:
+        generator: The network that is trained.
+        discriminator: The network that judges.
+        ema_generator: Average of the generator: what calling the model shows.
+        images_shown: Variable, scalar: real images seen so far, of all replicas.
+        images_before: Variable, scalar: what `images_shown` was before the last step.
+        steps: Variable, scalar: discriminator steps taken.
+        settings: The `AdversarialTraining` in force since `compile()`.
+
+    Raises:
+        ValueError: The latent size is not known, or the generator's config does not rebuild it.
+
+    Source: the training loops of arXiv 1710.10196, 1812.04948 and 1912.04958.
+
+    Example:
+        >>> generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4),
+        ...                               keras.layers.Reshape((2, 2, 1))])
+        >>> discriminator = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(),
+        ...                                   keras.layers.Dense(1)])
+        >>> model = AdversarialModel(generator, discriminator, latent_size=3)
+        >>> model.compile("progan")
+        >>> history = model.fit(np.zeros((8, 2, 2, 1), "uint8"), batch_size=4, verbose=0)
+        >>> int(model.images_shown), model.predict(np.zeros((5, 3)), verbose=0).shape
+        (8, (5, 2, 2, 1))
+    """
+
+    def __init__(self, generator, discriminator, latent_size=None, seed=None, **kwargs):
+        # Latents and images are float32 at the door whatever the networks compute in.
+        super().__init__(dtype="float32", **{k: v for k, v in kwargs.items() if k != "dtype"})
+        latent_size = latent_size or getattr(generator, "latent_size", None)
+        if latent_size is None:
+            raise ValueError(
+                "The generator does not say its latent_size: give it. "
+                f"Received: latent_size=None, generator {generator.name}"
+            )
+        self.latent_size, self.seed = int(latent_size), seed
+        self.generator, self.discriminator = generator, discriminator
+        if not (generator.built and discriminator.built):
+            discriminator(generator(ops.zeros((1, self.latent_size))))
+        self.ema_generator = averaged_copy(generator)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.images_shown = self._counter("images_shown", "int")
+        self.images_before = self._counter("images_before", "int")
+        self.steps = self._counter("steps", "int")
+        self.path_length_mean = self._counter("path_length_mean", "float32")
+        self.settings = self._plan = None
+        self._trackers = []
+        self._compiled_steps = _CompiledSteps()
+        self.built = True
+
+    def _counter(self, name, dtype):
+        return self.add_weight(
+            shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
+        )
+
+    def call(self, latents):
+        """Make pictures with the averaged generator.
+
+        Args:
+            latents: Tensor (B, latent size), standard normal.
+
+        Returns:
+            Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
+        """
+        images = self.ema_generator(latents)
+        if isinstance(images, (list, tuple)):
+            return [ops.clip((scale + 1.0) / 2.0, 0.0, 1.0) for scale in images]
+        return ops.clip((images + 1.0) / 2.0, 0.0, 1.0)
+
+    # Compiling
+
+    def compile(
+        self, settings=None, generator_optimizer=None, discriminator_optimizer=None, **kwargs
+    ):
+        """Set how the pair is trained; with nothing given, as the generator's paper does.
+
+        Args:
+            settings: `AdversarialTraining`, or a name that `AdversarialTraining.named` knows.
+                Defaults to what the generator's `paper` names, else to ProGAN's settings.
+            generator_optimizer: Instead of the settings' Adam; not corrected for lazy penalties.
+            discriminator_optimizer: Likewise.
+            **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: The settings ask for what the networks or Keras' trainer cannot do.
+        """
+        settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
+        if isinstance(settings, str):
+            settings = AdversarialTraining.named(settings)
+        self._check(settings, kwargs)
+        defaults = settings.optimizers()
+        optimizers = OptimizerPair(
+            generator_optimizer or defaults.generator,
+            discriminator_optimizer or defaults.discriminator,
+        )
+        super().compile(optimizer=optimizers, auto_scale_loss=False, **kwargs)
+        optimizers.build_for(
+            self.generator.trainable_variables, self.discriminator.trainable_variables
+        )
+        self.settings = settings
+        self._trackers = [keras.metrics.Mean(name=name) for name in _logged(settings)]
+        self._compiled_steps.clear()
+
+    def _check(self, settings, options):
+        if settings.has_path_length and not self._has_styles:
+            raise ValueError(
+                "Path length regularisation needs a generator with mapping() and synthesis(). "
+                f"Received: path_length_weight={settings.path_length_weight}, {self.generator}"
+            )
+        if options.get("steps_per_execution", 1) != 1:
+            raise ValueError(
+                "Lazy penalties make steps differ, so each is executed by itself. "
+                f"Received: steps_per_execution={options['steps_per_execution']}"
+            )
+        for network in (self.generator, self.discriminator):
+            if network.dtype_policy.name == "mixed_float16":
+                raise ValueError(
+                    "Gradients of gradients leave float16's range: use mixed_bfloat16. "
+                    f"Received: {network.name} in mixed_float16"
+                )
+
+    @property
+    def _has_styles(self):
+        return hasattr(self.generator, "mapping") and hasattr(self.generator, "synthesis")
+
+    @property
+    def mixes_styles(self):
+        """Whether the generator's batches mix the styles of two latents."""
+        return self.settings.style_mixing > 0 and self._has_styles
+
+    @property
+    def metrics(self):
+        return list(self._trackers)
+
+    # Steps
+
+    def make_train_function(self, force=False):
+        # Called at the start of every fit. The number of the step is read anew then, since
+        # weights may have been loaded.
+        self._compiled_steps.count = None
+        if self.train_function is None or force:
+            self._compiled_steps.clear()
+            self.train_function = self._run_step
+
+    def _run_step(self, *args):
+        steps = self._compiled_steps
+        if steps.count is None:
+            steps.count = self._steps_taken(args)
+        self._plan = Plan.of(steps.count, self.settings)
+        if self._plan not in steps.functions:
+            steps.functions[self._plan] = self._compile_step()
+        logs = steps.functions[self._plan](*args)
+        steps.count += 1
+        return logs
+
+    def _steps_taken(self, args):
+        if backend.backend() != "jax":
+            return int(backend.to_numpy(self.steps))
+        # On JAX the variables are empty during fit, and their values come as arguments.
+        index = [variable is self.steps for variable in self.non_trainable_variables].index(True)
+        return int(args[0][1][index])
+
+    def _compile_step(self):
+        """Have Keras compile the step of the plan at hand."""
+
+        # jax.jit would take two bound methods of one object for the same function, and give the
+        # trace of another plan or stage.
+        def train_step(*args):
+            return type(self).train_step(self, *args)
+
+        self.__dict__["train_step"] = train_step
+        try:
+            super().make_train_function(force=True)
+            return self.train_function
+        finally:
+            del self.__dict__["train_step"]
+            self.train_function = self._run_step
+
+    def compute_step(self, data, calls):
+        """Take one step: what `train_step` of every backend runs.
+
+        Args:
+            data: Batch as the trainer gives it, see the class.
+            calls: `GradientCalls` of the backend.
+
+        Returns:
+            Dict of scalar tensors: the running means of this epoch.
+        """
+        step = AdversarialStep(self, calls, _batch(data), self._plan)
+        report = step.run()
+        images = ops.cast(step.batch_size, self.images_shown.dtype) * calls.replicas
+        update_average(self.ema_generator, self.generator, self._ema_decay(images))
+        self.images_before.assign(self.images_shown.value)
+        self.images_shown.assign(self.images_shown + images)
+        self.steps.assign(self.steps + 1)
+        for tracker in self._trackers:
+            if tracker.name in report:
+                tracker.update_state(report[tracker.name])
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def _ema_decay(self, images):
+        if self.settings.ema_half_life is None:
+            return self.settings.ema_decay
+        return half_life_decay(images, self.settings.ema_half_life)
+
+    # Growing
+
+    def set_stage(self, stage):
+        """Bring both networks and the average to a stage; the steps are compiled anew for it.
+
+        Args:
+            stage: Python integer, 0 for the base resolution. Setting the stage at hand again
+                costs nothing.
+
+        Raises:
+            ValueError: The networks do not grow.
+        """
+        networks = (self.generator, self.discriminator, self.ema_generator)
+        for network in networks:
+            if not hasattr(network, "stage"):
+                raise ValueError(f"A growing network has a stage. Received: {network.name}")
+        if all(network.stage == stage for network in networks):
+            return
+        for network in networks:
+            network.stage = stage
+        # What was traced at the last stage must not answer for this one.
+        for owner in (self, *networks):
+            if getattr(owner, "predict_function", None) is not None:
+                owner.predict_function = None
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+
+    def set_alpha(self, alpha):
+        """Set how far the stage is faded in; nothing is compiled anew.
+
+        Args:
+            alpha: Float in [0, 1].
+        """
+        for network in (self.generator, self.discriminator, self.ema_generator):
+            network.alpha.assign(alpha)
+
+    def set_learning_rates(self, generator, discriminator):
+        """Set both learning rates, which are then corrected for lazy penalties.
+
+        Args:
+            generator: Learning rate as the paper states it.
+            discriminator: Likewise.
+        """
+        rates = self.settings
+        self.optimizer.generator.learning_rate = generator * rates.generator_correction
+        self.optimizer.discriminator.learning_rate = discriminator * rates.discriminator_correction
+
+    def reset_optimizers(self):
+        """Forget the optimizers' moments and step counts, but not their learning rates."""
+        self.optimizer.reset()
+
+    # Saving
+
+    def get_config(self):
+        return {
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "latent_size": self.latent_size,
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("generator", "discriminator"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+    # Keras leaves seeds out of what it saves, and a loaded run would not draw what comes next.
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for index, seed in enumerate(self._seeds):
+            store[f"seed_{index}"] = backend.to_numpy(seed)
+
+    def load_own_variables(self, store):
+        seeds = {key: store[key] for key in store.keys() if key.startswith("seed_")}
+        super().load_own_variables({key: store[key] for key in store.keys() if key not in seeds})
+        for index, seed in enumerate(self._seeds):
+            seed.assign(seeds[f"seed_{index}"])
+
+    @property
+    def _seeds(self):
+        weights = {id(weight) for weight in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
+
+    def get_compile_config(self):
+        if self.settings is None:
+            return {}
+        return {
+            "settings": dataclasses.asdict(self.settings),
+            "generator_optimizer": keras.optimizers.serialize(self.optimizer.generator),
+            "discriminator_optimizer": keras.optimizers.serialize(self.optimizer.discriminator),
+        }
+
+    def compile_from_config(self, config):
+        self.compile(
+            AdversarialTraining(**config["settings"]),
+            keras.optimizers.deserialize(config["generator_optimizer"]),
+            keras.optimizers.deserialize(config["discriminator_optimizer"]),
+        )
+
+
+class _CompiledSteps:
+    """The compiled step of each plan, and the number of the next one, kept from Keras' tracking."""
+
+    def __init__(self):
+        self.clear()
+
+    def clear(self):
+        self.functions, self.count = {}, None
+
+
+def _logged(settings):
+    yield from ("loss", "d_loss", "g_loss", "real_score", "fake_score")
+    if settings.has_penalty:
+        yield "penalty"
+    if settings.has_path_length:
+        yield "path_length"
+
+
+def _batch(data):
+    """Sort a trainer's batch into {"images": (B, H, W, C) in [-1, 1], draws by name}."""
+    images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if targets is not None or weights is not None:
+        raise ValueError(
+            "An AdversarialModel takes batches of images without targets or weights. "
+            f"Received: {type(data).__name__} with targets"
+        )
+    batch = dict(images) if isinstance(images, dict) else {"images": images}
+    unknown = sorted(set(batch) - {"images", *DRAWS})
+    if "images" not in batch or unknown:
+        raise ValueError(
+            f"A batch is images, or a dict of 'images' and any of {DRAWS}. Received: {list(batch)}"
+        )
+    images = batch["images"]
+    if len(images.shape) != 4:
+        raise ValueError(f"Images are (B, H, W, C). Received: shape {tuple(images.shape)}")
+    dtype = keras.backend.standardize_dtype(images.dtype)
+    if dtype == "uint8":
+        batch["images"] = ops.cast(images, "float32") / 127.5 - 1.0
+    elif "float" in dtype:
+        batch["images"] = ops.cast(images, "float32") * 2.0 - 1.0
+    else:
+        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: {dtype}")
+    return batch

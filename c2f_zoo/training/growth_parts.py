@@ -1,0 +1,170 @@
+"""What a growth schedule is made of: its phases, its answers, and the checks of its values."""
+
+import dataclasses
+import math
+import numbers
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class GrowthState:
+    """What holds once a number of images has been shown.
+
+    Attributes:
+        images: Real images shown so far.
+        phase: `"stabilise"`, `"fade"` or, from the end of the schedule on, `"done"`.
+        stage: Index of the resolution, 0 = base.
+        resolution: (height, width) of the images.
+        alpha: Weight of the newest resolution, 0 to 1; 1 outside of a fade.
+        batch_size: Images in a step.
+        g_learning_rate: Learning rate of the generator.
+        d_learning_rate: Learning rate of the discriminator.
+        images_left: Images until the phase ends; 0 if done.
+
+    Example:
+        >>> from c2f_zoo.training import GrowthSchedule
+        >>> GrowthSchedule.by_images(8, stabilise=100, fade=50).at(110).alpha
+        0.2
+    """
+
+    images: int
+    phase: str
+    stage: int
+    resolution: tuple[int, int]
+    alpha: float
+    batch_size: int
+    g_learning_rate: float
+    d_learning_rate: float
+    images_left: int
+
+
+@dataclasses.dataclass(frozen=True)
+class GrowthPhase:
+    """A stretch of training without a change: one resolution, fading in or fully in.
+
+    Attributes:
+        kind: `"stabilise"` or `"fade"`.
+        stage: Index of the resolution, 0 = base.
+        resolution: (height, width) of the images; in a fade already the new one.
+        start: Images shown when it begins.
+        end: Images shown when the next one begins.
+        batch_size: Images in a step.
+        g_learning_rate: Learning rate of the generator.
+        d_learning_rate: Learning rate of the discriminator.
+
+    Example:
+        >>> from c2f_zoo.training import GrowthSchedule
+        >>> phases = GrowthSchedule.by_images(8, stabilise=100, fade=50).phases
+        >>> [(phase.kind, phase.resolution[0], phase.start, phase.end) for phase in phases]
+        [('stabilise', 4, 0, 100), ('fade', 8, 100, 150), ('stabilise', 8, 150, 250)]
+    """
+
+    kind: str
+    stage: int
+    resolution: tuple[int, int]
+    start: int
+    end: int
+    batch_size: int
+    g_learning_rate: float
+    d_learning_rate: float
+
+
+def count(name, value, least):
+    """A whole number of at least `least`, as int; 6e5 is as good as 600_000."""
+    is_whole = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_whole or not math.isfinite(value) or int(value) != value or value < least:
+        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
+    return int(value)
+
+
+def rate(name, value):
+    """A positive learning rate, as float."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise ValueError(f"{name} are positive numbers. Received: {value!r}")
+    return float(value)
+
+
+def checked_sizes(resolutions):
+    """The (height, width) of all stages, each the double of the one before."""
+    sizes = tuple(_size(size) for size in resolutions)
+    doubles = all((a[0] * 2, a[1] * 2) == b for a, b in zip(sizes, sizes[1:], strict=False))
+    if not sizes or not doubles:
+        raise ValueError(
+            "resolutions are (height, width) pairs, base first, each the double of the one "
+            f"before. Received: {resolutions}"
+        )
+    return sizes
+
+
+def all_sizes(resolution, base_shape, resolutions):
+    """The sizes of all stages from either way to say them."""
+    if (resolution is None) == (resolutions is None):
+        raise ValueError(
+            "Give either the final resolution or all resolutions. "
+            f"Received: resolution={resolution}, resolutions={resolutions}"
+        )
+    if resolutions is not None:
+        return checked_sizes(resolutions)
+    base = _size(base_shape)
+    height = count("resolution", resolution, 1)
+    factor, rest = divmod(height, base[0])
+    if rest or factor & (factor - 1) or not factor:
+        raise ValueError(
+            f"resolution is the final height: the base height {base[0]} times a power of two. "
+            f"Received: {resolution}"
+        )
+    return tuple((base[0] << k, base[1] << k) for k in range(factor.bit_length()))
+
+
+def per_stage(name, values, sizes, default):
+    """One value per stage from one for all or from {height: value from there on}."""
+    if not isinstance(values, Mapping):
+        return (values,) * len(sizes)
+    base = sizes[0][0]
+    for height in values:
+        factor, rest = divmod(count(f"A height in {name}", height, 1), base)
+        # Heights beyond the last are welcome: a preset's table serves smaller networks too.
+        if rest or factor & (factor - 1) or not factor:
+            raise ValueError(
+                f"{name} lists heights, which are {base} times a power of two. Received: {height}"
+            )
+    found = []
+    for height, _ in sizes:
+        listed = [key for key in values if key <= height]
+        found.append(values[max(listed)] if listed else default)
+    return tuple(found)
+
+
+def at_heights(values, sizes):
+    """A preset's {height: value} with the heights of these sizes, which may be no powers of 2."""
+    if not isinstance(values, Mapping):
+        return values
+    heights = [height for height, _ in sizes if height >= min(values)]
+    return {height: values[max(key for key in values if key <= height)] for height in heights}
+
+
+def _size(size):
+    if not isinstance(size, (tuple, list)) or len(size) != 2:
+        raise ValueError(f"A resolution is (height, width). Received: {size!r}")
+    return tuple(count("A side of a resolution", side, 1) for side in size)
+
+
+def list_phases(schedule):
+    """The phases of a schedule in order, without those of no images."""
+    phases, start = [], 0
+    for stage in range(schedule.first_stage, len(schedule.resolutions)):
+        lengths = {"fade": schedule.fade[stage], "stabilise": schedule.stabilise[stage]}
+        if stage == schedule.first_stage:
+            del lengths["fade"]
+        settings = (
+            schedule.batch_sizes[stage],
+            schedule.g_learning_rates[stage],
+            schedule.d_learning_rates[stage],
+        )
+        for kind, length in lengths.items():
+            if length:
+                size, end = schedule.resolutions[stage], start + length
+                phases.append(GrowthPhase(kind, stage, size, start, end, *settings))
+                start = end
+    return tuple(phases)

@@ -1,0 +1,106 @@
+"""Gradient calls of TensorFlow, right under `tf.distribute` too."""
+
+import contextlib
+
+import tensorflow as tf
+
+# Added per replica to every random seed of the model: a large odd number, far from the seeds and
+# counters that anybody uses.
+_SEED_STRIDE = 1_640_531_527
+
+
+class GradientCalls:
+    """Gradients by nested `GradientTape`s.
+
+    Args:
+        model: The model that takes the step.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
+    def input_gradients(self, function, inputs):
+        """Differentiate `sum(function(inputs))` with respect to the inputs.
+
+        Args:
+            function: Takes the list of tensors, returns a tensor of any shape.
+            inputs: List of tensors, each of any shape.
+
+        Returns:
+            What the function returned, and the list of gradients, each of its input's shape.
+            Both can be differentiated again inside `loss_gradients`.
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            outputs = function(inputs)
+            total = tf.reduce_sum(outputs)
+        return outputs, tape.gradient(total, inputs)
+
+    def loss_gradients(self, function, weights):
+        """Differentiate a loss with respect to variables.
+
+        Args:
+            function: Takes nothing, returns the scalar loss and anything else. The loss is a mean
+                over this replica's batch.
+            weights: List of Keras variables.
+
+        Returns:
+            What the function returned beside the loss, and this replica's share of the
+            gradients: the optimizer sums the shares of all replicas. None for a variable that the
+            loss does not reach.
+        """
+        values = [weight.value for weight in weights]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            loss, beside = function()
+            # Keras' optimizers sum over replicas, so that an undivided loss would be N times
+            # too large without a word.
+            loss = loss / self.replicas
+        return beside, tape.gradient(loss, values)
+
+    def average(self, values, axis=None):
+        """Average over all elements and all replicas; differentiable.
+
+        Args:
+            values: Tensor of any shape.
+            axis: Axis of the batch, to average over it alone.
+
+        Returns:
+            Scalar tensor, or one of the shape that is left.
+        """
+        mean = tf.reduce_mean(values, axis=axis)
+        if self.replicas == 1:
+            return mean
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, mean)
+
+
+class TrainStep:
+    """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""
+
+    def train_step(self, data):
+        with _seeds_of_this_replica(self):
+            return self.compute_step(data, GradientCalls(self))
+
+
+@contextlib.contextmanager
+def _seeds_of_this_replica(model):
+    """Give every random layer of the model noise of its own on each replica.
+
+    Replicas hold equal copies of every seed, and would draw equal noise. For the length of the
+    step the copies are moved apart, and back again, so that what is saved holds for any number
+    of replicas.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        yield
+        return
+    weights = {id(weight) for weight in model.weights}
+    seeds = [v for v in model.variables if id(v) not in weights]
+    offset = tf.cast(context.replica_id_in_sync_group, "int64") * _SEED_STRIDE
+    offset = tf.stack([offset, tf.zeros_like(offset)])
+    for seed in seeds:
+        seed.assign(seed.value + tf.cast(offset, seed.dtype))
+    yield
+    for seed in seeds:
+        seed.assign(seed.value - tf.cast(offset, seed.dtype))

@@ -1,0 +1,73 @@
+"""Gradient calls of PyTorch."""
+
+import torch
+from keras import ops
+
+
+class GradientCalls:
+    """Gradients by `torch.autograd.grad`; outside of these calls nothing is recorded.
+
+    Args:
+        model: The model that takes the step.
+    """
+
+    replicas = 1
+
+    def __init__(self, model):
+        self.model = model
+
+    def input_gradients(self, function, inputs):
+        """Differentiate `sum(function(inputs))` with respect to the inputs.
+
+        Args:
+            function: Takes the list of tensors, returns a tensor of any shape.
+            inputs: List of tensors, each of any shape.
+
+        Returns:
+            What the function returned, and the list of gradients, each of its input's shape.
+            Both can be differentiated again inside `loss_gradients`.
+        """
+        with torch.enable_grad():
+            # Styles depend on weights that the second derivative has to reach: not detached.
+            inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in inputs]
+            outputs = function(inputs)
+            gradients = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)
+        return outputs, list(gradients)
+
+    def loss_gradients(self, function, weights):
+        """Differentiate a loss with respect to variables.
+
+        Args:
+            function: Takes nothing, returns the scalar loss and anything else.
+            weights: List of Keras variables.
+
+        Returns:
+            What the function returned beside the loss, and the gradients, None for a variable
+            that the loss does not reach.
+        """
+        with torch.enable_grad():
+            loss, beside = function()
+            values = [weight.value for weight in weights]
+            gradients = torch.autograd.grad(loss, values, allow_unused=True)
+        return beside, list(gradients)
+
+    def average(self, values, axis=None):
+        """Average over all elements.
+
+        Args:
+            values: Tensor of any shape.
+            axis: Axis of the batch, to average over it alone.
+
+        Returns:
+            Scalar tensor, or one of the shape that is left.
+        """
+        return ops.mean(values, axis=axis)
+
+
+class TrainStep:
+    """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""
+
+    def train_step(self, data):
+        with torch.no_grad():
+            logs = self.compute_step(data, GradientCalls(self))
+        return {name: value.detach() for name, value in logs.items()}
