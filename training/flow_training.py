@@ -35,6 +35,7 @@ class Recipe:
     validation_batches: int = 6
     validation_size: tuple = (256, 320)
     layers: tuple = (2, 8)
+    precision: str = "float32"  # dtype policy of the network; the checkpoint keeps float16
     seed: int = 1
 
     @property
@@ -47,8 +48,10 @@ class Recipe:
 
     def tiny(self):
         """The same run with everything small: a rehearsal of a few seconds."""
+        # One stage per level at which estimation stops: the sizes are all one here.
+        levels = {stage.finest_level: stage for stage in self.stages}
         stages = tuple(
-            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in self.stages
+            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in levels.values()
         )
         return replace(
             self,
@@ -128,7 +131,7 @@ def build(recipe, start=None):
     from c2f_zoo.training.schedules import WarmupPlateauCosine
 
     keras.utils.set_random_seed(recipe.seed)
-    options = {"weight_decay": recipe.weight_decay}
+    options = {"weight_decay": recipe.weight_decay, "dtype": recipe.precision}
     if start:
         model = PWCNet.from_pretrained(start, **options)
     else:
@@ -148,7 +151,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     import keras
 
     from c2f_zoo.data import FollowEpoch, Scenes
-    from c2f_zoo.training.callbacks import FlowPictures, StopOnNaN, StopOnSignal
+    from c2f_zoo.training import FlowPictures, StopOnNaN, StopOnSignal, TensorBoardLog
 
     stage, out = recipe.stages[number], Path(arguments.out)
     model.finest_level = stage.finest_level
@@ -174,36 +177,26 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     ).stream(recipe.validation_batches)
     validation = FixedBatches([held_out[i] for i in range(len(held_out))])
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
-    model.fit(
-        stream,
-        initial_epoch=done,
-        epochs=last,
-        validation_data=validation,
-        # Batch i of epoch e must be the same in a run that was resumed.
-        shuffle=False,
-        callbacks=[
-            FollowEpoch(stream),
-            StopOnNaN(),
-            StopOnSignal(),
-            keras.callbacks.CSVLogger(out / "log.csv", append=True),
-            *tensorboard(out),
-            FlowPictures(out / "pictures", validation[0]),
-            Throughput(recipe.steps_per_epoch * stage.batch_size),
-            state,
-        ],
-        verbose=1 if arguments.tiny else 2,
-    )
-
-
-def tensorboard(out):
-    """Keras' TensorBoard callback, where TensorBoard is installed."""
-    import keras
-
-    from c2f_zoo import backend
-
-    if not (backend.is_installed("tensorflow") and backend.is_installed("tensorboard")):
-        return []
-    return [keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False)]
+    with StopOnSignal() as stop:
+        model.fit(
+            stream,
+            initial_epoch=done,
+            epochs=last,
+            validation_data=validation,
+            # Batch i of epoch e must be the same in a run that was resumed.
+            shuffle=False,
+            callbacks=[
+                FollowEpoch(stream),
+                StopOnNaN(),
+                stop,
+                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                TensorBoardLog(out / "tensorboard"),
+                FlowPictures(out / "pictures", validation[0]),
+                Throughput(recipe.steps_per_epoch * stage.batch_size),
+                state,
+            ],
+            verbose=1 if arguments.tiny else 2,
+        )
 
 
 def FixedBatches(batches):

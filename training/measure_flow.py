@@ -83,8 +83,8 @@ def metadata(arguments, figures):
         "training_data": [],
         "limits": [
             "Trained on rendered scenes alone: no real motion was seen in training.",
-            "Motion larger than about a quarter of the image, repeated texture and transparent "
-            "or reflecting surfaces are unreliable.",
+            "Motion that is large against the image, repeated texture and transparent or "
+            "reflecting surfaces are unreliable.",
         ],
     }
     if arguments.photographs:

@@ -18,14 +18,17 @@ RECIPE = Recipe(
     variant="lite",
     stages=(
         # Coarse to fine in the network too: level 2 has three times the coarser ones' pixels.
-        Stage(epochs=12, size=(128, 192), batch_size=4, motion=3.0, finest_level=3),
-        Stage(epochs=4, size=(192, 256), batch_size=4, motion=3.5),
+        Stage(epochs=10, size=(128, 192), batch_size=8, motion=3.0, finest_level=3),
+        Stage(epochs=14, size=(192, 256), batch_size=8, motion=3.5),
+        Stage(epochs=4, size=(256, 320), batch_size=8, motion=4.0),
     ),
     steps_per_epoch=500,
-    peak=5e-4,
-    hold=0.75,
+    peak=6e-4,
+    hold=0.5,
     warmup=200,
     clip=20.0,
+    # On processors with AMX a step takes 0.6 of its time in float32.
+    precision="mixed_bfloat16",
 )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STEPS_PER_EPOCH = 1000
+VALIDATE_EVERY = 10  # epochs
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,14 @@ def train(schedule, root, variant, out, steps_per_epoch):
 
     from c2f_zoo import PWCNet
     from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
-    from c2f_zoo.training import FlowPictures, Halving, StopOnNaN, StopOnSignal, TrainingState
+    from c2f_zoo.training import (
+        FlowPictures,
+        Halving,
+        StopOnNaN,
+        StopOnSignal,
+        TensorBoardLog,
+        TrainingState,
+    )
 
     out.mkdir(parents=True, exist_ok=True)
     model = PWCNet(variant)
@@ -68,28 +76,38 @@ def train(schedule, root, variant, out, steps_per_epoch):
         model.load_weights(before)
     model.compile(optimizer=keras.optimizers.Adam(Halving.long() if is_long else Halving.fine()))
 
-    options = {"split": "train"} if is_long else {"split": "train", "pass_name": "both"}
-    dataset = open_flow_dataset(schedule.dataset, root, **options)
-    # Whole frames: the augmentation crops.
+    options = {} if is_long else {"pass_name": "both"}
+    dataset = open_flow_dataset(schedule.dataset, root, split="train", **options)
+    held_out = open_flow_dataset(
+        schedule.dataset, root, split="val" if is_long else "test", **options
+    )
+    # Whole frames, of one size in both sets: the augmentation crops. The rate follows the steps
+    # alone, so that what was held out decides nothing.
     frames = FlowStream(dataset, batch_size=schedule.batch_size)
+    validation = FlowStream(held_out, batch_size=schedule.batch_size, shuffle=False)
     make = FlowAugmentation.chairs if is_long else FlowAugmentation.things
     stream = Steps(make(size=schedule.crop).map(frames), steps_per_epoch)
     state = TrainingState(out / f"{schedule.name}.npz")
     done = state.restore(model)
-    model.fit(
-        stream,
-        initial_epoch=done,
-        epochs=schedule.steps // steps_per_epoch,
-        shuffle=False,
-        callbacks=[
-            FollowEpoch(stream),
-            StopOnNaN(),
-            StopOnSignal(),
-            keras.callbacks.CSVLogger(out / f"{schedule.name}.csv", append=True),
-            FlowPictures(out / "pictures" / schedule.name, stream[0]),
-            state,
-        ],
-    )
+    epochs = schedule.steps // steps_per_epoch
+    with StopOnSignal() as stop:
+        model.fit(
+            stream,
+            initial_epoch=done,
+            epochs=epochs,
+            validation_data=validation,
+            validation_freq=min(VALIDATE_EVERY, epochs),
+            shuffle=False,
+            callbacks=[
+                FollowEpoch(stream),
+                StopOnNaN(),
+                stop,
+                keras.callbacks.CSVLogger(out / f"{schedule.name}.csv", append=True),
+                TensorBoardLog(out / "tensorboard" / schedule.name),
+                FlowPictures(out / "pictures" / schedule.name, validation[0]),
+                state,
+            ],
+        )
     if model.stop_training:
         print(f"Stopped. The same command resumes from {state.path}")
         return model
@@ -116,18 +134,18 @@ def Steps(stream, steps):
 
 
 def write_tiny_chairs(folder):
-    """Write six rendered pairs in FlyingChairs' layout."""
+    """Write eight rendered pairs in FlyingChairs' layout, the last two held out."""
     from c2f_zoo.backend import to_numpy
     from c2f_zoo.data import Scenes, save_image, write_flo
 
-    (image1, image2), flow = Scenes(size=(96, 160), batch_size=6, layers=(1, 2)).batch(0)
+    (image1, image2), flow = Scenes(size=(96, 160), batch_size=8, layers=(1, 2)).batch(0)
     (folder / "data").mkdir()
-    for index in range(6):
+    for index in range(8):
         stem = folder / "data" / f"{index + 1:05d}"
         save_image(f"{stem}_img1.ppm", to_numpy(image1[index]))
         save_image(f"{stem}_img2.ppm", to_numpy(image2[index]))
         write_flo(f"{stem}_flow.flo", to_numpy(flow[index]))
-    (folder / "FlyingChairs_train_val.txt").write_text("1\n" * 6)
+    (folder / "FlyingChairs_train_val.txt").write_text("1\n" * 6 + "2\n" * 2)
 
 
 if __name__ == "__main__":

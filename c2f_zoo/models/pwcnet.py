@@ -80,10 +80,13 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     Call arguments:
         inputs: Pair of images, each (B, H, W, 3), RGB in [0, 1]; or N >= 2 consecutive frames
-            (N, H, W, 3).
+            (N, H, W, 3). For a stream of them a dictionary: `"frames"` and, from the second
+            call on, `"features"` that the last call returned of its last frame.
 
     Returns:
         Flow (B, H, W, 2), or (N - 1, H, W, 2), float32, in pixels, of image 1 towards image 2.
+        For a stream `{"flow": ..., "features": ...}`: the flows that lead to each frame, and
+        the features of the last, to hand on.
 
     Raises:
         ValueError: Unknown variant; images of the wrong shape, of different sizes or below
@@ -179,7 +182,8 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         """Estimate the flow between two frames' pyramids, from coarse to fine.
 
         Args:
-            pyramid1: Features of the first frames, as `pyramid` returns them.
+            pyramid1: Features of the first frames, levels 2 to 6: a list of (B, H / 2^l,
+                W / 2^l, C_l).
             pyramid2: Features of the second frames.
 
         Returns:
@@ -187,7 +191,8 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         """
         levels, flow, features = [], None, None
         for level in range(LEVELS[-1], self.finest_level - 1, -1):
-            query, key = self._matchable(pyramid1[level], pyramid2[level], level)
+            index = level - LEVELS[0]
+            query, key = self._matchable(pyramid1[index], pyramid2[index], level)
             decoder = self.decoders["all" if self.shared else str(level)]
             if flow is not None:
                 flow, features = self._upsample(flow, features, level)
@@ -221,24 +226,37 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             pixels, where h = ceil64(H) / 2^l and w = ceil64(W) / 2^l.
         """
         self.check_inputs(inputs)
-        images = pad_to_stride(self.stack_inputs(inputs), OUTPUT_STRIDE)
-        pyramid = self.pyramid(images)
+        levels = self._features(self.stack_inputs(inputs))
         if isinstance(inputs, (list, tuple)):
             # Both frames went through the pyramid as one batch.
-            halves = {level: ops.split(features, 2, axis=0) for level, features in pyramid.items()}
-            first = {level: half[0] for level, half in halves.items()}
-            second = {level: half[1] for level, half in halves.items()}
-        else:
-            first = {level: features[:-1] for level, features in pyramid.items()}
-            second = {level: features[1:] for level, features in pyramid.items()}
-        return self.estimate(first, second)
+            halves = [ops.split(features, 2, axis=0) for features in levels]
+            return self.estimate(*zip(*halves, strict=True))
+        return self.estimate(*_consecutive(levels))
 
     def call(self, inputs):
+        if isinstance(inputs, dict):
+            return self._follow(**inputs)
         levels = self.flow_pyramid(inputs)
         if is_supervising(self):
             return levels
         size = ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)
         return crop_to(self.answer(levels), *(size[-3:-1]))
+
+    def _features(self, images):
+        """Features of images (B, H, W, 3) of any size: a list over the estimated levels."""
+        pyramid = self.pyramid(pad_to_stride(images, OUTPUT_STRIDE))
+        return [pyramid[level] for level in LEVELS]
+
+    def _follow(self, frames, features=None):
+        """Flows of a stream: from the frame whose features are given through all of `frames`."""
+        levels = self._features(self.stack_inputs(frames))
+        if features is not None:
+            levels = [ops.concatenate(pair, axis=0) for pair in zip(features, levels, strict=True)]
+        flow = self.answer(self.estimate(*_consecutive(levels)))
+        return {
+            "flow": crop_to(flow, *ops.shape(frames)[1:3]),
+            "features": [features[-1:] for features in levels],
+        }
 
     def answer(self, levels):
         """Enlarge the finest level to full resolution, bilinear; values are pixels already.
@@ -281,7 +299,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     # Training
 
-    def compile(self, optimizer=None, loss=None, metrics=None, jit_compile="auto", **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Compile; without arguments, for training as in the paper.
 
         Args:
@@ -289,17 +307,12 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             loss: Default: `MultiscaleEndPointError()`. A loss of the zoo sees every level; any
                 other Keras loss sees the full-resolution flow.
             metrics: Default: `[EndPointError()]`. They see validity masks.
-            jit_compile: As in Keras; `"auto"` is no XLA on TensorFlow's CPU, where its
-                convolutions are several times slower.
             **kwargs: Of `keras.Model.compile`.
         """
-        if jit_compile == "auto" and not self.gains_from_xla():
-            jit_compile = False
         super().compile(
             optimizer=keras.optimizers.Adam(1e-4) if optimizer is None else optimizer,
             loss=MultiscaleEndPointError() if loss is None else loss,
             metrics=[EndPointError(name="epe")] if metrics is None else metrics,
-            jit_compile=jit_compile,
             **kwargs,
         )
 
@@ -324,3 +337,8 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             "normalize_features": self.normalize_features,
             "weight_decay": self.weight_decay,
         }
+
+
+def _consecutive(levels):
+    """Features of all frames but the last, and of all but the first."""
+    return [features[:-1] for features in levels], [features[1:] for features in levels]

@@ -59,3 +59,13 @@ def test_layers_survive_their_configuration(layer):
 def test_even_kernels_are_refused():
     with pytest.raises(ValueError, match="4$"):
         Conv2D(3, 4)
+
+
+def test_a_large_kernel_is_applied_in_parts_with_equal_values(rng, monkeypatch):
+    from c2f_zoo.layers import convolution
+
+    x = rng.normal(size=(1, 6, 7, 5)).astype("float32")
+    layer = Conv2D(10, 3, activation="relu", bias_initializer="normal")
+    whole = ops.convert_to_numpy(layer(x))
+    monkeypatch.setattr(convolution, "KERNEL_BYTES", 4 * 9 * 5 * 6)  # 10 filters in two parts
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), whole, atol=1e-5)

@@ -49,3 +49,11 @@ def test_paper_recipe_runs_on_the_official_layout(recipe, tmp_path):
     model = recipe("pwcnet_paper").main(["--tiny", "--out", str(tmp_path / "new")])
     assert int(model.optimizer.iterations) == 4
     assert (tmp_path / "new_tiny" / "S_long.weights.h5").exists()
+    first, last = (tmp_path / "new_tiny" / "S_long.csv").read_text().splitlines()[1:]
+    assert "NA" in first and "NA" not in last  # held-out pairs are seen in the last epoch
+
+
+def test_full_recipe_rehearses(recipe, tmp_path):
+    model = recipe("pwcnet_scenes").main(["--tiny", "--out", str(tmp_path / "full")])
+    assert model.normalize_features and model.count_params() == 9_374_274
+    assert (tmp_path / "full_tiny" / "pwcnet.scenes" / "config.json").exists()
