@@ -122,6 +122,23 @@ def warp_by_map_coordinates(image, flow):
     return ops.image.map_coordinates(image[0], ops.stack(grid), order=1)[None]
 
 
+def large_kernel(random):
+    """The context network's first convolution, whole and by halves of its output channels."""
+    from keras import ops
+
+    features = random.random((*LEVEL2[:3], 565), dtype="float32")
+    kernel = random.random((3, 3, 565, 128), dtype="float32")
+
+    def halves(x, kernel):
+        parts = [ops.conv(x, half, padding="same") for half in ops.split(kernel, 2, axis=-1)]
+        return ops.concatenate(parts, axis=-1)
+
+    return {
+        "large kernel": compiled(lambda x, k: ops.conv(x, k, padding="same"), features, kernel),
+        "large kernel in two halves": compiled(halves, features, kernel),
+    }
+
+
 def predictor(model, pair):
     return lambda: model.predict_on_batch(pair)
 
@@ -143,16 +160,18 @@ def measure_backend(rounds):
             "correlation as 81 shifts": compiled(shifted_products, query, key),
             "warp": compiled(warp, query, flow),
             "warp by map_coordinates": compiled(warp_by_map_coordinates, query, flow),
+            **large_kernel(random),
         },
         2 * rounds,
     )
     scenes, count = Scenes(size=RENDERED[1:], batch_size=RENDERED[0]), itertools.count()
     result |= alternate({"rendering 8 pairs": lambda: ready(scenes.batch(next(count)))}, rounds)
     pair = images(FORWARD)
-    model, lite, small_floats = (
-        PWCNet("released"), PWCNet("lite"), PWCNet("released", dtype="mixed_bfloat16")
-    )  # fmt: skip
-    for network in (model, lite, small_floats):
+    model, lite = PWCNet("released"), PWCNet("lite")
+    small_floats, small_lite = (
+        PWCNet(variant, dtype="mixed_bfloat16") for variant in ("released", "lite")
+    )
+    for network in (model, lite, small_floats, small_lite):
         network.compile()
     result |= alternate(
         {
@@ -170,6 +189,7 @@ def measure_backend(rounds):
             ("training step", model),
             ("training step, mixed_bfloat16", small_floats),
             ("training step, lite", lite),
+            ("training step, lite, mixed_bfloat16", small_lite),
         )
     }
     return result | alternate(steps, max(1, rounds // 2))
@@ -207,6 +227,12 @@ RATIOS = (
     ("map_coordinates / warp", "warp by map_coordinates", "warp"),
     ("bfloat16 / float32, forward", "forward, mixed_bfloat16", "forward"),
     ("bfloat16 / float32, training", "training step, mixed_bfloat16", "training step"),
+    (
+        "bfloat16 / float32, lite, training",
+        "training step, lite, mixed_bfloat16",
+        "training step, lite",
+    ),
+    ("halves / whole, large kernel", "large kernel in two halves", "large kernel"),
     ("lite / released, forward", "forward, lite", "forward"),
     ("lite / released, training", "training step, lite", "training step"),
 )

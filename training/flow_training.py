@@ -20,7 +20,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a checkpoint depends on, besides the photographs."""
+    """What a checkpoint depends on, besides the photographs and the weights it starts from."""
 
     preset: str
     variant: str
@@ -47,7 +47,7 @@ class Recipe:
         return self.epochs * self.steps_per_epoch
 
     def tiny(self):
-        """The same run with everything small: a rehearsal of a few seconds."""
+        """The same run with everything small: a rehearsal."""
         # One stage per level at which estimation stops: the sizes are all one here.
         levels = {stage.finest_level: stage for stage in self.stages}
         stages = tuple(
@@ -73,7 +73,9 @@ def parse(recipe, description, argv):
         help="folder with train/ and validation/ photographs, as training/photographs.py makes "
         "it; without it the scenes are painted",
     )
-    parser.add_argument("--tiny", action="store_true", help="rehearse the whole run in seconds")
+    parser.add_argument(
+        "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
+    )
     parser.add_argument("--until", type=int, help="stop after this epoch, to be resumed later")
     parser.add_argument("--start", help="preset whose weights to start from")
     parser.add_argument("--export", help="also write the preset folder here when done")
@@ -87,7 +89,7 @@ def train(recipe, description, argv=None):
         # A folder of its own: the real run must not resume from a rehearsal.
         recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
     out = Path(arguments.out)
-    remember(recipe, out)
+    remember(recipe, arguments, out)
     model = build(recipe, arguments.start)
 
     from c2f_zoo.training.callbacks import TrainingState
@@ -111,10 +113,11 @@ def train(recipe, description, argv=None):
     return model
 
 
-def remember(recipe, out):
+def remember(recipe, arguments, out):
     """Write the recipe into the run's folder; refuse to resume the run of another one."""
     out.mkdir(parents=True, exist_ok=True)
-    file, text = out / "recipe.json", json.dumps(asdict(recipe), indent=1) + "\n"
+    about = {**asdict(recipe), "start": arguments.start, "textures": arguments.textures}
+    file, text = out / "recipe.json", json.dumps(about, indent=1) + "\n"
     if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
         raise SystemExit(
             f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "

@@ -3,7 +3,7 @@
     python training/photographs.py photographs
     python training/pwcnet_lite_scenes.py --textures photographs --export models/pwcnet_lite.scenes
 
-Resumes where it stopped. `--tiny` rehearses everything in seconds.
+Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 """
 
 import sys
@@ -27,7 +27,7 @@ RECIPE = Recipe(
     hold=0.5,
     warmup=200,
     clip=20.0,
-    # On processors with AMX a step takes 0.6 of its time in float32.
+    # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
     precision="mixed_bfloat16",
 )
 

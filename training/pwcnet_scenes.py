@@ -26,7 +26,7 @@ RECIPE = Recipe(
     hold=0.5,
     warmup=1000,
     clip=20.0,
-    # From scratch the cost volume of plain features teaches nothing (docs/training.md).
+    # The lite network learned nothing in 500 steps from features without it (docs/training.md).
     normalize_features=True,
     weight_decay=4e-4,
     precision="mixed_bfloat16",

@@ -8,8 +8,8 @@ from keras import ops
 from c2f_zoo import backend
 
 # A core's second cache: of a larger kernel hardly a value is still there when its turn comes
-# again. On two cores with TensorFlow 565 to 128 channels at 112x256 took 307 ms whole (2.6 MB)
-# and 157 ms in two halves.
+# again. TensorFlow on CPUs is about twice as fast with two halves of it, JAX and PyTorch are not
+# (`benchmarks/flow.py`, rows "large kernel").
 KERNEL_BYTES = 2 * 2**20
 
 
@@ -67,12 +67,16 @@ class Conv2D(keras.layers.Conv2D):
         return super().call(ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))))
 
     def convolution_op(self, inputs, kernel):
-        """Convolve, on a CPU with a large kernel in groups of output channels: equal values."""
+        """Convolve, a large kernel by groups of output channels where that is faster."""
         size = math.prod(kernel.shape) * (2 if self.compute_dtype.endswith("16") else 4)
-        if size <= KERNEL_BYTES or kernel.shape[-1] % 2 or backend.on_accelerator():
+        if size <= KERNEL_BYTES or kernel.shape[-1] % 2 or not self._gains_from_halves():
             return super().convolution_op(inputs, kernel)
         halves = (self.convolution_op(inputs, half) for half in ops.split(kernel, 2, axis=-1))
         return ops.concatenate(list(halves), axis=-1)
+
+    @staticmethod
+    def _gains_from_halves():
+        return backend.backend() == "tensorflow" and not backend.on_accelerator()
 
     def compute_output_shape(self, input_shape):
         batch, *sizes, _ = input_shape

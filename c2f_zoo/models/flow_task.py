@@ -11,7 +11,11 @@ from c2f_zoo.layers import pad_to_stride
 class FlowTask:
     """Mixin that gives a flow network its image level and its checks of what comes in.
 
-    The network's `call` takes a pair of images, or a stack of consecutive frames.
+    The network's `call` takes a pair of images (B, H, W, 3), or a stack of consecutive frames
+    (N, H, W, 3), and returns flows. For a stream of frames it takes and returns dictionaries:
+    `{"frames": (N, H, W, 3)}` gives `{"features": ...}` of the last frame, and `{"frames",
+    "features"}` gives `{"flow": (N, H, W, 2), "features": ...}`, the flows from the frame whose
+    features were given through all of these. What the features are is the network's own.
     """
 
     minimum_size = 16
@@ -76,13 +80,18 @@ class FlowTask:
 
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
-        # A batch holds the frames that are new; the features of the one before them are kept.
+        # A batch holds the frames that are new; of the one before them the features are kept.
         held, last, count, features = [], None, 0, None
         for frame in frames:
             count += 1
             last = _one_size([last, load_image(frame)])[-1]
+            if count == 1:
+                first = self._stack([last])
+                continue
+            if count == 2:
+                features = self.predict_on_batch({"frames": first})["features"]
             held.append(last)
-            if len(held) == batch_size + (features is None):
+            if len(held) == batch_size:
                 flows, features = self._flows_to(held, features)
                 yield from flows
                 held = []
@@ -93,8 +102,7 @@ class FlowTask:
 
     def _flows_to(self, frames, features):
         """Flows that lead to each new frame, and the features of the last."""
-        known = {} if features is None else {"features": features}
-        result = self.predict_on_batch({"frames": self._stack(frames), **known})
+        result = self.predict_on_batch({"frames": self._stack(frames), "features": features})
         return backend.to_numpy(result["flow"]), result["features"]
 
     def _stack(self, images):
@@ -118,19 +126,24 @@ class FlowTask:
 
         Args:
             inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3), or a dictionary of
-                frames and what is known of the one before them.
+                frames and, but for the first, the features of the one before them.
 
         Raises:
             ValueError: What came in is none of these, or too small.
         """
-        follows = False
-        if isinstance(inputs, dict):
+        is_stream = isinstance(inputs, dict)
+        if is_stream:
             if not {"frames"} <= set(inputs) <= {"frames", "features"}:
                 raise ValueError(
-                    f"{type(self).__name__} takes a dictionary of frames and, if known, of the "
-                    f"features of the frame before them. Received: keys {sorted(inputs)}"
+                    f"{type(self).__name__} takes a dictionary of frames and, but for the first, "
+                    f"of the features of the one before. Received: keys {sorted(inputs)}"
                 )
-            follows, inputs = "features" in inputs, inputs["frames"]
+            inputs = inputs["frames"]
+            if isinstance(inputs, (list, tuple)):
+                raise ValueError(
+                    "The frames of a stream are one array (N, H, W, 3). "
+                    f"Received: {len(inputs)} of them"
+                )
         is_pair = isinstance(inputs, (list, tuple))
         images = inputs if is_pair else [inputs]
         if is_pair and len(images) != 2:
@@ -143,7 +156,7 @@ class FlowTask:
             )
         if is_pair and any(a != b and None not in (a, b) for a, b in zip(*shapes, strict=True)):
             raise ValueError(f"The two images must have one shape. Received: {shapes}")
-        if not (is_pair or follows) and shapes[0][0] is not None and shapes[0][0] < 2:
+        if not (is_pair or is_stream) and shapes[0][0] is not None and shapes[0][0] < 2:
             raise ValueError(
                 f"A stack of frames needs at least two of them. Received: shape {shapes[0]}"
             )
@@ -170,7 +183,8 @@ class FlowTask:
             filepath: Where to.
             *args: Of `keras.Model.export`: `format`, `verbose`.
             input_signature: Default: a pair of images (B, H, W, 3) with B, H and W left open,
-                which TensorFlow's SavedModel takes; other formats may want them fixed.
+                for TensorFlow's SavedModel, the format that is tested. Other formats and
+                backends want fixed sizes: give `[(spec, spec)]` of `keras.InputSpec`.
             **kwargs: Of `keras.Model.export`.
 
         Returns:

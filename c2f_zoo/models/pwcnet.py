@@ -80,13 +80,14 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     Call arguments:
         inputs: Pair of images, each (B, H, W, 3), RGB in [0, 1]; or N >= 2 consecutive frames
-            (N, H, W, 3). For a stream of them a dictionary: `"frames"` and, from the second
-            call on, `"features"` that the last call returned of its last frame.
+            (N, H, W, 3). For a stream of them a dictionary: `"frames"` (N, H, W, 3) and, from
+            the second call on, the `"features"` that the last call returned.
 
     Returns:
         Flow (B, H, W, 2), or (N - 1, H, W, 2), float32, in pixels, of image 1 towards image 2.
-        For a stream `{"flow": ..., "features": ...}`: the flows that lead to each frame, and
-        the features of the last, to hand on.
+        For a stream a dictionary: `"features"`, a list of (1, ceil64(H) / 2^l, ceil64(W) / 2^l,
+        C_l) for levels l = 2 to 6 of the last frame, to hand on; and, where features were given,
+        `"flow"` (N, H, W, 2), the flows that lead to each frame.
 
     Raises:
         ValueError: Unknown variant; images of the wrong shape, of different sizes or below
@@ -182,8 +183,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         """Estimate the flow between two frames' pyramids, from coarse to fine.
 
         Args:
-            pyramid1: Features of the first frames, levels 2 to 6: a list of (B, H / 2^l,
-                W / 2^l, C_l).
+            pyramid1: Features of the first frames, as `pyramid` returns them.
             pyramid2: Features of the second frames.
 
         Returns:
@@ -191,8 +191,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         """
         levels, flow, features = [], None, None
         for level in range(LEVELS[-1], self.finest_level - 1, -1):
-            index = level - LEVELS[0]
-            query, key = self._matchable(pyramid1[index], pyramid2[index], level)
+            query, key = self._matchable(pyramid1[level], pyramid2[level], level)
             decoder = self.decoders["all" if self.shared else str(level)]
             if flow is not None:
                 flow, features = self._upsample(flow, features, level)
@@ -226,15 +225,24 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             pixels, where h = ceil64(H) / 2^l and w = ceil64(W) / 2^l.
         """
         self.check_inputs(inputs)
-        levels = self._features(self.stack_inputs(inputs))
+        if isinstance(inputs, dict):
+            raise ValueError(
+                "Every level of a flow is known, and trained, for pairs of images or a stack of "
+                "frames. Received: a dictionary"
+            )
+        pyramid = self.pyramid(pad_to_stride(self.stack_inputs(inputs), OUTPUT_STRIDE))
         if isinstance(inputs, (list, tuple)):
             # Both frames went through the pyramid as one batch.
-            halves = [ops.split(features, 2, axis=0) for features in levels]
-            return self.estimate(*zip(*halves, strict=True))
-        return self.estimate(*_consecutive(levels))
+            halves = {level: ops.split(features, 2, axis=0) for level, features in pyramid.items()}
+            first = {level: half[0] for level, half in halves.items()}
+            second = {level: half[1] for level, half in halves.items()}
+        else:
+            first = {level: features[:-1] for level, features in pyramid.items()}
+            second = {level: features[1:] for level, features in pyramid.items()}
+        return self.estimate(first, second)
 
     def call(self, inputs):
-        if isinstance(inputs, dict):
+        if isinstance(inputs, dict) and not is_supervising(self):
             return self._follow(**inputs)
         levels = self.flow_pyramid(inputs)
         if is_supervising(self):
@@ -242,21 +250,42 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         size = ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)
         return crop_to(self.answer(levels), *(size[-3:-1]))
 
-    def _features(self, images):
-        """Features of images (B, H, W, 3) of any size: a list over the estimated levels."""
-        pyramid = self.pyramid(pad_to_stride(images, OUTPUT_STRIDE))
-        return [pyramid[level] for level in LEVELS]
-
     def _follow(self, frames, features=None):
         """Flows of a stream: from the frame whose features are given through all of `frames`."""
-        levels = self._features(self.stack_inputs(frames))
+        images = pad_to_stride(self.stack_inputs(frames), OUTPUT_STRIDE)
+        pyramid = self.pyramid(images)
+        result = {"features": [pyramid[level][-1:] for level in LEVELS]}
         if features is not None:
-            levels = [ops.concatenate(pair, axis=0) for pair in zip(features, levels, strict=True)]
-        flow = self.answer(self.estimate(*_consecutive(levels)))
-        return {
-            "flow": crop_to(flow, *ops.shape(frames)[1:3]),
-            "features": [features[-1:] for features in levels],
-        }
+            before = dict(zip(LEVELS, features, strict=True))
+            first = {
+                level: ops.concatenate([before[level], pyramid[level][:-1]], axis=0)
+                for level in LEVELS
+            }
+            flow = self.answer(self.estimate(first, pyramid))
+            result["flow"] = crop_to(flow, *ops.shape(frames)[1:3])
+        return result
+
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
+        if not isinstance(inputs, dict) or "features" not in inputs:
+            return
+        sizes = inputs["frames"].shape[1:3]
+        padded = [None if size is None else -(-size // OUTPUT_STRIDE) for size in sizes]
+        wanted = [
+            (1, *(size and size * OUTPUT_STRIDE // 2**level for size in padded), channels)
+            for level, channels in zip(LEVELS, VARIANTS[self.variant].pyramid[1:], strict=True)
+        ]
+        given = [tuple(level.shape) for level in inputs["features"]]
+        fits = len(given) == len(wanted) and all(
+            None in (a, b) or a == b
+            for have, want in zip(given, wanted, strict=True)
+            for a, b in zip(have, want, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"The features are those of the frame before, of shapes {wanted}. "
+                f"Received: shapes {given}"
+            )
 
     def answer(self, levels):
         """Enlarge the finest level to full resolution, bilinear; values are pixels already.
@@ -337,8 +366,3 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             "normalize_features": self.normalize_features,
             "weight_decay": self.weight_decay,
         }
-
-
-def _consecutive(levels):
-    """Features of all frames but the last, and of all but the first."""
-    return [features[:-1] for features in levels], [features[1:] for features in levels]

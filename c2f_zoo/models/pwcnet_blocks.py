@@ -234,4 +234,4 @@ def normalize_together(query, key):
     # The constant keeps flat regions, where there is nothing to match, from becoming noise.
     power = ops.mean(ops.square(both), axis=-1, keepdims=True)
     both = ops.cast(both * ops.rsqrt(power + 1e-2), query.dtype)
-    return [ops.squeeze(part, axis=1) for part in ops.split(both, 2, axis=1)]
+    return ops.unstack(both, 2, axis=1)

@@ -64,9 +64,11 @@ def test_a_stream_hands_features_on_and_gives_the_same_flows(dtype, pair):
     keras.utils.set_random_seed(0)
     model = PWCNet("lite", dtype=dtype)
     frames = np.concatenate([pair[0], pair[1]])
-    first = flow_of(model, {"frames": frames[:2]})
+    start = flow_of(model, {"frames": frames[:1]})
+    first = flow_of(model, {"frames": frames[1:2], "features": start["features"]})
     second = flow_of(model, {"frames": frames[2:], "features": first["features"]})
     streamed = np.concatenate([first["flow"], second["flow"]])
+    assert set(start) == {"features"}
     whole = flow_of(model, frames)
     tolerance = 1e-4 if dtype == "float32" else 0.05
     assert np.abs(streamed - whole).mean() < tolerance * np.abs(whole).mean()
@@ -78,12 +80,12 @@ def test_a_video_puts_each_frame_through_the_pyramid_once(batch_size, monkeypatc
     model, seen = PWCNet("lite"), []
     model.compile(run_eagerly=True)
     pyramid = model.pyramid
-    monkeypatch.setattr(model, "estimate", lambda first, second: [first[0][..., :2]])
+    monkeypatch.setattr(model, "estimate", lambda first, second: [first[2][..., :2]])
     monkeypatch.setattr(
         model, "pyramid", lambda images: seen.append(len(images)) or pyramid(images)
     )
     assert len(model.flow([np.zeros((16, 16, 3))] * 6, batch_size=batch_size)) == 5
-    assert sum(seen) == 6 and max(seen) <= batch_size + 1
+    assert sum(seen) == 6 and max(seen) <= batch_size
 
 
 def test_uint8_equals_float_in_unit_range(lite):
@@ -266,5 +268,11 @@ def test_bad_tensors_and_variants_are_named(lite):
         lite(good)
     with pytest.raises(ValueError, match=r"\['features'\]$"):
         lite({"features": [good]})
+    with pytest.raises(ValueError, match="2 of them$"):
+        lite({"frames": (good, good)})
+    with pytest.raises(ValueError, match=r"\(1, 16, 16, 32\).*shapes \[\(1, 64, 64, 3\)\]$"):
+        lite({"frames": good, "features": [good]})
+    with pytest.raises(ValueError, match="dictionary$"):
+        lite.flow_pyramid({"frames": good})
     with pytest.raises(ValueError, match="'huge'$"):
         PWCNet("huge")
