@@ -22,12 +22,14 @@ def pair():
 
 
 def flow_of(model, inputs):
-    """The network's answer, compiled: op by op JAX would compile each op of each size."""
-    return model.predict_on_batch(inputs)
+    """The network's answer; compiled on JAX, which op by op would compile each op of each size."""
+    call = model.predict_on_batch if backend.backend() == "jax" else model
+    return keras.tree.map_structure(ops.convert_to_numpy, call(inputs))
 
 
 def levels_of(model, inputs):
-    return [backend.to_numpy(level) for level in backend.jit(model.flow_pyramid)(inputs)]
+    levels = backend.jit(model.flow_pyramid) if backend.backend() == "jax" else model.flow_pyramid
+    return [backend.to_numpy(level) for level in levels(inputs)]
 
 
 @pytest.mark.parametrize(
@@ -195,8 +197,10 @@ def test_every_variant_takes_a_training_step(variant, policy):
 def test_keras_file_restores_weights_and_configuration(lite, pair, tmp_path):
     lite.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
+    for ours, theirs in zip(lite.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
     images = (pair[0], pair[1])
-    np.testing.assert_allclose(flow_of(again, images), flow_of(lite, images), atol=1e-5)
+    np.testing.assert_allclose(flow_of(again, images), flow_of(lite, images), atol=1e-3)
 
 
 @pytest.mark.skipif(
