@@ -9,6 +9,7 @@ ratios. Every backend runs in a process of its own, and so does each measurement
 
 import argparse
 import importlib.util
+import itertools
 import json
 import os
 import resource
@@ -22,6 +23,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 FORWARD = (1, 448, 1024, 3)
 TRAINING = (2, 384, 448, 3)
 LEVEL2 = (1, 112, 256, 32)  # features of level 2 at the forward pass's size
+RENDERED = (8, 256, 320)  # pairs of scenes
 
 
 def alternate(functions, rounds):
@@ -38,12 +40,16 @@ def alternate(functions, rounds):
 
 
 def ready(result):
-    """Wait for a result that a backend computes in the background."""
+    """Wait for a result that a backend computes in the background, on a GPU or not."""
     import keras
+    from keras import ops
 
-    for tensor in keras.tree.flatten(result):
-        if hasattr(tensor, "block_until_ready"):
+    tensors = keras.tree.flatten(result)
+    for tensor in tensors:
+        if hasattr(tensor, "block_until_ready"):  # JAX
             tensor.block_until_ready()
+    # TensorFlow and PyTorch keep the order of work: what came last is ready last.
+    ops.convert_to_numpy(tensors[-1][(0,) * len(tensors[-1].shape)])
     return result
 
 
@@ -116,6 +122,23 @@ def warp_by_map_coordinates(image, flow):
     return ops.image.map_coordinates(image[0], ops.stack(grid), order=1)[None]
 
 
+def large_kernel(random):
+    """The context network's first convolution, whole and by halves of its output channels."""
+    from keras import ops
+
+    features = random.random((*LEVEL2[:3], 565), dtype="float32")
+    kernel = random.random((3, 3, 565, 128), dtype="float32")
+
+    def halves(x, kernel):
+        parts = [ops.conv(x, half, padding="same") for half in ops.split(kernel, 2, axis=-1)]
+        return ops.concatenate(parts, axis=-1)
+
+    return {
+        "large kernel": compiled(lambda x, k: ops.conv(x, k, padding="same"), features, kernel),
+        "large kernel in two halves": compiled(halves, features, kernel),
+    }
+
+
 def predictor(model, pair):
     return lambda: model.predict_on_batch(pair)
 
@@ -125,6 +148,7 @@ def measure_backend(rounds):
     import numpy as np
 
     from c2f_zoo import PWCNet
+    from c2f_zoo.data import Scenes
     from c2f_zoo.layers import local_correlation, warp
 
     random = np.random.default_rng(0)
@@ -136,14 +160,18 @@ def measure_backend(rounds):
             "correlation as 81 shifts": compiled(shifted_products, query, key),
             "warp": compiled(warp, query, flow),
             "warp by map_coordinates": compiled(warp_by_map_coordinates, query, flow),
+            **large_kernel(random),
         },
         2 * rounds,
     )
+    scenes, count = Scenes(size=RENDERED[1:], batch_size=RENDERED[0]), itertools.count()
+    result |= alternate({"rendering 8 pairs": lambda: ready(scenes.batch(next(count)))}, rounds)
     pair = images(FORWARD)
-    model, lite, small_floats = (
-        PWCNet("released"), PWCNet("lite"), PWCNet("released", dtype="mixed_bfloat16")
-    )  # fmt: skip
-    for network in (model, lite, small_floats):
+    model, lite = PWCNet("released"), PWCNet("lite")
+    small_floats, small_lite = (
+        PWCNet(variant, dtype="mixed_bfloat16") for variant in ("released", "lite")
+    )
+    for network in (model, lite, small_floats, small_lite):
         network.compile()
     result |= alternate(
         {
@@ -161,6 +189,7 @@ def measure_backend(rounds):
             ("training step", model),
             ("training step, mixed_bfloat16", small_floats),
             ("training step, lite", lite),
+            ("training step, lite, mixed_bfloat16", small_lite),
         )
     }
     return result | alternate(steps, max(1, rounds // 2))
@@ -198,6 +227,12 @@ RATIOS = (
     ("map_coordinates / warp", "warp by map_coordinates", "warp"),
     ("bfloat16 / float32, forward", "forward, mixed_bfloat16", "forward"),
     ("bfloat16 / float32, training", "training step, mixed_bfloat16", "training step"),
+    (
+        "bfloat16 / float32, lite, training",
+        "training step, lite, mixed_bfloat16",
+        "training step, lite",
+    ),
+    ("halves / whole, large kernel", "large kernel in two halves", "large kernel"),
     ("lite / released, forward", "forward, lite", "forward"),
     ("lite / released, training", "training step, lite", "training step"),
 )
@@ -216,6 +251,8 @@ def report(figures):
     for label, above, below in RATIOS:
         ratios = (figures[n][above] / figures[n][below] for n in names)
         print(f"{label:44s}" + "".join(f"{ratio:11.2f}x" for ratio in ratios))
+    rates = (RENDERED[0] / figures[n]["rendering 8 pairs"] for n in names)
+    print(f"{'rendered pairs a second, 256x320':44s}" + "".join(f"{rate:12.1f}" for rate in rates))
 
 
 def main():

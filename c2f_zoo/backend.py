@@ -5,7 +5,6 @@ a plain function, and reaching an optional framework with an error that names th
 """
 
 import importlib
-import importlib.util
 
 import keras
 import numpy as np
@@ -20,18 +19,6 @@ def backend() -> str:
         `"tensorflow"`, `"jax"` or `"torch"`.
     """
     return keras.backend.backend()
-
-
-def is_installed(name: str) -> bool:
-    """Tell whether the package `name` can be imported, without importing it.
-
-    Args:
-        name: Top-level package name, such as `"tensorflow"`.
-
-    Returns:
-        True if it is installed.
-    """
-    return importlib.util.find_spec(name) is not None
 
 
 def _framework(name: str):
@@ -100,7 +87,9 @@ def on_accelerator() -> bool:
         return any(device.device_type in ("GPU", "TPU") for device in devices)
     if name == "jax":
         return _framework("jax").default_backend() != "cpu"
-    return _framework("torch").cuda.is_available()
+    torch = _framework("torch")
+    # In the order in which Keras chooses a device.
+    return any(device.is_available() for device in (torch.backends.mps, torch.cuda, torch.xpu))
 
 
 def to_numpy(tensor) -> np.ndarray:

@@ -31,6 +31,7 @@ LAZY = {
     "imageio_ffmpeg",
     "matplotlib",
     "scipy",
+    "tensorboard",
     "tensorflow_datasets",
     "tqdm",
 }

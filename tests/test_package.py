@@ -12,22 +12,11 @@ from pathlib import Path
 import pytest
 
 import c2f_zoo
+from tests.test_floors import LAZY
 
 ROOT = Path(__file__).parents[1]
 MEGABYTE = 2**20
 
-# Imported inside functions only, when something needs them.
-LAZY = {
-    "PIL",
-    "cv2",
-    "huggingface_hub",
-    "imageio",
-    "imageio_ffmpeg",
-    "matplotlib",
-    "scipy",
-    "tensorflow_datasets",
-    "tqdm",
-}
 FRAMEWORKS = {"jax", "tensorflow", "torch"}
 
 PROBE = """

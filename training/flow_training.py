@@ -20,7 +20,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that a checkpoint depends on, besides the photographs."""
+    """What a checkpoint depends on, besides the photographs and the weights it starts from."""
 
     preset: str
     variant: str
@@ -35,6 +35,7 @@ class Recipe:
     validation_batches: int = 6
     validation_size: tuple = (256, 320)
     layers: tuple = (2, 8)
+    precision: str = "float32"  # dtype policy of the network; the checkpoint keeps float16
     seed: int = 1
 
     @property
@@ -46,9 +47,11 @@ class Recipe:
         return self.epochs * self.steps_per_epoch
 
     def tiny(self):
-        """The same run with everything small: a rehearsal of a few seconds."""
+        """The same run with everything small: a rehearsal."""
+        # One stage per level at which estimation stops: the sizes are all one here.
+        levels = {stage.finest_level: stage for stage in self.stages}
         stages = tuple(
-            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in self.stages
+            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in levels.values()
         )
         return replace(
             self,
@@ -70,7 +73,9 @@ def parse(recipe, description, argv):
         help="folder with train/ and validation/ photographs, as training/photographs.py makes "
         "it; without it the scenes are painted",
     )
-    parser.add_argument("--tiny", action="store_true", help="rehearse the whole run in seconds")
+    parser.add_argument(
+        "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
+    )
     parser.add_argument("--until", type=int, help="stop after this epoch, to be resumed later")
     parser.add_argument("--start", help="preset whose weights to start from")
     parser.add_argument("--export", help="also write the preset folder here when done")
@@ -84,7 +89,7 @@ def train(recipe, description, argv=None):
         # A folder of its own: the real run must not resume from a rehearsal.
         recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
     out = Path(arguments.out)
-    remember(recipe, out)
+    remember(recipe, arguments, out)
     model = build(recipe, arguments.start)
 
     from c2f_zoo.training.callbacks import TrainingState
@@ -108,10 +113,11 @@ def train(recipe, description, argv=None):
     return model
 
 
-def remember(recipe, out):
+def remember(recipe, arguments, out):
     """Write the recipe into the run's folder; refuse to resume the run of another one."""
     out.mkdir(parents=True, exist_ok=True)
-    file, text = out / "recipe.json", json.dumps(asdict(recipe), indent=1) + "\n"
+    about = {**asdict(recipe), "start": arguments.start, "textures": arguments.textures}
+    file, text = out / "recipe.json", json.dumps(about, indent=1) + "\n"
     if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
         raise SystemExit(
             f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "
@@ -128,7 +134,7 @@ def build(recipe, start=None):
     from c2f_zoo.training.schedules import WarmupPlateauCosine
 
     keras.utils.set_random_seed(recipe.seed)
-    options = {"weight_decay": recipe.weight_decay}
+    options = {"weight_decay": recipe.weight_decay, "dtype": recipe.precision}
     if start:
         model = PWCNet.from_pretrained(start, **options)
     else:
@@ -148,7 +154,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     import keras
 
     from c2f_zoo.data import FollowEpoch, Scenes
-    from c2f_zoo.training.callbacks import FlowPictures, StopOnNaN, StopOnSignal
+    from c2f_zoo.training import FlowPictures, StopOnNaN, StopOnSignal, TensorBoardLog
 
     stage, out = recipe.stages[number], Path(arguments.out)
     model.finest_level = stage.finest_level
@@ -174,36 +180,26 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     ).stream(recipe.validation_batches)
     validation = FixedBatches([held_out[i] for i in range(len(held_out))])
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
-    model.fit(
-        stream,
-        initial_epoch=done,
-        epochs=last,
-        validation_data=validation,
-        # Batch i of epoch e must be the same in a run that was resumed.
-        shuffle=False,
-        callbacks=[
-            FollowEpoch(stream),
-            StopOnNaN(),
-            StopOnSignal(),
-            keras.callbacks.CSVLogger(out / "log.csv", append=True),
-            *tensorboard(out),
-            FlowPictures(out / "pictures", validation[0]),
-            Throughput(recipe.steps_per_epoch * stage.batch_size),
-            state,
-        ],
-        verbose=1 if arguments.tiny else 2,
-    )
-
-
-def tensorboard(out):
-    """Keras' TensorBoard callback, where TensorBoard is installed."""
-    import keras
-
-    from c2f_zoo import backend
-
-    if not (backend.is_installed("tensorflow") and backend.is_installed("tensorboard")):
-        return []
-    return [keras.callbacks.TensorBoard(out / "tensorboard", write_graph=False)]
+    with StopOnSignal() as stop:
+        model.fit(
+            stream,
+            initial_epoch=done,
+            epochs=last,
+            validation_data=validation,
+            # Batch i of epoch e must be the same in a run that was resumed.
+            shuffle=False,
+            callbacks=[
+                FollowEpoch(stream),
+                StopOnNaN(),
+                stop,
+                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                TensorBoardLog(out / "tensorboard"),
+                FlowPictures(out / "pictures", validation[0]),
+                Throughput(recipe.steps_per_epoch * stage.batch_size),
+                state,
+            ],
+            verbose=1 if arguments.tiny else 2,
+        )
 
 
 def FixedBatches(batches):

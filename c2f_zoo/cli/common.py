@@ -264,9 +264,7 @@ def check_folder_is_writable(folder):
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        what = "a file" if existing.is_file() else f"{existing}: {error.strerror}"
-        if existing.is_file():
-            what = f"{existing}, a file"
+        what = f"{existing}, a file" if existing.is_file() else f"{existing}: {error.strerror}"
         raise CommandError(
             f"The output folder {folder} cannot be written to. Received: {what}"
         ) from error
@@ -291,6 +289,31 @@ def check_inputs_survive(outputs, inputs):
             raise CommandError(
                 f"An input is never overwritten; choose another folder with -o. Received: {path}"
             )
+
+
+def positive_count(text):
+    """Read a whole number of at least 1, as an argument's `type`.
+
+    Args:
+        text: What the command line holds.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: It is no such number; argparse says so by this function's name.
+
+    Example:
+        >>> positive_count("3")
+        3
+    """
+    value = int(text)
+    if value < 1:
+        raise ValueError(f"Not a positive whole number. Received: {text}")
+    return value
+
+
+positive_count.__name__ = "positive whole number"  # argparse: "invalid positive whole number"
 
 
 def print_json(value):

@@ -11,6 +11,7 @@ from c2f_zoo.cli.common import (
     CommandError,
     load_flow_model,
     note,
+    positive_count,
     print_json,
     progress,
     say,
@@ -96,7 +97,7 @@ def add_parser(verbs):
         choices=BASELINES,
         help="a method to compare with; may be given repeatedly; farneback and dis need OpenCV",
     )
-    parser.add_argument("--limit", type=_count, metavar="N", help="only the first N pairs")
+    parser.add_argument("--limit", type=positive_count, metavar="N", help="only the first N pairs")
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
@@ -230,13 +231,3 @@ def _measure(dataset, methods, title, quiet):
         | {"seconds_per_pair": statistics.median(seconds[method])}
         for method in methods
     }
-
-
-def _count(text):
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-_count.__name__ = "positive whole number"  # argparse shows it: "invalid positive whole number"

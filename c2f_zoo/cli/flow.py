@@ -14,6 +14,7 @@ from c2f_zoo.cli.common import (
     check_inputs_survive,
     load_flow_model,
     note,
+    positive_count,
     progress,
     say,
 )
@@ -90,7 +91,7 @@ def add_parser(verbs):
     clip.add_argument("--fps", type=_positive, help="frames per second (default: the clip's; 24)")
     clip.add_argument(
         "--batch-size",
-        type=_count,
+        type=positive_count,
         metavar="N",
         help=f"flows computed at once (default: 1 to {_MOST_AT_ONCE}, by the size of the frames)",
     )
@@ -365,13 +366,5 @@ def _positive(text):
     return value
 
 
-def _count(text):
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-# argparse names these in its messages: "invalid positive number value: '-3'".
+# argparse names it in its messages: "invalid positive number value: '-3'".
 _positive.__name__ = "positive number"
-_count.__name__ = "positive whole number"

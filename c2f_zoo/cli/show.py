@@ -104,11 +104,14 @@ def _figures(figures):
             figure["dataset"],
             figure["value"],
             figure.get("unit") or "",
-            figure["command"],
         ]
         for figure in figures
     ]
-    return table(rows, ["figure", "data set", "value", "unit", "measured by"])
+    commands = dict.fromkeys(figure["command"] for figure in figures)
+    return [
+        *table(rows, ["figure", "data set", "value", "unit"]),
+        *(f"measured by: {command}" for command in commands),
+    ]
 
 
 def _paper(paper):

@@ -1,7 +1,16 @@
 """Convolutions with PyTorch's geometry, in which the reference networks were trained."""
 
+import math
+
 import keras
 from keras import ops
+
+from c2f_zoo import backend
+
+# A core's second cache: of a larger kernel hardly a value is still there when its turn comes
+# again. TensorFlow on CPUs is about twice as fast with two halves of it, JAX and PyTorch are not
+# (`benchmarks/flow.py`, rows "large kernel").
+KERNEL_BYTES = 2 * 2**20
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -56,6 +65,18 @@ class Conv2D(keras.layers.Conv2D):
             return super().call(x)
         rows, columns = (size // 2 for size in self.kernel_size)
         return super().call(ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))))
+
+    def convolution_op(self, inputs, kernel):
+        """Convolve, a large kernel by groups of output channels where that is faster."""
+        size = math.prod(kernel.shape) * (2 if self.compute_dtype.endswith("16") else 4)
+        if size <= KERNEL_BYTES or kernel.shape[-1] % 2 or not self._gains_from_halves():
+            return super().convolution_op(inputs, kernel)
+        halves = (self.convolution_op(inputs, half) for half in ops.split(kernel, 2, axis=-1))
+        return ops.concatenate(list(halves), axis=-1)
+
+    @staticmethod
+    def _gains_from_halves():
+        return backend.backend() == "tensorflow" and not backend.on_accelerator()
 
     def compute_output_shape(self, input_shape):
         batch, *sizes, _ = input_shape

@@ -11,7 +11,11 @@ from c2f_zoo.layers import pad_to_stride
 class FlowTask:
     """Mixin that gives a flow network its image level and its checks of what comes in.
 
-    The network's `call` takes a pair of images, or a stack of consecutive frames.
+    The network's `call` takes a pair of images (B, H, W, 3), or a stack of consecutive frames
+    (N, H, W, 3), and returns flows. For a stream of frames it takes and returns dictionaries:
+    `{"frames": (N, H, W, 3)}` gives `{"features": ...}` of the last frame, and `{"frames",
+    "features"}` gives `{"flow": (N, H, W, 2), "features": ...}`, the flows from the frame whose
+    features were given through all of these. What the features are is the network's own.
     """
 
     minimum_size = 16
@@ -24,7 +28,7 @@ class FlowTask:
                 of any size from 16x16; or a list of such frames, all of one size.
             image2: The second image, of the size of the first; None for a list of frames.
             batch_size: Flows computed at once for a list of frames. Each frame goes through the
-                feature pyramid once per batch.
+                feature pyramid once.
 
         Returns:
             numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
@@ -76,17 +80,30 @@ class FlowTask:
 
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
-        held, count = [], 0
+        # A batch holds the frames that are new; of the one before them the features are kept.
+        held, last, count, features = [], None, 0, None
         for frame in frames:
             count += 1
-            held = _one_size([*held, load_image(frame)])
-            if len(held) == batch_size + 1:
-                yield from backend.to_numpy(self.predict_on_batch(self._stack(held)))
-                held = held[-1:]
+            last = _one_size([last, load_image(frame)])[-1]
+            if count == 1:
+                first = self._stack([last])
+                continue
+            if count == 2:
+                features = self.predict_on_batch({"frames": first})["features"]
+            held.append(last)
+            if len(held) == batch_size:
+                flows, features = self._flows_to(held, features)
+                yield from flows
+                held = []
         if count < 2:
             raise ValueError(f"flow needs at least two frames. Received: {count}")
-        if len(held) > 1:
-            yield from backend.to_numpy(self.predict_on_batch(self._stack(held)))
+        if held:
+            yield from self._flows_to(held, features)[0]
+
+    def _flows_to(self, frames, features):
+        """Flows that lead to each new frame, and the features of the last."""
+        result = self.predict_on_batch({"frames": self._stack(frames), "features": features})
+        return backend.to_numpy(result["flow"]), result["features"]
 
     def _stack(self, images):
         # Checked here as well as in the network, where Keras wraps the message in its own.
@@ -108,11 +125,25 @@ class FlowTask:
         """Check what the network was called with.
 
         Args:
-            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3).
+            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3), or a dictionary of
+                frames and, but for the first, the features of the one before them.
 
         Raises:
-            ValueError: What came in is neither, or too small.
+            ValueError: What came in is none of these, or too small.
         """
+        is_stream = isinstance(inputs, dict)
+        if is_stream:
+            if not {"frames"} <= set(inputs) <= {"frames", "features"}:
+                raise ValueError(
+                    f"{type(self).__name__} takes a dictionary of frames and, but for the first, "
+                    f"of the features of the one before. Received: keys {sorted(inputs)}"
+                )
+            inputs = inputs["frames"]
+            if isinstance(inputs, (list, tuple)):
+                raise ValueError(
+                    "The frames of a stream are one array (N, H, W, 3). "
+                    f"Received: {len(inputs)} of them"
+                )
         is_pair = isinstance(inputs, (list, tuple))
         images = inputs if is_pair else [inputs]
         if is_pair and len(images) != 2:
@@ -125,7 +156,7 @@ class FlowTask:
             )
         if is_pair and any(a != b and None not in (a, b) for a, b in zip(*shapes, strict=True)):
             raise ValueError(f"The two images must have one shape. Received: {shapes}")
-        if not is_pair and shapes[0][0] is not None and shapes[0][0] < 2:
+        if not (is_pair or is_stream) and shapes[0][0] is not None and shapes[0][0] < 2:
             raise ValueError(
                 f"A stack of frames needs at least two of them. Received: shape {shapes[0]}"
             )
@@ -152,7 +183,8 @@ class FlowTask:
             filepath: Where to.
             *args: Of `keras.Model.export`: `format`, `verbose`.
             input_signature: Default: a pair of images (B, H, W, 3) with B, H and W left open,
-                which TensorFlow's SavedModel takes; other formats may want them fixed.
+                for TensorFlow's SavedModel, the format that is tested. Other formats and
+                backends want fixed sizes: give `[(spec, spec)]` of `keras.InputSpec`.
             **kwargs: Of `keras.Model.export`.
 
         Returns:
@@ -162,14 +194,6 @@ class FlowTask:
             image = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
             input_signature = [(image, image)]
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
-
-    def gains_from_xla(self):
-        """Tell whether XLA speeds this network up here: everywhere but on TensorFlow's CPU.
-
-        Returns:
-            True or False.
-        """
-        return backend.backend() != "tensorflow" or backend.on_accelerator()
 
 
 def to_unit_range(image):
@@ -216,8 +240,8 @@ def pad_truth(flow, weight, stride):
 
 
 def _one_size(frames):
-    """Check the newest frame against the one before it."""
-    if len(frames) > 1 and frames[-1].shape != frames[-2].shape:
+    """Check the newest frame against the one before it, if there is one."""
+    if frames[-2] is not None and frames[-1].shape != frames[-2].shape:
         raise ValueError(
             "All frames must have one size. "
             f"Received: {_size(frames[-2])} and then {_size(frames[-1])} (width x height)"

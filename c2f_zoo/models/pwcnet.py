@@ -80,10 +80,14 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     Call arguments:
         inputs: Pair of images, each (B, H, W, 3), RGB in [0, 1]; or N >= 2 consecutive frames
-            (N, H, W, 3).
+            (N, H, W, 3). For a stream of them a dictionary: `"frames"` (N, H, W, 3) and, from
+            the second call on, the `"features"` that the last call returned.
 
     Returns:
         Flow (B, H, W, 2), or (N - 1, H, W, 2), float32, in pixels, of image 1 towards image 2.
+        For a stream a dictionary: `"features"`, a list of (1, ceil64(H) / 2^l, ceil64(W) / 2^l,
+        C_l) for levels l = 2 to 6 of the last frame, to hand on; and, where features were given,
+        `"flow"` (N, H, W, 2), the flows that lead to each frame.
 
     Raises:
         ValueError: Unknown variant; images of the wrong shape, of different sizes or below
@@ -221,8 +225,12 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             pixels, where h = ceil64(H) / 2^l and w = ceil64(W) / 2^l.
         """
         self.check_inputs(inputs)
-        images = pad_to_stride(self.stack_inputs(inputs), OUTPUT_STRIDE)
-        pyramid = self.pyramid(images)
+        if isinstance(inputs, dict):
+            raise ValueError(
+                "Every level of a flow is known, and trained, for pairs of images or a stack of "
+                "frames. Received: a dictionary"
+            )
+        pyramid = self.pyramid(pad_to_stride(self.stack_inputs(inputs), OUTPUT_STRIDE))
         if isinstance(inputs, (list, tuple)):
             # Both frames went through the pyramid as one batch.
             halves = {level: ops.split(features, 2, axis=0) for level, features in pyramid.items()}
@@ -234,11 +242,50 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         return self.estimate(first, second)
 
     def call(self, inputs):
+        if isinstance(inputs, dict) and not is_supervising(self):
+            return self._follow(**inputs)
         levels = self.flow_pyramid(inputs)
         if is_supervising(self):
             return levels
         size = ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)
         return crop_to(self.answer(levels), *(size[-3:-1]))
+
+    def _follow(self, frames, features=None):
+        """Flows of a stream: from the frame whose features are given through all of `frames`."""
+        images = pad_to_stride(self.stack_inputs(frames), OUTPUT_STRIDE)
+        pyramid = self.pyramid(images)
+        result = {"features": [pyramid[level][-1:] for level in LEVELS]}
+        if features is not None:
+            before = dict(zip(LEVELS, features, strict=True))
+            first = {
+                level: ops.concatenate([before[level], pyramid[level][:-1]], axis=0)
+                for level in LEVELS
+            }
+            flow = self.answer(self.estimate(first, pyramid))
+            result["flow"] = crop_to(flow, *ops.shape(frames)[1:3])
+        return result
+
+    def check_inputs(self, inputs):
+        super().check_inputs(inputs)
+        if not isinstance(inputs, dict) or "features" not in inputs:
+            return
+        sizes = inputs["frames"].shape[1:3]
+        padded = [None if size is None else -(-size // OUTPUT_STRIDE) for size in sizes]
+        wanted = [
+            (1, *(size and size * OUTPUT_STRIDE // 2**level for size in padded), channels)
+            for level, channels in zip(LEVELS, VARIANTS[self.variant].pyramid[1:], strict=True)
+        ]
+        given = [tuple(level.shape) for level in inputs["features"]]
+        fits = len(given) == len(wanted) and all(
+            None in (a, b) or a == b
+            for have, want in zip(given, wanted, strict=True)
+            for a, b in zip(have, want, strict=True)
+        )
+        if not fits:
+            raise ValueError(
+                f"The features are those of the frame before, of shapes {wanted}. "
+                f"Received: shapes {given}"
+            )
 
     def answer(self, levels):
         """Enlarge the finest level to full resolution, bilinear; values are pixels already.
@@ -281,7 +328,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     # Training
 
-    def compile(self, optimizer=None, loss=None, metrics=None, jit_compile="auto", **kwargs):
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Compile; without arguments, for training as in the paper.
 
         Args:
@@ -289,17 +336,12 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             loss: Default: `MultiscaleEndPointError()`. A loss of the zoo sees every level; any
                 other Keras loss sees the full-resolution flow.
             metrics: Default: `[EndPointError()]`. They see validity masks.
-            jit_compile: As in Keras; `"auto"` is no XLA on TensorFlow's CPU, where its
-                convolutions are several times slower.
             **kwargs: Of `keras.Model.compile`.
         """
-        if jit_compile == "auto" and not self.gains_from_xla():
-            jit_compile = False
         super().compile(
             optimizer=keras.optimizers.Adam(1e-4) if optimizer is None else optimizer,
             loss=MultiscaleEndPointError() if loss is None else loss,
             metrics=[EndPointError(name="epe")] if metrics is None else metrics,
-            jit_compile=jit_compile,
             **kwargs,
         )
 

@@ -117,9 +117,9 @@ class Decoder(keras.layers.Layer):
 class Matching(keras.layers.Layer):
     """Reads the best match out of a cost volume and lets the decoder say how far to trust it.
 
-    The match is the mean displacement under a softmax of the costs. A decoder that had to learn
-    this from random weights first would sit on the plateau of zero flow for hundreds of steps;
-    through the match, the features receive a gradient from the first one.
+    The match is the mean displacement under a softmax of the costs: through it the features
+    receive a gradient before the decoder can read a cost volume. Whether that helps in the end
+    is not proven; `docs/training.md` has what was seen.
 
     Args:
         make: `ConvolutionFactory`.
@@ -234,4 +234,4 @@ def normalize_together(query, key):
     # The constant keeps flat regions, where there is nothing to match, from becoming noise.
     power = ops.mean(ops.square(both), axis=-1, keepdims=True)
     both = ops.cast(both * ops.rsqrt(power + 1e-2), query.dtype)
-    return [ops.squeeze(part, axis=1) for part in ops.split(both, 2, axis=1)]
+    return ops.unstack(both, 2, axis=1)

@@ -2,7 +2,13 @@
 
 from c2f_zoo.training.adversarial import AdversarialModel
 from c2f_zoo.training.adversarial_config import AdversarialTraining
-from c2f_zoo.training.callbacks import FlowPictures, StopOnNaN, StopOnSignal, TrainingState
+from c2f_zoo.training.callbacks import (
+    FlowPictures,
+    StopOnNaN,
+    StopOnSignal,
+    TensorBoardLog,
+    TrainingState,
+)
 from c2f_zoo.training.deep_supervision import DeeplySupervised
 from c2f_zoo.training.growth import GrowthSchedule
 from c2f_zoo.training.growth_parts import GrowthPhase, GrowthState
@@ -23,6 +29,7 @@ __all__ = [
     "ProgressiveGrowth",
     "StopOnNaN",
     "StopOnSignal",
+    "TensorBoardLog",
     "TrainingState",
     "WarmupPlateauCosine",
 ]

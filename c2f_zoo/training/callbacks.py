@@ -1,4 +1,4 @@
-"""Callbacks of the recipes: exact resume, stopping on NaN, validation pictures."""
+"""Callbacks of the recipes: exact resume, stopping, TensorBoard, validation pictures."""
 
 import json
 import math
@@ -134,18 +134,28 @@ class StopOnNaN(keras.callbacks.Callback):
 class StopOnSignal(keras.callbacks.Callback):
     """Ends training cleanly after the running epoch on the first ctrl-C; at once on the second.
 
+    As a context manager it gives the signals back also when `fit` raises, of which Keras tells
+    no callback.
+
     Args:
         signals: Signals to catch while `fit` runs.
 
     Example:
         ```python
-        model.fit(data, callbacks=[StopOnSignal(), TrainingState("run/state.npz")])
+        with StopOnSignal() as stop:
+            model.fit(data, callbacks=[stop, TrainingState("run/state.npz")])
         ```
     """
 
     def __init__(self, signals=(signal.SIGINT, signal.SIGTERM)):
         super().__init__()
         self.signals, self.previous, self.stopped = signals, {}, False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.on_train_end()
 
     def on_train_begin(self, logs=None):
         self.stopped = False
@@ -170,6 +180,50 @@ class StopOnSignal(keras.callbacks.Callback):
             raise KeyboardInterrupt
         self.stopped = True
         print("\nStopping after this epoch, state saved; once more to stop at once.", flush=True)
+
+
+class TensorBoardLog(keras.callbacks.Callback):
+    """Writes every epoch's logs for TensorBoard, on any backend and without TensorFlow.
+
+    `keras.callbacks.TensorBoard` does more (graphs, histograms, profiles) and needs TensorFlow.
+    Validation figures go under the same tag into a run of their own, as with Keras' callback.
+    Without the package `tensorboard` a line says so and training goes on.
+
+    Args:
+        folder: Where the event files go; `tensorboard --logdir FOLDER` shows them.
+
+    Example:
+        ```python
+        model.fit(data, callbacks=[TensorBoardLog("run/tensorboard")])
+        ```
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.writers = Path(folder), {}
+
+    def on_train_begin(self, logs=None):
+        try:
+            from tensorboard.summary import Writer
+        except ImportError as error:
+            print(f'No TensorBoard log: pip install "c2f_zoo[tensorboard]". Received: {error}')
+            return
+        self.writers = {part: Writer(str(self.folder / part)) for part in ("train", "validation")}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not self.writers:
+            return
+        for name, value in (logs or {}).items():
+            part = "validation" if name.startswith("val_") else "train"
+            tag = f"epoch_{name.removeprefix('val_')}"
+            self.writers[part].add_scalar(tag, float(value), epoch)
+        for writer in self.writers.values():
+            writer.flush()
+
+    def on_train_end(self, logs=None):
+        for writer in self.writers.values():
+            writer.close()
+        self.writers = {}
 
 
 class FlowPictures(keras.callbacks.Callback):

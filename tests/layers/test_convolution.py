@@ -59,3 +59,22 @@ def test_layers_survive_their_configuration(layer):
 def test_even_kernels_are_refused():
     with pytest.raises(ValueError, match="4$"):
         Conv2D(3, 4)
+
+
+def test_a_large_kernel_is_applied_in_parts_with_equal_values(rng, monkeypatch):
+    from c2f_zoo.layers import convolution
+
+    x = rng.normal(size=(1, 6, 7, 5)).astype("float32")
+    layer = Conv2D(10, 3, activation="relu", bias_initializer="normal")
+    whole = ops.convert_to_numpy(layer(x))
+    monkeypatch.setattr(convolution, "KERNEL_BYTES", 4 * 9 * 5 * 6)  # 10 filters in two parts
+    monkeypatch.setattr(Conv2D, "_gains_from_halves", staticmethod(lambda: True))
+    applied, original = [], keras.layers.Conv2D.convolution_op
+
+    def convolve(self, inputs, kernel):
+        applied.append(kernel.shape[-1])
+        return original(self, inputs, kernel)
+
+    monkeypatch.setattr(keras.layers.Conv2D, "convolution_op", convolve)
+    np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), whole, atol=1e-5)
+    assert applied == [5, 5]

@@ -1,12 +1,19 @@
 import os
 import signal
+import sys
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from c2f_zoo.training import FlowPictures, StopOnNaN, StopOnSignal, TrainingState
+from c2f_zoo.training import (
+    FlowPictures,
+    StopOnNaN,
+    StopOnSignal,
+    TensorBoardLog,
+    TrainingState,
+)
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -97,6 +104,38 @@ def test_a_second_ctrl_c_stops_at_once():
     with pytest.raises(KeyboardInterrupt):
         fit(compiled(), 5, [StopOnSignal(), PressTwice()])
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_signals_are_given_back_when_training_fails():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(FloatingPointError), StopOnSignal() as stop:
+        compiled().fit(X, np.full_like(Y, np.nan), verbose=0, callbacks=[StopOnNaN(), stop])
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_tensorboard_reads_the_logs_of_every_epoch(tmp_path):
+    loader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from tensorboard.util.tensor_util import make_ndarray
+
+    history = (
+        compiled()
+        .fit(
+            X, Y, validation_data=(X, Y), epochs=3, verbose=0, callbacks=[TensorBoardLog(tmp_path)]
+        )
+        .history
+    )
+    for part, name in (("train", "loss"), ("validation", "val_loss")):
+        events = loader.EventAccumulator(str(tmp_path / part)).Reload()
+        tensors = events.Tensors("epoch_loss")
+        assert [event.step for event in tensors] == [0, 1, 2]
+        logged = [make_ndarray(event.tensor_proto).item() for event in tensors]
+        np.testing.assert_allclose(logged, history[name], rtol=1e-6)
+
+
+def test_without_tensorboard_training_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
+    fit(compiled(), 1, [TensorBoardLog(tmp_path / "log")])
+    assert "c2f_zoo[tensorboard]" in capsys.readouterr().out
 
 
 def test_pictures_show_image_truth_and_estimate(tmp_path):

@@ -1,12 +1,16 @@
 """The recipes rehearse, and a rehearsal that is stopped and resumed ends with equal weights."""
 
 import importlib.util
+import os
+import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from keras import ops
+
+from c2f_zoo.training import StopOnNaN
 
 FOLDER = Path(__file__).parents[2] / "training"
 
@@ -29,10 +33,24 @@ def weights(model):
     return [ops.convert_to_numpy(variable) for variable in model.weights]
 
 
-def test_lite_recipe_resumes_to_the_weights_of_an_unbroken_run(recipe, tmp_path):
+class PressesControlC(StopOnNaN):
+    """Stands in for the callback of every recipe that sees each batch."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_lite_recipe_stopped_by_ctrl_c_resumes_to_the_weights_of_an_unbroken_run(
+    recipe, tmp_path, capsys
+):
     main = recipe("pwcnet_lite_scenes").main
     unbroken = main(["--tiny", "--out", str(tmp_path / "a")])
-    main(["--tiny", "--out", str(tmp_path / "b"), "--until", "1"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlC)
+        main(["--tiny", "--out", str(tmp_path / "b")])
+    assert "The same command resumes" in capsys.readouterr().out
+    assert not (tmp_path / "b_tiny" / "pwcnet_lite.scenes").exists()
     resumed = main(["--tiny", "--out", str(tmp_path / "b")])
     for a, b in zip(weights(unbroken), weights(resumed), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
@@ -48,4 +66,13 @@ def test_lite_recipe_resumes_to_the_weights_of_an_unbroken_run(recipe, tmp_path)
 def test_paper_recipe_runs_on_the_official_layout(recipe, tmp_path):
     model = recipe("pwcnet_paper").main(["--tiny", "--out", str(tmp_path / "new")])
     assert int(model.optimizer.iterations) == 4
-    assert (tmp_path / "new_tiny" / "S_long.weights.h5").exists()
+    for schedule in ("S_long", "S_fine"):
+        assert (tmp_path / "new_tiny" / f"{schedule}.weights.h5").exists()
+        first, last = (tmp_path / "new_tiny" / f"{schedule}.csv").read_text().splitlines()[1:]
+        assert "NA" in first and "NA" not in last  # held-out pairs are seen in the last epoch
+
+
+def test_full_recipe_rehearses(recipe, tmp_path):
+    model = recipe("pwcnet_scenes").main(["--tiny", "--out", str(tmp_path / "full")])
+    assert model.normalize_features and model.count_params() == 9_374_274
+    assert (tmp_path / "full_tiny" / "pwcnet.scenes" / "config.json").exists()
