@@ -89,6 +89,8 @@ class MSGGenerator(keras.Model):
         [(2, 4, 4, 3), (2, 8, 8, 3), (2, 16, 16, 3)]
     """
 
+    paper = "msg-progan"  # how it is trained by default: `AdversarialTraining.named`
+
     def __init__(
         self,
         resolution,

@@ -89,6 +89,8 @@ class ProGANGenerator(Growing, keras.Model):
         (2, 8, 8, 3)
     """
 
+    paper = "progan"  # how it is trained by default: `AdversarialTraining.named`
+
     def __init__(
         self,
         resolution,

@@ -112,6 +112,8 @@ class StyleGANGenerator(StyleBased, Growing, keras.Model):
 
     first_stage = 1
 
+    paper = "stylegan"  # how it is trained by default: `AdversarialTraining.named`
+
     def __init__(
         self,
         resolution,

@@ -162,6 +162,8 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         (2, 16, 16, 3)
     """
 
+    paper = "stylegan2"  # how it is trained by default: `AdversarialTraining.named`
+
     def __init__(
         self,
         resolution,
