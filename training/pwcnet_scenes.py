@@ -3,7 +3,8 @@
     python training/photographs.py photographs
     KERAS_BACKEND=jax python training/pwcnet_scenes.py --textures photographs
 
-Meant for an accelerator: a training step costs about five times that of the lite network. Not run
+Meant for an accelerator: a training step costs four times that of the lite network in float32
+(docs/speed.md). Not run
 to its end yet, so no checkpoint comes from it. Resumes where it stopped; `--tiny` rehearses it.
 """
 
@@ -26,7 +27,8 @@ RECIPE = Recipe(
     hold=0.5,
     warmup=1000,
     clip=20.0,
-    # The lite network learned nothing in 500 steps from features without it (docs/training.md).
+    # As in the lite network, which learned nothing in 500 steps from features that were normalised
+    # over the whole map only (docs/training.md).
     normalize_features=True,
     weight_decay=4e-4,
     precision="mixed_bfloat16",
