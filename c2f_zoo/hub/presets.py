@@ -65,6 +65,17 @@ class PresetMixin:
 
     preset_defaults: ClassVar[Mapping[str, Any]] = {}
 
+    def preset_network(self) -> keras.Model:
+        """Returns what of the model a preset stores: the model itself, unless a class says else.
+
+        Returns:
+            A `keras.Model` over some of the model's own layers.
+        """
+        return self
+
+    def preset_loaded(self) -> None:
+        """Called once the weights of a preset are in `preset_network()`; does nothing here."""
+
     @classmethod
     def from_pretrained(
         cls,
@@ -184,8 +195,14 @@ def _load(
         _build(model, content.get("build"), label)
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
-    load_weights(model, path, label)
+    load_weights(_stored(model), path, label)
+    if isinstance(model, PresetMixin):
+        model.preset_loaded()
     return model
+
+
+def _stored(model: keras.Model) -> keras.Model:
+    return model.preset_network() if isinstance(model, PresetMixin) else model
 
 
 def _choose_class(wanted: type | None, found: type, label: str) -> type:
@@ -291,14 +308,15 @@ def save_preset(
     copy, content = _copy(model)
     replaceable = [name for name in _names(folder) if is_preset_file(name)]
     with replaced_folder(folder, replaceable) as new:
-        rounding = save_weights(copy, new, precision, max_shard_size)
+        stored = _stored(copy)
+        rounding = save_weights(stored, new, precision, max_shard_size)
         (new / CONFIG).write_text(to_text(content), "utf-8")
         record = {
             "format": FORMAT,
             "class": content["class"],
             "task": task_of(type(model)),
             **{key: said[key] for key in FIELDS if key in said},
-            "parameters": copy.count_params(),
+            "parameters": stored.count_params(),
             "precision": precision,
             "largest_rounding_error": rounding,
             "versions": versions(),

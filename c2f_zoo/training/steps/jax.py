@@ -2,6 +2,7 @@
 
 import jax
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -111,3 +112,27 @@ def _now(variables):
 def _assign(variables, values):
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def value_and_gradients(function):
+    """Compile a function together with its gradients with respect to what it is given.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+            Keras variables in it are constants.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+
+    def total(points):
+        return function(*points)
+
+    differentiate = jax.jit(jax.value_and_grad(total, has_aux=True))
+
+    def compute(*points):
+        (_, report), gradients = differentiate(points)
+        return float(report), [np.asarray(gradient) for gradient in gradients]
+
+    return compute

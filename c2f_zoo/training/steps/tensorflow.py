@@ -104,3 +104,29 @@ def _seeds_of_this_replica(model):
     yield
     for seed in seeds:
         seed.assign(seed.value - tf.cast(offset, seed.dtype))
+
+
+def value_and_gradients(function):
+    """Compile a function together with its gradients with respect to what it is given.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+            Keras variables in it are constants.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+
+    @tf.function
+    def differentiate(*points):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(points)
+            total, report = function(*points)
+        return report, tape.gradient(total, points)
+
+    def compute(*points):
+        report, gradients = differentiate(*map(tf.convert_to_tensor, points))
+        return report.numpy(), [gradient.numpy() for gradient in gradients]
+
+    return compute

@@ -71,3 +71,25 @@ class TrainStep:
         with torch.no_grad():
             logs = self.compute_step(data, GradientCalls(self))
         return {name: value.detach() for name, value in logs.items()}
+
+
+def value_and_gradients(function):
+    """Compile a function together with its gradients with respect to what it is given.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+            Keras variables in it are constants.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+
+    def compute(*points):
+        points = [ops.convert_to_tensor(point).requires_grad_(True) for point in points]
+        with torch.enable_grad():
+            total, report = function(*points)
+            gradients = torch.autograd.grad(total, points)
+        return float(report.detach()), [gradient.cpu().numpy() for gradient in gradients]
+
+    return compute
