@@ -1,5 +1,7 @@
 """ProGAN, StyleGAN, StyleGAN2 and MSG-GAN as whole models: to load, use, train and grow."""
 
+import inspect
+
 import keras
 
 from c2f_zoo.hub import PresetMixin, register_model
@@ -29,7 +31,7 @@ class _Pair(GenerationTask, PresetMixin, AdversarialModel):
     def get_config(self):
         # Both networks name their arguments alike.
         config = {**self.discriminator.get_config(), **self.generator.get_config()}
-        config.pop("autocast", None)
+        config = {name: config[name] for name in _arguments(type(self)) if name in config}
         dtype = keras.saving.serialize_keras_object(self.generator.dtype_policy)
         return {**config, "name": self.name, "seed": self.seed, "dtype": dtype}
 
@@ -47,6 +49,12 @@ class _Pair(GenerationTask, PresetMixin, AdversarialModel):
         for ours, average in zip(self.generator.weights, self.ema_generator.weights, strict=True):
             # A copy: JAX refuses to donate one buffer under two names.
             ours.assign(keras.ops.copy(average.value))
+
+
+def _arguments(model_class):
+    """Names that the constructors of a pair take, a user's subclass included."""
+    classes = [each for each in model_class.__mro__ if issubclass(each, _Pair)]
+    return {name for each in classes for name in inspect.signature(each.__init__).parameters}
 
 
 class _Stored(keras.Model):
@@ -131,8 +139,9 @@ class ProGAN(_GrowsFurther, _Pair):
         image_channels: Channels of the images.
         fused: Double and halve by convolutions of stride 2, see `ProGANDiscriminator`.
         stage: Stage to begin at; None for the last.
+        seed: Of what training draws, see `AdversarialModel`.
         dtype: As of `keras.Model`.
-        **kwargs: `seed` of `AdversarialModel`; `name`.
+        **kwargs: `name` of `keras.Model`.
 
     Raises:
         ValueError: Settings that cannot be.
@@ -167,6 +176,7 @@ class ProGAN(_GrowsFurther, _Pair):
         image_channels=3,
         fused=False,
         stage=None,
+        seed=None,
         dtype=None,
         **kwargs,
     ):
@@ -184,6 +194,7 @@ class ProGAN(_GrowsFurther, _Pair):
         super().__init__(
             ProGANGenerator(resolution, latent_size, normalization=normalization, **shared),
             ProGANDiscriminator(resolution, group_size=group_size, **shared),
+            seed=seed,
             **kwargs,
         )
 
@@ -209,8 +220,9 @@ class StyleGAN(Projecting, _GrowsFurther, _Pair):
         image_channels: Channels of the images.
         fused: Double and halve by convolutions of stride 2: the same functions.
         stage: Stage to begin at; None for the last.
+        seed: Of what training draws, see `AdversarialModel`.
         dtype: As of `keras.Model`.
-        **kwargs: `seed` of `AdversarialModel`; `name`.
+        **kwargs: `name` of `keras.Model`.
 
     Raises:
         ValueError: Settings that cannot be.
@@ -247,6 +259,7 @@ class StyleGAN(Projecting, _GrowsFurther, _Pair):
         image_channels=3,
         fused=True,
         stage=None,
+        seed=None,
         dtype=None,
         **kwargs,
     ):
@@ -263,6 +276,7 @@ class StyleGAN(Projecting, _GrowsFurther, _Pair):
         super().__init__(
             StyleGANGenerator(resolution, latent_size, w_size, mapping_depth, **shared),
             StyleGANDiscriminator(resolution, group_size=group_size, **shared),
+            seed=seed,
             **kwargs,
         )
 
@@ -291,8 +305,9 @@ class StyleGAN2(Projecting, _Pair):
         sum_scales: Add a score read at every scale, which is not in the paper; see
             `StyleGAN2Discriminator`.
         fused: Modulate by grouped convolutions: the same function.
+        seed: Of what training draws, see `AdversarialModel`.
         dtype: As of `keras.Model`.
-        **kwargs: `seed` of `AdversarialModel`; `name`.
+        **kwargs: `name` of `keras.Model`.
 
     Raises:
         ValueError: Settings that cannot be.
@@ -327,6 +342,7 @@ class StyleGAN2(Projecting, _Pair):
         image_channels=3,
         sum_scales=False,
         fused=False,
+        seed=None,
         dtype=None,
         **kwargs,
     ):
@@ -345,6 +361,7 @@ class StyleGAN2(Projecting, _Pair):
             StyleGAN2Discriminator(
                 resolution, group_size=group_size, sum_scales=sum_scales, **shared
             ),
+            seed=seed,
             **kwargs,
         )
 
@@ -370,8 +387,9 @@ class MSGGAN(_Pair):
         stddev_everywhere: In every block of the discriminator, not in the last alone.
         image_channels: Channels of the images.
         fused: Double and halve by convolutions of stride 2.
+        seed: Of what training draws, see `AdversarialModel`.
         dtype: As of `keras.Model`.
-        **kwargs: `seed` of `AdversarialModel`; `name`.
+        **kwargs: `name` of `keras.Model`.
 
     Raises:
         ValueError: Settings that cannot be.
@@ -406,6 +424,7 @@ class MSGGAN(_Pair):
         stddev_everywhere=True,
         image_channels=3,
         fused=False,
+        seed=None,
         dtype=None,
         **kwargs,
     ):
@@ -427,5 +446,6 @@ class MSGGAN(_Pair):
                 stddev_everywhere=stddev_everywhere,
                 **shared,
             ),
+            seed=seed,
             **kwargs,
         )

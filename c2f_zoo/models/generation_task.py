@@ -158,10 +158,13 @@ class GenerationTask:
         Returns:
             Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
         """
-        if not isinstance(inputs, dict):
-            return super().call(inputs)
-        images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
-        return ops.clip((images + 1.0) / 2.0, 0.0, 1.0)
+        if isinstance(inputs, dict):
+            images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
+        elif isinstance(inputs, (list, tuple)):
+            images = self.ema_generator(*inputs)
+        else:
+            images = self.ema_generator(inputs)
+        return keras.tree.map_structure(lambda x: ops.clip((x + 1.0) / 2.0, 0.0, 1.0), images)
 
     def interpolation(self, frames=120, n=1, seed=None, truncation=1.0, smoothness=24):
         """Walk through the latent space on a smooth closed path.
@@ -215,7 +218,8 @@ class GenerationTask:
             ValueError: A number is out of range, or the suffix is not known.
         """
         frames = max(1, round(seconds * fps))
-        options.setdefault("smoothness", fps)
+        # A window as long as a short film would smooth all motion away.
+        options.setdefault("smoothness", min(fps, frames / 8))
         walk = self.interpolation(frames, n, seed, **options)
         return save_film(path, (image_grid(pictures, columns) for pictures in walk), fps)
 

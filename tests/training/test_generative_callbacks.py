@@ -1,0 +1,87 @@
+"""What a generative training shows and keeps while it runs."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from c2f_zoo.metrics import SlicedWasserstein
+from c2f_zoo.models import ProGAN
+from c2f_zoo.training import (
+    BestPreset,
+    GrowthSchedule,
+    ImageProgress,
+    ProgressiveGrowth,
+    SampleGrids,
+)
+
+
+def make(resolution=8):
+    model = ProGAN(resolution, latent_size=4, num_filters=(8, 6, 4)[: resolution // 8 + 1], seed=0)
+    model.compile()
+    return model
+
+
+def images(count, size=8):
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3)).astype("uint8")
+
+
+def test_the_bar_counts_images_and_tells_the_phase_and_ends_training(capsys):
+    schedule = GrowthSchedule.by_images(8, stabilise=8, fade=8, batch_sizes=4)
+    model = make()
+    bar = ImageProgress(schedule)
+    growth = ProgressiveGrowth(schedule)
+    model.fit(images(8), batch_size=4, epochs=50, verbose=0, callbacks=[growth, bar])
+    assert int(model.images_shown) == schedule.total == 24
+    shown = capsys.readouterr().err
+    assert "24/24" in shown and "phase=stabilise" in shown and "size=8x8" in shown
+
+
+def test_a_finished_run_shows_no_more_images():
+    model = make()
+    model.fit(images(8), batch_size=4, epochs=2, verbose=0, callbacks=[ImageProgress(16)])
+    model.fit(images(8), batch_size=4, epochs=9, verbose=0, callbacks=[ImageProgress(20)])
+    assert int(model.images_shown) == 20
+
+
+def test_grids_have_one_size_while_the_network_grows_and_make_a_film(tmp_path):
+    schedule = GrowthSchedule.by_images(8, stabilise=8, fade=8, batch_sizes=4)
+    grids = SampleGrids(tmp_path / "grids", every=8, n=5, film=tmp_path / "film.gif")
+    model = make()
+    callbacks = [ProgressiveGrowth(schedule), grids]
+    model.fit(images(8), batch_size=4, epochs=50, verbose=0, callbacks=callbacks)
+    files = sorted((tmp_path / "grids").iterdir())
+    assert [int(file.stem.split("_")[1]) for file in files] == [8, 16, 24]
+    assert {Image.open(file).size for file in files} == {(24, 16)}
+    with Image.open(tmp_path / "film.gif") as film:
+        assert film.n_frames == 3
+
+
+def test_the_best_preset_is_kept_and_remembered(tmp_path):
+    real = images(16, 16)
+
+    def best():
+        metric = SlicedWasserstein(patches_per_image=8, directions=8, repeats=1)
+        return BestPreset(tmp_path / "best", metric, "swd", real, every=8)
+
+    model, first = make(16), best()
+    logs = model.fit(real, batch_size=8, epochs=2, verbose=0, callbacks=[first]).history
+    assert first.best == min(logs["swd"]) and len(logs["swd"]) == 2
+    loaded = ProGAN.from_pretrained(tmp_path / "best")
+    assert loaded.resolution == (16, 16)
+    again = best()
+    again.set_model(model)
+    again.on_train_begin()
+    assert again.best == first.best
+
+
+def test_what_no_metric_gives_cannot_be_monitored(tmp_path):
+    metric = SlicedWasserstein(patches_per_image=8, directions=8, repeats=1)
+    best = BestPreset(tmp_path / "best", metric, "fid", images(8, 16), every=8)
+    with pytest.raises(ValueError, match="Received: monitor='fid'"):
+        make(16).fit(images(8, 16), batch_size=8, verbose=0, callbacks=[best])
+
+
+@pytest.mark.parametrize("options", [{"every": 0}, {"n": 0}])
+def test_grids_need_a_number(tmp_path, options):
+    with pytest.raises(ValueError, match="at least 1"):
+        SampleGrids(tmp_path, **options)
