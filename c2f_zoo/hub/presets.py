@@ -119,6 +119,7 @@ class PresetMixin:
         metadata: Mapping[str, Any] | None = None,
         precision: str = "float32",
         max_shard_size: float | None = None,
+        pictures: Mapping[str, Any] | None = None,
     ) -> pathlib.Path:
         """Saves the model as a preset: config, weights, metadata and model card.
 
@@ -129,6 +130,8 @@ class PresetMixin:
             metadata: What to say about it, keys of `c2f_zoo.hub.metadata.FIELDS`.
             precision: `"float32"`, or `"float16"` for files of half the size.
             max_shard_size: Gigabytes a weights file at most; None writes one file.
+            pictures: For the card: a caption and an image (H, W, 3), uint8 or float in [0, 1], by
+                file name, such as `{"samples.png": ("16 samples", grid)}`.
 
         Returns:
             The folder.
@@ -142,7 +145,7 @@ class PresetMixin:
             >>> from c2f_zoo.models import PWCNet
             >>> folder = PWCNet("lite").save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
-        return save_preset(self, folder, metadata, precision, max_shard_size)
+        return save_preset(self, folder, metadata, precision, max_shard_size, pictures)
 
 
 def load(
@@ -272,6 +275,7 @@ def save_preset(
     metadata: Mapping[str, Any] | None = None,
     precision: str = "float32",
     max_shard_size: float | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """Saves a registered model as a preset; see `PresetMixin.save_pretrained`.
 
@@ -284,6 +288,7 @@ def save_preset(
         metadata: As for `PresetMixin.save_pretrained`.
         precision: As for `PresetMixin.save_pretrained`.
         max_shard_size: As for `PresetMixin.save_pretrained`.
+        pictures: As for `PresetMixin.save_pretrained`.
 
     Returns:
         The folder.
@@ -311,6 +316,8 @@ def save_preset(
         stored = _stored(copy)
         rounding = save_weights(stored, new, precision, max_shard_size)
         (new / CONFIG).write_text(to_text(content), "utf-8")
+        if pictures:
+            said["pictures"] = list(_save_pictures(pictures, new))
         record = {
             "format": FORMAT,
             "class": content["class"],
@@ -325,6 +332,18 @@ def save_preset(
         (new / METADATA).write_text(to_text(record), "utf-8")
         (new / CARD).write_text(render_card(record), "utf-8")
     return folder
+
+
+def _save_pictures(pictures: Mapping[str, Any], folder: pathlib.Path) -> Iterator[dict[str, str]]:
+    from c2f_zoo.data import save_image
+
+    for name, (caption, image) in pictures.items():
+        if not name.endswith(".png") or not is_preset_file(name):
+            raise PresetError(
+                f"A picture's file is named in small letters and ends with .png. Received: {name!r}"
+            )
+        save_image(folder / name, image)
+        yield {"file": name, "caption": caption}
 
 
 def _names(folder: pathlib.Path) -> list[str]:
