@@ -1,7 +1,7 @@
 """Rebuilds `progan_32.cifar10`: a narrow ProGAN of 32x32 on CIFAR-10.
 
     python training/gan_data.py cifar10 packages/
-    python training/progan_32.cifar10.py --data packages/ --export models/progan_32.cifar10
+    python training/progan_32_cifar10.py --data packages/ --export models/progan_32.cifar10
 
 Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 
@@ -20,7 +20,7 @@ RECIPE = GenerativeRecipe(
     architecture="ProGAN",
     resolution=32,
     data="cifar10",
-    model={"latent_size": 128, "num_filters": (128, 128, 128, 64), "fused": True},
+    model={"latent_size": 128, "num_filters": (96, 96, 96, 64), "fused": True},
     settings="progan-cifar10",
     changes={"ema_decay": None, "ema_half_life": 5_000.0},
     growth={

@@ -1,7 +1,7 @@
 """Rebuilds `stylegan2_64.fluent`: a narrow StyleGAN2 of 64x64 on renders of Fluent Emoji.
 
     python training/gan_data.py fluent packages/
-    python training/stylegan2_64.fluent.py --data packages/ --export models/stylegan2_64.fluent
+    python training/stylegan2_64_fluent.py --data packages/ --export models/stylegan2_64.fluent
 
 Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 

@@ -219,3 +219,8 @@ def _positive(text):
     if not 0 < value < float("inf"):
         raise ValueError(text)
     return value
+
+
+# argparse: "invalid seed value"
+_seed.__name__, _share.__name__ = "seed (a whole number of at least 0)", "probability"
+_positive.__name__ = "positive number"

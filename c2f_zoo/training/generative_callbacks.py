@@ -1,6 +1,7 @@
 """Callbacks of a generative training: progress in images, sample grids, film, best preset."""
 
 import re
+import sys
 from pathlib import Path
 
 import keras
@@ -36,7 +37,15 @@ class ImageProgress(keras.callbacks.Callback):
         from tqdm import tqdm
 
         shown = _images(self.model)
-        self.bar = tqdm(total=self.total, initial=shown, unit="image", dynamic_ncols=True)
+        # A bar that is written into a log file should not fill it.
+        interval = 0.1 if sys.stderr.isatty() else 30.0
+        self.bar = tqdm(
+            total=self.total,
+            initial=shown,
+            unit="image",
+            dynamic_ncols=True,
+            mininterval=interval,
+        )
         if self.stop and shown >= self.total:
             self.model.stop_training = True
 
