@@ -1,6 +1,7 @@
 """Architectures, one file each, readable beside their papers."""
 
 from c2f_zoo.models.gans import MSGGAN, ProGAN, StyleGAN, StyleGAN2
+from c2f_zoo.models.inception import InceptionV3Features
 from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
 from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.pwcnet import PWCNet
@@ -10,6 +11,7 @@ from c2f_zoo.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 __all__ = [
     "MSGGAN",
+    "InceptionV3Features",
     "MSGDiscriminator",
     "MSGGenerator",
     "MappingNetwork",
