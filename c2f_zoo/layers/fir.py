@@ -267,9 +267,7 @@ def _filter_by_depthwise(x, taps, before, after, stride):
     kernel = np.outer(flipped, flipped)[:, :, None, None]
     kernel = ops.cast(np.tile(kernel, (1, 1, x.shape[-1], 1)), precise)
     x = ops.pad(ops.cast(x, precise), ((0, 0), (before, after), (before, after), (0, 0)))
-    y = ops.depthwise_conv(
-        x, kernel, strides=stride, padding="valid", data_format="channels_last"
-    )
+    y = ops.depthwise_conv(x, kernel, strides=stride, padding="valid", data_format="channels_last")
     return ops.cast(y, dtype)
 
 
