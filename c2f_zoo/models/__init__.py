@@ -1,5 +1,6 @@
 """Architectures, one file each, readable beside their papers."""
 
+from c2f_zoo.models.msg_stylegan import MSGStyleGANDiscriminator, MSGStyleGANGenerator
 from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
 from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.pwcnet import PWCNet
@@ -10,6 +11,8 @@ from c2f_zoo.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 __all__ = [
     "MSGDiscriminator",
     "MSGGenerator",
+    "MSGStyleGANDiscriminator",
+    "MSGStyleGANGenerator",
     "MappingNetwork",
     "PWCNet",
     "ProGANDiscriminator",
