@@ -163,7 +163,8 @@ def label_loss(labels, logits):
         >>> round(float(label_loss(np.eye(2, dtype="float32"), np.zeros((2, 2), "float32"))), 4)
         0.6931
     """
-    return -ops.mean(ops.sum(labels * ops.log_softmax(logits, axis=-1), axis=-1))
+    terms = ops.multiply(labels, ops.log_softmax(logits, axis=-1))
+    return -ops.mean(ops.sum(terms, axis=-1))
 
 
 def gradient_penalty(gradients, weight=10.0, target=1.0):
