@@ -104,3 +104,25 @@ def to_numpy(tensor) -> np.ndarray:
     if hasattr(tensor, "dtype") and "bfloat16" in str(tensor.dtype):
         tensor = keras.ops.cast(tensor, "float32")
     return keras.ops.convert_to_numpy(tensor)
+
+
+def visible_values(array) -> np.ndarray | None:
+    """Look at values that are on the host already, without waiting for a device.
+
+    Args:
+        array: Array or tensor of any shape, of any backend.
+
+    Returns:
+        numpy array of the same shape, or None: the values are not known while a step is traced,
+        or lie on an accelerator.
+    """
+    if isinstance(array, (np.ndarray, np.generic, list, tuple, int)):
+        return np.asarray(array)
+    name = backend()
+    if name == "tensorflow":
+        is_visible = hasattr(array, "numpy")  # what a tensor of a graph lacks
+    elif name == "jax":
+        is_visible = not isinstance(array, _framework("jax").core.Tracer)
+    else:
+        is_visible = str(getattr(array, "device", "meta")) == "cpu"
+    return to_numpy(array) if is_visible and not on_accelerator() else None

@@ -2,6 +2,7 @@
 
 from c2f_zoo.models.gans import MSGGAN, ProGAN, StyleGAN, StyleGAN2
 from c2f_zoo.models.inception import InceptionV3Features
+from c2f_zoo.models.msg_stylegan import MSGStyleGANDiscriminator, MSGStyleGANGenerator
 from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
 from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.pwcnet import PWCNet
@@ -14,6 +15,8 @@ __all__ = [
     "InceptionV3Features",
     "MSGDiscriminator",
     "MSGGenerator",
+    "MSGStyleGANDiscriminator",
+    "MSGStyleGANGenerator",
     "MappingNetwork",
     "PWCNet",
     "ProGAN",

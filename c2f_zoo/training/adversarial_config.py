@@ -39,6 +39,8 @@ class AdversarialTraining:
             generator has `mapping` and `synthesis`.
         fade_reals: Whether the step fades real images in with a growing pair's alpha. False where
             the stream of images does it already.
+        label_weight: Weight of the labels' cross-entropy in both networks' losses, where they take
+            labels (AC-GAN).
 
     Raises:
         ValueError: A value is out of range, or not exactly one of `ema_decay` and
@@ -68,6 +70,7 @@ class AdversarialTraining:
     ema_half_life: float | None = None
     style_mixing: float = 0.0
     fade_reals: bool = True
+    label_weight: float = 1.0
 
     def __post_init__(self):
         adversarial_loss(self.loss)
@@ -79,7 +82,7 @@ class AdversarialTraining:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1. Received: {getattr(self, name)}")
-        for name in ("penalty_weight", "path_length_weight", "drift"):
+        for name in ("penalty_weight", "path_length_weight", "label_weight", "drift"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative. Received: {getattr(self, name)}")
         if not 0.0 <= self.style_mixing <= 1.0:

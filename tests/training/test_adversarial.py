@@ -307,6 +307,7 @@ def test_a_generator_names_the_settings_of_its_paper():
         ({"loss": "lsgan"}, "Received: 'lsgan'"),
         ({"critic_steps": 0}, "critic_steps.*0"),
         ({"penalty_weight": -1.0}, "penalty_weight.*-1.0"),
+        ({"label_weight": -1.0}, "label_weight.*-1.0"),
         ({"style_mixing": 2.0}, "probability.*2.0"),
         ({"ema_half_life": 10.0}, "one of ema_decay and ema_half_life"),
     ],
@@ -332,9 +333,11 @@ def test_a_batch_that_does_not_fit_is_named(batch, message):
         compiled().train_on_batch(batch)
 
 
-def test_targets_are_refused():
-    with pytest.raises(ValueError, match="without targets"):
+def test_labels_and_weights_are_refused():
+    with pytest.raises(ValueError, match="take no labels"):
         compiled().train_on_batch(IMAGES, np.zeros(16))
+    with pytest.raises(ValueError, match="no weights"):
+        compiled().train_on_batch(IMAGES, None, np.ones(16))
 
 
 def test_what_networks_and_trainer_cannot_do_is_refused():

@@ -23,21 +23,12 @@ class GradientCalls:
         self.variables = model.variables
 
     def input_gradients(self, function, inputs):
-        """Differentiate `sum(function(inputs))` with respect to the inputs.
-
-        Args:
-            function: Takes the list of tensors, returns a tensor of any shape.
-            inputs: List of tensors, each of any shape.
-
-        Returns:
-            What the function returned, and the list of gradients, each of its input's shape.
-            Both can be differentiated again inside `loss_gradients`.
-        """
+        """Differentiate the sum of what a function of tensors gives."""
 
         def total(inputs, values):
             with _scope(self.variables, values) as scope:
                 outputs = function(inputs)
-            return ops.sum(outputs), (outputs, _values(scope, self.variables))
+            return ops.sum(outputs[0]), (outputs, _values(scope, self.variables))
 
         differentiate = jax.grad(total, has_aux=True)
         gradients, (outputs, values) = differentiate(list(inputs), _now(self.variables))
@@ -45,16 +36,7 @@ class GradientCalls:
         return outputs, gradients
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables.
-
-        Args:
-            function: Takes nothing, returns the scalar loss and anything else.
-            weights: List of Keras variables.
-
-        Returns:
-            What the function returned beside the loss, and the gradients: zeros for a variable
-            that the loss does not reach.
-        """
+        """Differentiate a loss; gradients are zeros for a variable out of its reach."""
         chosen = {id(weight) for weight in weights}
         others = [v for v in self.variables if id(v) not in chosen]
 
@@ -69,15 +51,7 @@ class GradientCalls:
         return beside, gradients
 
     def average(self, values, axis=None):
-        """Average over all elements; arrays span all devices under `keras.distribution`.
-
-        Args:
-            values: Tensor of any shape.
-            axis: Axis of the batch, to average over it alone.
-
-        Returns:
-            Scalar tensor, or one of the shape that is left.
-        """
+        """Average; arrays span all devices under `keras.distribution`."""
         return ops.mean(values, axis=axis)
 
 

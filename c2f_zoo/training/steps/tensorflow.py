@@ -21,35 +21,15 @@ class GradientCalls:
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
     def input_gradients(self, function, inputs):
-        """Differentiate `sum(function(inputs))` with respect to the inputs.
-
-        Args:
-            function: Takes the list of tensors, returns a tensor of any shape.
-            inputs: List of tensors, each of any shape.
-
-        Returns:
-            What the function returned, and the list of gradients, each of its input's shape.
-            Both can be differentiated again inside `loss_gradients`.
-        """
+        """Differentiate the sum of what a function of tensors gives."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs = function(inputs)
-            total = tf.reduce_sum(outputs)
+            total = tf.reduce_sum(outputs[0])
         return outputs, tape.gradient(total, inputs)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables.
-
-        Args:
-            function: Takes nothing, returns the scalar loss and anything else. The loss is a mean
-                over this replica's batch.
-            weights: List of Keras variables.
-
-        Returns:
-            What the function returned beside the loss, and this replica's share of the
-            gradients: the optimizer sums the shares of all replicas. None for a variable that the
-            loss does not reach.
-        """
+        """Differentiate a loss; gradients are this replica's share, which the optimizer sums."""
         values = [weight.value for weight in weights]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
@@ -60,15 +40,7 @@ class GradientCalls:
         return beside, tape.gradient(loss, values)
 
     def average(self, values, axis=None):
-        """Average over all elements and all replicas; differentiable.
-
-        Args:
-            values: Tensor of any shape.
-            axis: Axis of the batch, to average over it alone.
-
-        Returns:
-            Scalar tensor, or one of the shape that is left.
-        """
+        """Average over the batch of all replicas."""
         mean = tf.reduce_mean(values, axis=axis)
         if self.replicas == 1:
             return mean

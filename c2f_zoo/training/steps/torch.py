@@ -17,34 +17,16 @@ class GradientCalls:
         self.model = model
 
     def input_gradients(self, function, inputs):
-        """Differentiate `sum(function(inputs))` with respect to the inputs.
-
-        Args:
-            function: Takes the list of tensors, returns a tensor of any shape.
-            inputs: List of tensors, each of any shape.
-
-        Returns:
-            What the function returned, and the list of gradients, each of its input's shape.
-            Both can be differentiated again inside `loss_gradients`.
-        """
+        """Differentiate the sum of what a function of tensors gives."""
         with torch.enable_grad():
             # Styles depend on weights that the second derivative has to reach: not detached.
             inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in inputs]
             outputs = function(inputs)
-            gradients = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)
+            gradients = torch.autograd.grad(outputs[0].sum(), inputs, create_graph=True)
         return outputs, list(gradients)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables.
-
-        Args:
-            function: Takes nothing, returns the scalar loss and anything else.
-            weights: List of Keras variables.
-
-        Returns:
-            What the function returned beside the loss, and the gradients, None for a variable
-            that the loss does not reach.
-        """
+        """Differentiate a loss."""
         with torch.enable_grad():
             loss, beside = function()
             values = [weight.value for weight in weights]
@@ -52,15 +34,7 @@ class GradientCalls:
         return beside, list(gradients)
 
     def average(self, values, axis=None):
-        """Average over all elements.
-
-        Args:
-            values: Tensor of any shape.
-            axis: Axis of the batch, to average over it alone.
-
-        Returns:
-            Scalar tensor, or one of the shape that is left.
-        """
+        """Average over the batch."""
         return ops.mean(values, axis=axis)
 
 
