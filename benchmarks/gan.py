@@ -13,6 +13,7 @@ memory above the built model is the case's, compilation included.
 """
 
 import argparse
+import functools
 import importlib.util
 import json
 import os
@@ -117,11 +118,10 @@ def convolutions_alone(function):
             ops.cast(keras.random.normal(shape), dtype) for shape in (x_shape, kernel_shape)
         )
 
-        def convolve(x, kernel, operation=getattr(ops, name), options=options):
-            return operation(x, kernel, **options)
+        operation = functools.partial(getattr(ops, name), **options)
 
         # Each by itself, so that its output is freed before the next one's is taken.
-        calls.append(compiled(convolve, x, kernel))
+        calls.append(compiled(operation, x, kernel))
 
     def run():
         for call in calls:
@@ -180,11 +180,11 @@ def modulated_case(case, dtype, sizes):
     tensors = [ops.cast(keras.random.normal(shape), dtype) for shape in shapes]
     resample = "up" if "-up" in case else None
 
-    def modulated(x, kernel, style, fused=case.endswith("-fused")):
-        return modulated_conv2d(x, kernel, style, resample=resample, fused=fused)
+    modulated = functools.partial(modulated_conv2d, resample=resample)
+    as_asked = functools.partial(modulated, fused=case.endswith("-fused"))
 
     # Fused or not, the yardstick is one ordinary convolution of the batch.
-    return compiled(modulated, *tensors), [(1, lambda: modulated(*tensors, fused=False))]
+    return compiled(as_asked, *tensors), [(1, lambda: modulated(*tensors))]
 
 
 def step_case(case, dtype, sizes):
