@@ -1,123 +1,22 @@
 """ProGAN, StyleGAN, StyleGAN2 and MSG-GAN as whole models: to load, use, train and grow."""
 
-import inspect
-
 import keras
 
-from c2f_zoo.hub import PresetMixin, register_model
-from c2f_zoo.models.generation_task import GenerationTask
+from c2f_zoo.hub import register_model
+from c2f_zoo.models.gan_pair import GenerativePair, GrowsFurther
+from c2f_zoo.models.msg_stylegan import MSGStyleGANDiscriminator, MSGStyleGANGenerator
 from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator
 from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.projection import Projecting
 from c2f_zoo.models.stylegan import StyleGANDiscriminator, StyleGANGenerator
 from c2f_zoo.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
-from c2f_zoo.training import AdversarialModel
 
 _OUTPUT = "(n, H, W, 3) float32, RGB in [0, 1]"
 
 
-class _Pair(GenerationTask, PresetMixin, AdversarialModel):
-    """What the four have in common: one set of arguments for both networks, and presets of them.
-
-    A preset holds the averaged generator and the discriminator. The generator that is trained
-    starts from the average when a preset is loaded.
-    """
-
-    @property
-    def resolution(self):
-        """Final (height, width)."""
-        return self.generator.resolutions[-1]
-
-    def get_config(self):
-        # Both networks name their arguments alike.
-        config = {**self.discriminator.get_config(), **self.generator.get_config()}
-        config = {name: config[name] for name in _arguments(type(self)) if name in config}
-        dtype = keras.saving.serialize_keras_object(self.generator.dtype_policy)
-        return {**config, "name": self.name, "seed": self.seed, "dtype": dtype}
-
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        config = {key: value for key, value in config.items() if key != "trainable"}
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(**config)
-
-    def preset_network(self):
-        return _Stored(self.ema_generator, self.discriminator)
-
-    def preset_loaded(self):
-        for ours, average in zip(self.generator.weights, self.ema_generator.weights, strict=True):
-            # A copy: JAX refuses to donate one buffer under two names.
-            ours.assign(keras.ops.copy(average.value))
-
-
-def _arguments(model_class):
-    """Names that the constructors of a pair take, a user's subclass included."""
-    classes = [each for each in model_class.__mro__ if issubclass(each, _Pair)]
-    return {name for each in classes for name in inspect.signature(each.__init__).parameters}
-
-
-class _Stored(keras.Model):
-    """The part of a pair that a preset holds."""
-
-    def __init__(self, generator, discriminator):
-        super().__init__(dtype="float32")
-        self.generator, self.discriminator = generator, discriminator
-        self.built = True
-
-
-class _GrowsFurther:
-    """Mixin of a growing pair."""
-
-    @property
-    def stage(self):
-        """Index of the current resolution, 0 for the base; `set_stage` changes it."""
-        return self.generator.stage
-
-    def grown(self, resolution, **changes):
-        """Make a larger model that has learned what this one has, to grow it further.
-
-        It stands at this one's stage. A schedule with `first_stage=larger.stage` goes on from
-        there: `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0})`.
-
-        Args:
-            resolution: Final height, this one's times a power of two.
-            **changes: Constructor arguments that differ. `num_filters`, where it was given, is
-                continued by halves unless it is among them.
-
-        Returns:
-            Model of the same class, not compiled; this one stays as it is.
-
-        Raises:
-            ValueError: The resolution is not larger, or no power of two times this one's; or a
-                change does not fit what was learned.
-
-        Example:
-            >>> model = ProGAN(8, latent_size=4, num_filters=(8, 4))
-            >>> larger = model.grown(32)
-            >>> larger.resolution, larger.stage, larger.generator.num_filters
-            ((32, 32), 1, (8, 4, 2, 1))
-        """
-        mine = self.resolution[0]
-        if resolution <= mine:
-            raise ValueError(f"A grown model is larger than {mine}. Received: {resolution}")
-        config = {**self.get_config(), "resolution": resolution, **changes}
-        del config["name"]
-        if self.generator.num_filters and "num_filters" not in changes:
-            widths, height = list(self.generator.num_filters), mine
-            while height < resolution:
-                widths.append(max(1, widths[-1] // 2))
-                height *= 2
-            config["num_filters"] = widths
-        larger = type(self).from_config(config)
-        for name in ("generator", "discriminator", "ema_generator"):
-            getattr(larger, name).load_smaller(getattr(self, name))
-        return larger
-
-
 @register_model(task="image_generation")
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class ProGAN(_GrowsFurther, _Pair):
+class ProGAN(GrowsFurther, GenerativePair):
     """Progressively growing GAN of Karras, Aila, Laine and Lehtinen (ICLR 2018).
 
     From coarse to fine: generator and discriminator grow together from 4x4 to the final
@@ -201,7 +100,7 @@ class ProGAN(_GrowsFurther, _Pair):
 
 @register_model(task="image_generation")
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGAN(Projecting, _GrowsFurther, _Pair):
+class StyleGAN(Projecting, GrowsFurther, GenerativePair):
     """Style-based GAN of Karras, Laine and Aila (CVPR 2019).
 
     Grows like `ProGAN`, from 8x8 (`first_stage`). `generate` takes `truncation` (the paper shows
@@ -283,7 +182,7 @@ class StyleGAN(Projecting, _GrowsFurther, _Pair):
 
 @register_model(task="image_generation")
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGAN2(Projecting, _Pair):
+class StyleGAN2(Projecting, GenerativePair):
     """StyleGAN2 of Karras, Laine, Aittala, Hellsten, Lehtinen and Aila (CVPR 2020).
 
     From coarse to fine in one network: every scale adds to the picture that the coarser ones have
@@ -368,8 +267,8 @@ class StyleGAN2(Projecting, _Pair):
 
 @register_model(task="image_generation")
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGGAN(_Pair):
-    """MSG-GAN of Karnewar and Wang (CVPR 2020), on ProGAN's networks.
+class MSGGAN(GenerativePair):
+    """MSG-GAN of Karnewar and Wang (CVPR 2020), on ProGAN's or StyleGAN's networks.
 
     From coarse to fine without growing: the generator makes a picture at every scale, and the
     discriminator sees them all. `generate` returns the finest.
@@ -377,16 +276,20 @@ class MSGGAN(_Pair):
     Args:
         resolution: Height: the base height times a power of two.
         latent_size: Components of a latent vector.
-        combine: How the discriminator takes a picture in, see `MSGDiscriminator`.
+        architecture: `"progan"` or `"stylegan"`.
+        combine: How the discriminator takes a picture in, see `MSGDiscriminator`; by default the
+            paper's best, `"simple"` on ProGAN's and `"cat_lin"` on StyleGAN's networks.
+        w_size: Components of w, of StyleGAN's alone.
+        mapping_depth: Dense layers of the mapping network, of StyleGAN's alone.
         base_shape: (height, width) of the coarsest scale.
         channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max).
         channel_max: See there.
         num_filters: Feature maps per scale, coarsest first, instead of that formula.
-        normalization: Pixelwise normalisation in the generator.
+        normalization: Pixelwise normalisation in the generator, of ProGAN's alone.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         stddev_everywhere: In every block of the discriminator, not in the last alone.
         image_channels: Channels of the images.
-        fused: Double and halve by convolutions of stride 2.
+        fused: Double and halve by convolutions of stride 2; by default StyleGAN's do.
         seed: Of what training draws, see `AdversarialModel`.
         dtype: As of `keras.Model`.
         **kwargs: `name` of `keras.Model`.
@@ -414,7 +317,10 @@ class MSGGAN(_Pair):
         self,
         resolution=1024,
         latent_size=512,
-        combine="simple",
+        architecture="progan",
+        combine=None,
+        w_size=512,
+        mapping_depth=8,
         base_shape=(4, 4),
         channel_base=8192,
         channel_max=512,
@@ -423,29 +329,38 @@ class MSGGAN(_Pair):
         group_size=4,
         stddev_everywhere=True,
         image_channels=3,
-        fused=False,
+        fused=None,
         seed=None,
         dtype=None,
         **kwargs,
     ):
+        if architecture not in ("progan", "stylegan"):
+            raise ValueError(
+                f"architecture must be 'progan' or 'stylegan'. Received: {architecture!r}"
+            )
+        is_styled = architecture == "stylegan"
         shared = {
             "base_shape": base_shape,
             "channel_base": channel_base,
             "channel_max": channel_max,
             "num_filters": num_filters,
             "image_channels": image_channels,
-            "fused": fused,
+            "fused": is_styled if fused is None else fused,
             "dtype": dtype,
         }
-        super().__init__(
-            MSGGenerator(resolution, latent_size, normalization=normalization, **shared),
-            MSGDiscriminator(
-                resolution,
-                combine,
-                group_size=group_size,
-                stddev_everywhere=stddev_everywhere,
-                **shared,
-            ),
-            seed=seed,
-            **kwargs,
-        )
+        own = {"group_size": group_size, "stddev_everywhere": stddev_everywhere}
+        if is_styled:
+            generator = MSGStyleGANGenerator(
+                resolution, latent_size, w_size, mapping_depth, **shared
+            )
+            discriminator = MSGStyleGANDiscriminator(
+                resolution, combine or "cat_lin", **own, **shared
+            )
+        else:
+            generator = MSGGenerator(resolution, latent_size, normalization=normalization, **shared)
+            discriminator = MSGDiscriminator(resolution, combine or "simple", **own, **shared)
+        super().__init__(generator, discriminator, seed=seed, **kwargs)
+        self.architecture = architecture
+
+    def get_config(self):
+        return {**super().get_config(), "architecture": self.architecture}

@@ -23,6 +23,19 @@ def make(model_class, resolution=16, **options):
     return model_class(resolution, **MODELS[model_class], **options)
 
 
+def test_multiscale_gradients_on_style_based_networks(tmp_path):
+    options = {"latent_size": 5, "w_size": 6, "mapping_depth": 2, "num_filters": (8, 4)}
+    model = MSGGAN(8, architecture="stylegan", seed=0, **options)
+    model.compile()
+    assert model.settings.loss == "logistic-r1" and model.discriminator.combine == "cat_lin"
+    assert model.generate(2, seed=0, truncation=0.7).shape == (2, 8, 8, 3)
+    model.save_pretrained(tmp_path / "preset")
+    loaded = MSGGAN.from_pretrained(tmp_path / "preset")
+    np.testing.assert_allclose(loaded.generate(2, seed=0), model.generate(2, seed=0), atol=1e-6)
+    with pytest.raises(ValueError, match="Received: 'dcgan'"):
+        MSGGAN(8, architecture="dcgan")
+
+
 every = pytest.mark.parametrize("model_class", MODELS)
 styled = pytest.mark.parametrize("model_class", [StyleGAN, StyleGAN2])
 
