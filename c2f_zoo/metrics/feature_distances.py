@@ -24,8 +24,8 @@ class FeatureDistances(ImageSetMetric):
         subset_size: Images in each, at most; never more than there are. Default 1000.
         seed: Whole number that the subsets follow from. Default 0.
         memory_limit: Bytes per set beyond which features go to a file. Default 1 GiB.
-        batch_size: Images that `features` is given at once, at most. Default 32, of which an
-            Inception-v3 needs less than 1 GB.
+        batch_size: Images that `features` is given at once, at most: its maps fill memory.
+            Default 32.
 
     Raises:
         ValueError: An unknown figure, none, no batch size, or features of another shape.

