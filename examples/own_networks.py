@@ -22,7 +22,12 @@ from keras import ops
 from PIL import Image
 
 from c2f_zoo.data import ImageCache, ImageStream
-from c2f_zoo.training import AdversarialModel, GrowthSchedule, ProgressiveGrowth
+from c2f_zoo.training import (
+    AdversarialModel,
+    AdversarialTraining,
+    GrowthSchedule,
+    ProgressiveGrowth,
+)
 
 SIZES = (4, 8, 16)
 CHANNELS = 32
@@ -130,7 +135,8 @@ def train(phase_images, count, verbose=2):
     )
     print(schedule)
     model = AdversarialModel(Generator(), Discriminator(), seed=0)
-    model.compile()  # ProGAN's settings: WGAN-GP, two Adams, a moving average
+    # ProGAN's settings, but in so short a run the moving average must forget sooner.
+    model.compile(AdversarialTraining.named("progan", ema_decay=None, ema_half_life=800.0))
     with tempfile.TemporaryDirectory() as folder:
         cache = ImageCache.from_arrays(discs(count), cache=folder, progress=False)
         stream = ImageStream(cache, schedule)
