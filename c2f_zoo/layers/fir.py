@@ -253,8 +253,8 @@ def _filter(x, taps, before, after, stride=1):
     for size in ops.shape(x)[1:3]:
         if isinstance(size, int) and size + before + after < len(taps):
             raise ValueError(f"{len(taps)} taps need a larger image. Received: {size}")
-    # Sums of slices would do for all, but their gradients (a zero-filled copy for each slice)
-    # take 20 to 50 times as long as these: benchmarks/gan.py.
+    # Sums of slices would do for all, but the gradient of each slice is a zero-filled copy of the
+    # whole: most of a StyleGAN2 step on TensorFlow went into these.
     if backend.backend() == "tensorflow":
         return _filter_by_depthwise(x, taps, before, after, stride)
     return _filter_by_matrices(x, taps, before, after, stride)
@@ -262,7 +262,7 @@ def _filter(x, taps, before, after, stride=1):
 
 def _filter_by_depthwise(x, taps, before, after, stride):
     dtype, flipped = x.dtype, np.array(taps[::-1])
-    # In bfloat16 the gradient of a strided depthwise convolution is several times slower.
+    # In float32 also under mixed_bfloat16: the strided gradient is slower in bfloat16.
     precise = keras.backend.result_type(dtype, "float32")
     kernel = np.outer(flipped, flipped)[:, :, None, None]
     kernel = ops.cast(np.tile(kernel, (1, 1, x.shape[-1], 1)), precise)
