@@ -92,6 +92,32 @@ def on_accelerator() -> bool:
     return any(device.is_available() for device in (torch.backends.mps, torch.cuda, torch.xpu))
 
 
+def ensure_shape(tensor, shape):
+    """Hold a tensor to a shape; at run time, where TensorFlow knows it only then.
+
+    Args:
+        tensor: Tensor of any shape.
+        shape: Tuple of sizes, None where any will do.
+
+    Returns:
+        The tensor, of a shape that is known as far as `shape` says it.
+
+    Raises:
+        ValueError: The shape is another; `tf.errors.InvalidArgumentError` at run time.
+
+    Example:
+        >>> tuple(ensure_shape(keras.ops.ones((2, 3)), (None, 3)).shape)
+        (2, 3)
+    """
+    if backend() == "tensorflow":
+        return tensorflow().ensure_shape(tensor, shape)
+    found = tuple(tensor.shape)
+    pairs = zip(found, shape, strict=False)
+    if len(found) != len(shape) or any(b is not None and a != b for a, b in pairs):
+        raise ValueError(f"The tensor must have the shape {tuple(shape)}. Received: {found}")
+    return tensor
+
+
 def to_numpy(tensor) -> np.ndarray:
     """Bring a tensor of any backend to the host.
 

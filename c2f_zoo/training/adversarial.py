@@ -12,6 +12,7 @@ from c2f_zoo.training.adversarial_batch import (
     generator_inputs,
     read_batch,
 )
+from c2f_zoo.training.adversarial_checks import check_settings
 from c2f_zoo.training.adversarial_config import AdversarialTraining
 from c2f_zoo.training.adversarial_step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
@@ -148,7 +149,7 @@ class AdversarialModel(TrainStep, keras.Model):
         settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
         if isinstance(settings, str):
             settings = AdversarialTraining.named(settings)
-        self._check(settings, kwargs)
+        check_settings(self, settings, kwargs)
         defaults = settings.optimizers()
         optimizers = OptimizerPair(
             generator_optimizer or defaults.generator,
@@ -164,37 +165,15 @@ class AdversarialModel(TrainStep, keras.Model):
         ]
         self._compiled_steps.clear()
 
-    def _check(self, settings, options):
-        if settings.has_path_length and not self._has_styles:
-            raise ValueError(
-                "Path length regularisation needs a generator with mapping() and synthesis(). "
-                f"Received: path_length_weight={settings.path_length_weight}, {self.generator}"
-            )
-        if self.label_size and self._has_styles:
-            raise ValueError(
-                "Labels are given to a generator without mapping() and synthesis(). "
-                f"Received: label_size={self.label_size}, {self.generator}"
-            )
-        if options.get("steps_per_execution", 1) != 1:
-            raise ValueError(
-                "Lazy penalties make steps differ, so each is executed by itself. "
-                f"Received: steps_per_execution={options['steps_per_execution']}"
-            )
-        for network in (self.generator, self.discriminator):
-            if network.dtype_policy.name == "mixed_float16":
-                raise ValueError(
-                    "Gradients of gradients leave float16's range: use mixed_bfloat16. "
-                    f"Received: {network.name} in mixed_float16"
-                )
-
     @property
-    def _has_styles(self):
+    def has_styles(self):
+        """Whether the generator has `mapping` and `synthesis`."""
         return hasattr(self.generator, "mapping") and hasattr(self.generator, "synthesis")
 
     @property
     def mixes_styles(self):
         """Whether the generator's batches mix the styles of two latents."""
-        return self.settings.style_mixing > 0 and self._has_styles
+        return self.settings.style_mixing > 0 and self.has_styles
 
     @property
     def metrics(self):

@@ -5,6 +5,7 @@ import typing
 import keras
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers import average_pool, upsample_nearest
 from c2f_zoo.losses import (
     adversarial_loss,
@@ -287,7 +288,8 @@ class AdversarialStep:
         sizes = [tuple(fake.shape[1:]) for fake in fakes]
         images, top = self.images, max(sizes)
         if None in images.shape[1:]:
-            images = ops.reshape(images, (self.batch_size, *top))
+            # Of a stream whose images grow. Such a batch has the generator's size or none.
+            images = backend.ensure_shape(images, (None, *top))
         reals = [_shrink(images, size) for size in sizes]
         discriminator = self.model.discriminator
         if self.settings.fade_reals and getattr(discriminator, "stage", 0) > 0:

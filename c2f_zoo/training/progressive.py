@@ -3,6 +3,7 @@
 import keras
 
 from c2f_zoo import backend
+from c2f_zoo.training.adversarial_checks import check_growth
 
 
 class ProgressiveGrowth(keras.callbacks.Callback):
@@ -23,6 +24,7 @@ class ProgressiveGrowth(keras.callbacks.Callback):
 
     Raises:
         TypeError: From `fit`: the model is no `AdversarialModel` of growing networks.
+        ValueError: From `fit`: the schedule's resolutions are not the generator's first ones.
 
     Source: Karras et al., arXiv 1710.10196, section 2 and appendix A; optimizers reset as in its
     released code.
@@ -46,6 +48,7 @@ class ProgressiveGrowth(keras.callbacks.Callback):
                 "ProgressiveGrowth grows an AdversarialModel. "
                 f"Received: {type(model).__name__} {model.name}"
             )
+        check_growth(model, self.schedule)
         self.rates = None
         # Before the first trace, or a stage that is not trained would be compiled.
         self._apply(model)
