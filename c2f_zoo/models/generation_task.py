@@ -74,7 +74,7 @@ class GenerationTask(LatentWalk):
         if not 0 <= style_mixing <= 1:
             raise ValueError(f"style_mixing is a probability. Received: {style_mixing}")
         labels = self._checked_labels(labels, count, seed)
-        if not self._has_styles:
+        if not self.has_styles:
             if truncation != 1 or style_mixing:
                 raise ValueError(
                     f"{type(self).__name__} has no styles to truncate or mix. "
@@ -249,7 +249,7 @@ class GenerationTask(LatentWalk):
         return groups
 
     def _check_styled(self, what):
-        if not self._has_styles:
+        if not self.has_styles:
             raise ValueError(f"{type(self).__name__} has no styles. Received: {what}")
 
     def _layer_range(self, layers):
