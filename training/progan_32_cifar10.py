@@ -24,12 +24,12 @@ RECIPE = GenerativeRecipe(
     settings="progan-cifar10",
     changes={"ema_decay": None, "ema_half_life": 5_000.0},
     growth={
-        "stabilise": {4: 20_000, 8: 20_000, 16: 40_000, 32: 120_000},
-        "fade": {4: 0, 8: 20_000, 16: 30_000, 32: 30_000},
+        "stabilise": {4: 20_000, 8: 20_000, 16: 20_000, 32: 60_000},
+        "fade": {4: 0, 8: 20_000, 16: 20_000, 32: 20_000},
         "batch_sizes": {4: 64, 8: 64, 16: 32, 32: 32},
         "learning_rates": 1e-3,
     },
-    # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
+    # For GPUs and processors that compute in it; elsewhere try float32.
     precision="mixed_bfloat16",
 )
 

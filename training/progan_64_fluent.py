@@ -5,8 +5,8 @@
 
 Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 
-It grows as the paper's does, with the non-saturating loss and lazy R1 in place of WGAN-GP, which
-needs twice the time for each image; on two CPU cores that decides.
+It grows as the paper's does, with the non-saturating loss and lazy R1 in place of WGAN-GP, whose
+second-order gradients at every step are much of its time on a CPU.
 """
 
 import sys
@@ -36,7 +36,7 @@ RECIPE = GenerativeRecipe(
         "batch_sizes": {4: 64, 8: 64, 16: 32, 32: 32, 64: 16},
         "learning_rates": 2e-3,
     },
-    # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
+    # For GPUs and processors that compute in it; elsewhere try float32.
     precision="mixed_bfloat16",
 )
 

@@ -31,7 +31,7 @@ RECIPE = GenerativeRecipe(
     changes={"penalty_weight": 1.0, "ema_half_life": 5_000.0},
     images=100_000,
     batch_size=16,
-    # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
+    # For GPUs and processors that compute in it; elsewhere try float32.
     precision="mixed_bfloat16",
 )
 

@@ -53,7 +53,10 @@ def add_parser(verbs):
         help="model: a name (see c2f models), a folder or hf://owner/repo (default: %(default)s)",
     )
     parser.add_argument(
-        "-n", type=positive_count, default=16, metavar="N", help="pictures (default: %(default)s)"
+        "-n",
+        type=positive_count,
+        metavar="N",
+        help="pictures (default: 16), or walks side by side in a film (default: 9)",
     )
     parser.add_argument(
         "-o", "--output", default="c2f_generate", metavar="FOLDER", help="folder to write to"
@@ -84,7 +87,9 @@ def add_parser(verbs):
     film.add_argument("--film", action="store_true", help="write a film instead of pictures")
     film.add_argument("--seconds", type=_positive, default=5.0, help="default: %(default)s")
     film.add_argument("--fps", type=_positive, default=24.0, help="default: %(default)s")
-    film.add_argument("--gif", action="store_true", help="as a GIF rather than an mp4 video")
+    film.add_argument(
+        "--gif", action="store_true", help="as a GIF, rather than an mp4 video (extra: video)"
+    )
     parser.add_argument(
         "--batch-size", type=positive_count, default=16, metavar="N", help="default: %(default)s"
     )
@@ -107,6 +112,14 @@ def run(arguments):
     folder = Path(arguments.output).expanduser()
     if folder.suffix.lower() in (".png", ".jpg", ".gif", ".mp4") and not folder.is_dir():
         raise CommandError(f"-o names a folder. Received: {folder}", status=USAGE)
+    if arguments.gif and not arguments.film:
+        raise CommandError("--gif is for a film. Received: no --film", status=USAGE)
+    if arguments.gif and arguments.fps > 50:
+        raise CommandError(
+            f"A GIF has at most 50 frames a second. Received: --fps {arguments.fps:g}", status=USAGE
+        )
+    if arguments.film and arguments.style_mixing:
+        raise CommandError("--style-mixing is for pictures. Received: --film", status=USAGE)
     if arguments.project and not Path(arguments.project).expanduser().exists():
         raise CommandError(f"An input does not exist. Received: {arguments.project}")
     check_folder_is_writable(folder)
@@ -116,8 +129,9 @@ def run(arguments):
             "A preset that generates images is needed (c2f models --task image_generation). "
             f"Received: {arguments.preset}, a {type(model).__name__}"
         )
-    for option in ("sheets", "project"):
-        if getattr(arguments, option) and not hasattr(model, "project"):
+    able = {"sheets": hasattr(model.generator, "synthesis"), "project": hasattr(model, "project")}
+    for option, is_able in able.items():
+        if getattr(arguments, option) and not is_able:
             raise CommandError(
                 f"--{option} needs a style-based model. "
                 f"Received: {arguments.preset}, a {type(model).__name__}"
@@ -132,21 +146,17 @@ def run(arguments):
 def _pictures_or_film(model, folder, arguments):
     from c2f_zoo.data import image_grid, save_image
 
-    styled = {"truncation": arguments.truncation}
+    options = {"truncation": arguments.truncation, "labels": arguments.label}
     if arguments.film:
-        # A grid of so many is still a film of pictures, not of dots.
         path = folder / ("film.gif" if arguments.gif else "film.mp4")
-        options = styled if arguments.truncation != 1 else {}
-        fps = min(arguments.fps, 50) if arguments.gif else arguments.fps
-        n = min(arguments.n, 64)
-        model.film(path, arguments.seconds, fps, n, seed=arguments.seed, **options)
+        n = arguments.n or 9
+        model.film(path, arguments.seconds, arguments.fps, n, seed=arguments.seed, **options)
         return [(path, f"{arguments.seconds:g} s, {n} walks through the latent space")]
     pictures = model.generate(
-        arguments.n,
+        arguments.n or 16,
         seed=arguments.seed,
-        **styled,
+        **options,
         style_mixing=arguments.style_mixing,
-        labels=arguments.label,
         batch_size=arguments.batch_size,
         progress=not arguments.quiet,
     )
@@ -173,11 +183,8 @@ def _extras(model, folder, arguments):
         path = folder / "truncation.png"
         save_image(path, _rgb(model.truncation_sheet(seed=arguments.seed)))
         yield path, "columns: factors 1, 0.7, 0.5, 0, -0.5, -1"
-        for layers in ("coarse", "middle", "fine"):
-            try:
-                sheet = model.style_mixing_sheet(layers=layers, seed=arguments.seed)
-            except ValueError:
-                continue  # a small model has no fine layers
+        for layers in model.style_groups():
+            sheet = model.style_mixing_sheet(layers=layers, seed=arguments.seed)
             path = folder / f"mixing_{layers}.png"
             save_image(path, _rgb(sheet))
             yield path, f"the left picture's {layers} styles in the top one"

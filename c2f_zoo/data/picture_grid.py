@@ -74,7 +74,8 @@ def save_film(path, frames, fps=24):
     Args:
         path: File to write: `.gif`, or `.mp4` and what else `VideoWriter` knows (which needs
             imageio-ffmpeg). A GIF has at most 256 colours a frame and plays in a loop.
-        frames: Iterable of arrays (H, W, 3), uint8 or float in [0, 1].
+        frames: Iterable of arrays (H, W, 3) or grey (H, W, 1), uint8 or float in [0, 1], all of
+            one size.
         fps: Frames per second; a GIF counts in hundredths of a second and has at most 50.
 
     Returns:
@@ -99,9 +100,9 @@ def save_film(path, frames, fps=24):
     if first is None:
         raise ValueError(f"A film needs at least one frame. Received: none for {path}")
     with VideoWriter(path, fps, np.shape(first)[:2]) as video:
-        video.write(first)
+        video.write(_levels(first))
         for frame in iterator:
-            video.write(frame)
+            video.write(_levels(frame))
     return path
 
 
@@ -111,8 +112,12 @@ def _save_gif(path, frames, fps):
     if not 0 < fps <= 50:
         raise ValueError(f"A GIF has more than 0 and at most 50 frames a second. Received: {fps}")
     pictures = [Image.fromarray(_levels(frame)) for frame in frames]
-    if not pictures:
-        raise ValueError(f"A film needs at least one frame. Received: none for {path}")
+    if len({picture.size for picture in pictures}) != 1:
+        sizes = sorted({picture.size for picture in pictures})
+        raise ValueError(
+            "A film needs at least one frame, and all of one size. "
+            f"Received: {len(pictures)} of the sizes {sizes} for {path}"
+        )
     # Each frame with colours of its own: one palette for all would show in smooth places.
     pictures = [picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures]
     with atomic_write(path) as file:
@@ -130,6 +135,8 @@ def _save_gif(path, frames, fps):
 
 def _levels(frame):
     frame = np.asarray(frame)
+    if frame.shape[-1] == 1:
+        frame = frame.repeat(3, axis=-1)
     if frame.dtype == np.uint8:
         return frame
     return np.rint(np.clip(frame, 0, 1) * 255).astype(np.uint8)

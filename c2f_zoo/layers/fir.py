@@ -67,7 +67,7 @@ def upsample_nearest(x, factor=2):
     x = _image(x, "upsample_nearest")
     _check_factor(factor)
     for axis in (1, 2):
-        x = _interleave([x] * factor, axis)
+        x = _repeat(x, factor, axis)
     return x
 
 
@@ -253,8 +253,8 @@ def _filter(x, taps, before, after, stride=1):
     for size in ops.shape(x)[1:3]:
         if isinstance(size, int) and size + before + after < len(taps):
             raise ValueError(f"{len(taps)} taps need a larger image. Received: {size}")
-    # Sums of slices would do for all, but their gradients (a zero-filled copy for each slice)
-    # take 20 to 50 times as long as these: benchmarks/gan.py.
+    # Sums of slices would do for all, but the gradient of each slice is a zero-filled copy of the
+    # whole: most of a StyleGAN2 step on TensorFlow went into these.
     if backend.backend() == "tensorflow":
         return _filter_by_depthwise(x, taps, before, after, stride)
     return _filter_by_matrices(x, taps, before, after, stride)
@@ -262,7 +262,7 @@ def _filter(x, taps, before, after, stride=1):
 
 def _filter_by_depthwise(x, taps, before, after, stride):
     dtype, flipped = x.dtype, np.array(taps[::-1])
-    # In bfloat16 the gradient of a strided depthwise convolution is several times slower.
+    # In float32 also under mixed_bfloat16: the strided gradient is slower in bfloat16.
     precise = keras.backend.result_type(dtype, "float32")
     kernel = np.outer(flipped, flipped)[:, :, None, None]
     kernel = ops.cast(np.tile(kernel, (1, 1, x.shape[-1], 1)), precise)
@@ -290,6 +290,18 @@ def _band(size, taps, before, after, stride):
     flipped = np.array(taps[::-1])
     inside = (offsets >= 0) & (offsets < len(taps))
     return np.where(inside, flipped[np.clip(offsets, 0, len(taps) - 1)], 0.0)
+
+
+def _repeat(x, factor, axis):
+    """Every row or column repeated."""
+    # The gradient of a repetition takes TensorFlow half the time of that of a stack; PyTorch and
+    # JAX take twice and more.
+    if backend.backend() != "tensorflow":
+        return _interleave([x] * factor, axis)
+    shape = list(ops.shape(x))
+    shape[axis] = shape[axis] * factor
+    # Sizes known when the graph is built stay known.
+    return ops.reshape(ops.repeat(x, factor, axis=axis), shape)
 
 
 def _interleave(phases, axis):

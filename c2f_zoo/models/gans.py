@@ -361,6 +361,7 @@ class MSGGAN(GenerativePair):
             discriminator = MSGDiscriminator(resolution, combine or "simple", **own, **shared)
         super().__init__(generator, discriminator, seed=seed, **kwargs)
         self.architecture = architecture
+        self.truncation_cutoff = 8 if is_styled else None  # as the networks' own
 
     def get_config(self):
         return {**super().get_config(), "architecture": self.architecture}

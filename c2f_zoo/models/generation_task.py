@@ -1,22 +1,22 @@
 """The image level of a generative model: pictures, films and sheets from a seed."""
 
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.data import image_grid, save_film
+from c2f_zoo.data import image_grid
+from c2f_zoo.models.latent_walk import LatentWalk
+from c2f_zoo.models.seeds import seeded_generator, whole_number
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
-_OTHER, _CUTOFF, _NOISE, _LABEL, _PATH = 1, 2, 3, 4, 5
+_OTHER, _CUTOFF, _NOISE, _LABEL = 1, 2, 3, 4  # 5: latent_walk.py, 6: projection.py
 
 # Layers of w that hold the coarse, middle and fine styles, by the size of their maps.
 _STYLE_SIZES = {"coarse": (0, 8), "middle": (16, 32), "fine": (64, 1 << 30)}
 
 
-class GenerationTask:
+class GenerationTask(LatentWalk):
     """Mixin of an `AdversarialModel` that gives it its image level.
 
     Pictures are made by the averaged generator at its current stage. All that is random comes from
@@ -66,7 +66,7 @@ class GenerationTask:
             >>> model.generate(3, seed=0, truncation=0.7).shape
             (3, 8, 8, 3)
         """
-        batch_size = _whole("batch_size", batch_size, 1)
+        batch_size = whole_number("batch_size", batch_size, 1)
         if latents is None:
             latents = self.sample_latents(n, seed)
         latents = self._checked_latents(latents)
@@ -74,7 +74,7 @@ class GenerationTask:
         if not 0 <= style_mixing <= 1:
             raise ValueError(f"style_mixing is a probability. Received: {style_mixing}")
         labels = self._checked_labels(labels, count, seed)
-        if not self._has_styles:
+        if not self.has_styles:
             if truncation != 1 or style_mixing:
                 raise ValueError(
                     f"{type(self).__name__} has no styles to truncate or mix. "
@@ -100,8 +100,8 @@ class GenerationTask:
         Raises:
             ValueError: `n` or `seed` is out of range.
         """
-        n = _whole("n, the number of pictures,", n, 1)
-        draw = np.random.default_rng(None if seed is None else _whole("seed", seed, 0))
+        n = whole_number("n, the number of pictures,", n, 1)
+        draw = np.random.default_rng(None if seed is None else whole_number("seed", seed, 0))
         return draw.standard_normal((n, self.latent_size)).astype("float32")
 
     def styles(self, latents, truncation=1.0, cutoff="paper"):
@@ -119,10 +119,11 @@ class GenerationTask:
         Raises:
             ValueError: The network has no styles, or the latents are of another shape.
         """
-        if not self._has_styles:
-            raise ValueError(f"{type(self).__name__} has no styles. Received: latents")
+        self._check_styled("latents")
         generator = self.ema_generator
         cutoff = getattr(self, "truncation_cutoff", None) if cutoff == "paper" else cutoff
+        if not np.isfinite(truncation):
+            raise ValueError(f"truncation is a number. Received: {truncation}")
         w = generator.mapping(self._checked_latents(latents))
         return backend.to_numpy(generator.truncate(w, float(truncation), cutoff))
 
@@ -139,8 +140,9 @@ class GenerationTask:
         Returns:
             numpy float32 (N, H, W, C), RGB in [0, 1].
         """
+        self._check_styled("w")
         if noise is None:
-            draw = _generator(seed, _NOISE)
+            draw = seeded_generator(seed, _NOISE)
             noise = [
                 draw.standard_normal((1, height, width, 1)).astype("float32")
                 for height, width in self.ema_generator.noise_shapes
@@ -158,70 +160,10 @@ class GenerationTask:
         Returns:
             Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
         """
-        if isinstance(inputs, dict):
-            images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
-        elif isinstance(inputs, (list, tuple)):
-            images = self.ema_generator(*inputs)
-        else:
-            images = self.ema_generator(inputs)
+        if not isinstance(inputs, dict):
+            return super().call(inputs)
+        images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
         return keras.tree.map_structure(lambda x: ops.clip((x + 1.0) / 2.0, 0.0, 1.0), images)
-
-    def interpolation(self, frames=120, n=1, seed=None, truncation=1.0, smoothness=24):
-        """Walk through the latent space on a smooth closed path.
-
-        The path is white noise over time, smoothed by a Gaussian window that wraps around.
-
-        Args:
-            frames: Number of frames.
-            n: Number of pictures that walk at the same time, each on a path of its own.
-            seed: As for `generate`.
-            truncation: As for `generate`.
-            smoothness: Standard deviation of the window, in frames.
-
-        Yields:
-            float32 arrays (n, H, W, C) in [0, 1], one per frame; the last leads to the first.
-
-        Raises:
-            ValueError: A number is out of range.
-
-        Example:
-            >>> from c2f_zoo.models import ProGAN
-            >>> model = ProGAN(8, latent_size=4, num_filters=(8, 4))
-            >>> [frame.shape for frame in model.interpolation(2, n=3, seed=0)]
-            [(3, 8, 8, 3), (3, 8, 8, 3)]
-        """
-        frames = _whole("frames", frames, 1)
-        n = _whole("n, the number of pictures,", n, 1)
-        path = latent_path(frames, n, self.latent_size, seed, smoothness)
-        options = {"truncation": truncation} if self._has_styles else {}
-        # Drawn once: noise or classes that change from frame to frame would flicker.
-        seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
-        for latents in path:
-            yield self.generate(latents=latents, seed=seed, **options)
-
-    def film(self, path, seconds=5.0, fps=24, n=9, columns=None, seed=None, **options):
-        """Write a walk through the latent space as a film that plays in a loop.
-
-        Args:
-            path: `.gif`, or `.mp4` and what else `c2f_zoo.data.save_film` writes.
-            seconds: Length.
-            fps: Frames per second.
-            n: Pictures side by side.
-            columns: Of these in a row; by default about a square of them.
-            seed: As for `generate`.
-            **options: `truncation` and `smoothness` of `interpolation`.
-
-        Returns:
-            Path of the film.
-
-        Raises:
-            ValueError: A number is out of range, or the suffix is not known.
-        """
-        frames = max(1, round(seconds * fps))
-        # A window as long as a short film would smooth all motion away.
-        options.setdefault("smoothness", min(fps, frames / 8))
-        walk = self.interpolation(frames, n, seed, **options)
-        return save_film(path, (image_grid(pictures, columns) for pictures in walk), fps)
 
     def truncation_sheet(self, n=6, truncations=(1.0, 0.7, 0.5, 0.0, -0.5, -1.0), seed=0):
         """Show what truncation does: a row for each picture, a column for each factor.
@@ -284,30 +226,49 @@ class GenerationTask:
             pictures += [edges[row], *cells[row * columns : (row + 1) * columns]]
         return image_grid(pictures, columns + 1)
 
-    def _layer_range(self, layers):
+    def style_groups(self):
+        """Name the groups of layers that the network has, for `style_mixing_sheet`.
+
+        Returns:
+            Dict from "coarse", "middle" and "fine", as far as there are such, to the pair
+            (first, end) of layers.
+
+        Raises:
+            ValueError: The network has no styles.
+        """
+        self._check_styled("no layers")
         sizes = [max(size) for size in self.ema_generator.noise_shapes]
         # StyleGAN2 has one convolution at the base, and so one layer of w more than noise maps.
         total = self.ema_generator.current_layers
         sizes = [sizes[0]] * (total - len(sizes)) + sizes
-        if isinstance(layers, str) and layers in _STYLE_SIZES:
-            low, high = _STYLE_SIZES[layers]
+        groups = {}
+        for name, (low, high) in _STYLE_SIZES.items():
             chosen = [index for index, size in enumerate(sizes) if low <= size <= high]
-            pair = (chosen[0], chosen[-1] + 1) if chosen else (0, 0)
-        else:
-            pair = tuple(layers) if isinstance(layers, (tuple, list)) else (0, 0)
+            if chosen:
+                groups[name] = (chosen[0], chosen[-1] + 1)
+        return groups
+
+    def _check_styled(self, what):
+        if not self.has_styles:
+            raise ValueError(f"{type(self).__name__} has no styles. Received: {what}")
+
+    def _layer_range(self, layers):
+        self._check_styled(f"layers={layers!r}")
+        total, groups = self.ema_generator.current_layers, self.style_groups()
+        pair = groups.get(layers, ()) if isinstance(layers, str) else tuple(layers)
         if len(pair) != 2 or not 0 <= pair[0] < pair[1] <= total:
             raise ValueError(
-                f"layers is one of {', '.join(_STYLE_SIZES)} that the network has, or a pair "
+                f"layers is one of {', '.join(groups)}, or a pair "
                 f"(first, end) with 0 <= first < end <= {total}. Received: {layers!r}"
             )
         return pair
 
     def _mixed(self, w, seed, truncation, probability):
         count, layers = len(w), self.ema_generator.current_layers
-        draw = _generator(seed, _OTHER)
+        draw = seeded_generator(seed, _OTHER)
         other = draw.standard_normal((count, self.latent_size)).astype("float32")
         other = self.styles(other, truncation)
-        chance, place = _generator(seed, _CUTOFF).random((count, 2)).T
+        chance, place = seeded_generator(seed, _CUTOFF).random((count, 2)).T
         cutoff = 1 + (place * (layers - 1)).astype(int)
         cutoff = np.where(chance < probability, cutoff, w.shape[1])
         return np.where(np.arange(w.shape[1])[None, :, None] < cutoff[:, None, None], w, other)
@@ -346,7 +307,7 @@ class GenerationTask:
                 )
             return None
         if labels is None:
-            labels = _generator(seed, _LABEL).integers(size, size=count)
+            labels = seeded_generator(seed, _LABEL).integers(size, size=count)
         labels = np.asarray(labels)
         if labels.ndim == 0:
             labels = np.full(count, labels)
@@ -360,47 +321,3 @@ class GenerationTask:
                 f"Received: shape {labels.shape} of {labels.dtype}"
             )
         return labels.astype("float32")
-
-
-def latent_path(frames, n, latent_size, seed=None, smoothness=24):
-    """A smooth closed path of latents.
-
-    Args:
-        frames: Number of points.
-        n: Number of paths.
-        latent_size: Components of a latent.
-        seed: Whole number of at least 0, or None.
-        smoothness: Standard deviation, in frames, of the Gaussian window that smooths white
-            noise over time, wrapping around.
-
-    Returns:
-        float32 array (frames, n, latent_size) of unit variance.
-
-    Raises:
-        ValueError: `smoothness` is negative.
-
-    Source: the interpolation videos of Karras et al., arXiv 1710.10196.
-
-    Example:
-        >>> latent_path(30, 2, 5, seed=0).shape
-        (30, 2, 5)
-    """
-    if smoothness < 0:
-        raise ValueError(f"smoothness must not be negative. Received: {smoothness}")
-    noise = _generator(seed, _PATH).standard_normal((frames, n * latent_size))
-    # A Gaussian window that wraps around is a Gaussian in the frequencies.
-    frequencies = np.fft.rfftfreq(frames)[:, None]
-    window = np.exp(-2 * (np.pi * smoothness * frequencies) ** 2)
-    path = np.fft.irfft(np.fft.rfft(noise, axis=0) * window, frames, axis=0)
-    path = path.reshape(frames, n, latent_size)
-    return (path / np.sqrt(np.mean(path**2, axis=(0, 2), keepdims=True))).astype("float32")
-
-
-def _generator(seed, purpose):
-    return np.random.default_rng(None if seed is None else (_whole("seed", seed, 0), purpose))
-
-
-def _whole(name, value, least):
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
-    return int(value)

@@ -8,9 +8,11 @@ from keras import ops
 
 from c2f_zoo import backend
 from c2f_zoo.data import fit_image, load_image
+from c2f_zoo.models.seeds import seeded_generator, whole_number
 from c2f_zoo.training.steps import value_and_gradients
 
 SPACES = ("w", "w+")
+_PROJECTION = 6  # what the random numbers are for, see generation_task.py
 _STYLES_AVERAGED = 10_000
 _NOISE_WEIGHT = 1e5  # of the regularisation of the noise maps
 _INITIAL_NOISE = 0.05  # on w, as a share of its standard deviation, gone after
@@ -25,7 +27,8 @@ class Projection(typing.NamedTuple):
         image: float32 (H, W, C), RGB in [0, 1]: the nearest picture that the model makes.
         w: float32 (1, layers, w_size): its style, for `synthesize`.
         noise: List of float32 (1, h, w, 1): its noise maps, for `synthesize`.
-        losses: List of float: the distance to the picture after each step.
+        losses: List of float: the distance to the picture at each step, of the style that was
+            tried there, exploring noise included.
     """
 
     image: np.ndarray
@@ -60,7 +63,7 @@ class Projecting:
                 learned; `"w+"`: a style for each layer, nearer to the picture but further from
                 the rest.
             features: What `"perceptual"` compares: a function of images (1, H, W, C) in [0, 1]
-                that returns a tensor (1, h, w, D) or a list of them, such as a Keras model. By
+                that returns a tensor (1, ..., D) or a list of them, such as a Keras model. By
                 default the discriminator's features of every scale.
             learning_rate: Largest rate of Adam, reached after a warm-up.
             seed: Seed of the start.
@@ -71,9 +74,10 @@ class Projecting:
 
         Raises:
             ValueError: The picture is unreadable or empty, or an option is out of range.
+            TypeError: The picture is none of these.
 
-        Source: StyleGAN2 (arXiv 1912.04958), appendix D: the schedule of rate and noise, and the
-        regularisation of the noise maps.
+        Source: StyleGAN2 (arXiv 1912.04958), appendix D: the schedule of rate and noise; the
+        regularisation of the noise maps as in the released code, which halves them by averages.
 
         Example:
             >>> from c2f_zoo.models import StyleGAN2
@@ -83,14 +87,17 @@ class Projecting:
             >>> found.image.shape, found.w.shape, len(found.losses)
             ((8, 8, 3), (1, 4, 4), 2)
         """
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1. Received: {steps}")
+        steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0)
+        if not 0 < learning_rate < float("inf"):
+            raise ValueError(f"learning_rate must be positive. Received: {learning_rate}")
         if space not in SPACES:
             raise ValueError(f"space must be one of {SPACES}. Received: {space!r}")
         distance = self._distance(loss, features)
         resolution = self.ema_generator.noise_shapes[-1]
         target = fit_image(load_image(image), resolution, resample="area", upscale=True)
         target = target[None].astype("float32") / 255
+        if self.ema_generator.image_channels == 1:
+            target = target.mean(axis=-1, keepdims=True)
         descent = _Descent(self, distance, target, steps, space, learning_rate, seed)
         losses = descent.run(progress)
         w, noise = descent.styles(), descent.noise
@@ -118,7 +125,7 @@ def feature_distance(features, others):
     """Mean squared distance of feature vectors of length 1, averaged over places and lists.
 
     Args:
-        features: Tensor (B, h, w, D), or a list of them.
+        features: Tensor (B, ..., D), or a list of them.
         others: The same of other images.
 
     Returns:
@@ -150,7 +157,7 @@ class _Descent:
     def __init__(self, model, distance, target, steps, space, learning_rate, seed):
         self.model, self.steps, self.learning_rate = model, steps, learning_rate
         self.target = ops.convert_to_tensor(target)
-        self.draw = np.random.default_rng((seed, 6))
+        self.draw = seeded_generator(seed, _PROJECTION)
         generator = model.ema_generator
         styles = backend.to_numpy(
             generator.mapping(
@@ -158,7 +165,8 @@ class _Descent:
             )
         )[:, 0]
         average = styles.mean(axis=0)
-        self.spread = float(np.sqrt(np.mean((styles - average) ** 2)))
+        # The length of w - average, not the spread of a component: appendix D's sigma_w.
+        self.spread = float(np.sqrt(np.mean(np.sum((styles - average) ** 2, axis=-1))))
         self.layers = generator.current_layers
         layers = self.layers if space == "w+" else 1
         self.w = np.tile(average[None, None], (1, layers, 1)).astype("float32")
@@ -169,7 +177,8 @@ class _Descent:
 
         def objective(w, *noise):
             w = ops.tile(w, (1, self.layers // layers, 1))
-            image = ops.clip((generator.synthesis(w, list(noise)) + 1.0) / 2.0, 0.0, 1.0)
+            # Not clipped: a pixel beyond the range would have no gradient to come back by.
+            image = (generator.synthesis(w, list(noise)) + 1.0) / 2.0
             apart = distance(image, self.target)
             return apart + _NOISE_WEIGHT * sum(map(_autocorrelation, noise)), apart
 
@@ -180,7 +189,7 @@ class _Descent:
         return np.tile(self.w, (1, self.layers // self.w.shape[1], 1))
 
     def run(self, progress):
-        """Take all steps and return the distance after each."""
+        """Take all steps and return the distance at each."""
         from tqdm import trange
 
         moments = [(np.zeros_like(x), np.zeros_like(x)) for x in (self.w, *self.noise)]

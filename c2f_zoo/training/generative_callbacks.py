@@ -1,5 +1,6 @@
 """Callbacks of a generative training: progress in images, sample grids, film, best preset."""
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend
-from c2f_zoo.data import enlarge_pixels, image_grid, save_film, save_image
+from c2f_zoo.data import image_grid, save_film, save_image
 
 
 class ImageProgress(keras.callbacks.Callback):
@@ -81,8 +82,9 @@ class SampleGrids(keras.callbacks.Callback):
         every: Real images between grids; at least the last state is drawn.
         n: Pictures in a grid.
         seed: Seed of their latents (and labels and noise).
-        height: Height of each picture in the grid, at least; smaller ones are enlarged by
-            repeating their pixels. By default that of the final resolution.
+        height: Height of each picture in the grid, to which it is brought, smaller ones by
+            repeating their pixels. By default that of the final resolution, or what makes a
+            grid 2048 pixels high if that is less.
         film: File to write when training ends, `.gif` or `.mp4`; None for no film.
         fps: Grids per second in it.
 
@@ -127,18 +129,17 @@ class SampleGrids(keras.callbacks.Callback):
             images: Real images shown, for the file's name.
         """
         pictures = sample_pictures(self.model, self.n, self.seed)
-        height = self.height or _final_height(self.model)
-        factor = max(1, height // pictures.shape[1])
-        grid = enlarge_pixels(image_grid(pictures), factor)
-        if grid.shape[-1] == 1:
-            grid = grid.repeat(3, axis=-1)
+        rows = math.ceil(self.n / math.ceil(self.n**0.5))
+        height = self.height or min(_final_height(self.model), max(16, 2048 // rows))
+        grid = image_grid([_of_height(picture, height) for picture in pictures])
         save_image(self.folder / f"images_{images:010d}.png", grid)
 
 
 class BestPreset(keras.callbacks.Callback):
     """Measures the averaged generator every so many images and keeps the best as a preset.
 
-    Logs get the figures. The best value is read from the folder's own record when a run resumes.
+    Logs get the monitored figure, NaN before the first measurement. The best value is read from
+    the folder's own record when a run resumes.
 
     Args:
         folder: Folder of the preset, written by `model.save_pretrained`.
@@ -148,13 +149,14 @@ class BestPreset(keras.callbacks.Callback):
         real: Array (N, H, W, 3) of real images, uint8 or float in [0, 1], at the resolution to
             measure at.
         every: Real images between measurements.
-        num_images: Generated images per measurement, by default as many as `real`.
+        num_images: Images of each kind per measurement, by default as many as `real`.
         mode: `"min"` where smaller is better, or `"max"`.
         precision: Of the preset's weights, `"float16"` or `"float32"`.
         seed: Seed of the pictures, the same each time.
 
     Raises:
         ValueError: An option is out of range; from `fit`: the metric gives no such figure.
+        TypeError: From `fit`: the model has no `save_pretrained`.
 
     Example:
         ```python
@@ -182,11 +184,18 @@ class BestPreset(keras.callbacks.Callback):
             )
         self.folder, self.metric, self.monitor, self.real = Path(folder), metric, monitor, real
         self.every, self.num_images = int(every), num_images or len(real)
+        # Distances of sets of two sizes would compare the sizes too.
+        self.real = self.real[: self.num_images]
         self.sign = 1.0 if mode == "min" else -1.0
         self.precision, self.seed = precision, seed
         self.best, self.next, self.figures, self.has_real = None, None, {}, False
 
     def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "save_pretrained"):
+            raise TypeError(
+                "BestPreset keeps models that have save_pretrained, such as ProGAN. "
+                f"Received: {type(self.model).__name__}"
+            )
         self.next = (_images(self.model) // self.every + 1) * self.every
         record = self.folder.with_name(f"{self.folder.name}.txt")
         if record.exists():
@@ -204,8 +213,9 @@ class BestPreset(keras.callbacks.Callback):
         self.measure(images)
 
     def on_epoch_end(self, epoch, logs=None):
+        # From the first epoch on: CSVLogger takes no columns that come later.
         if logs is not None:
-            logs.update(self.figures)
+            logs[self.monitor] = float(self.figures.get(self.monitor, math.nan))
 
     def measure(self, images):
         """Measure now, and keep the model if it is the best so far.
@@ -250,6 +260,8 @@ def sample_pictures(model, n, seed):
     latents = draw.standard_normal((n, model.latent_size)).astype("float32")
     if hasattr(model, "generate"):
         return model.generate(latents=latents, seed=int(draw.integers(1 << 31)))
+    if getattr(model, "label_size", 0):
+        latents = (latents, draw.integers(model.label_size, size=n))
     pictures = model.predict_on_batch(latents)
     pictures = pictures[-1] if isinstance(pictures, (list, tuple)) else pictures
     return backend.to_numpy(pictures).astype("float32")
@@ -262,6 +274,17 @@ def _images(model):
 def _final_height(model):
     resolutions = getattr(model.generator, "resolutions", None)
     return resolutions[-1][0] if resolutions else 64
+
+
+def _of_height(picture, height):
+    from PIL import Image
+
+    picture = np.rint(picture * 255).astype("uint8")
+    picture = picture.repeat(3, axis=-1) if picture.shape[-1] == 1 else picture
+    size = (max(1, round(picture.shape[1] * height / picture.shape[0])), height)
+    is_larger = height >= picture.shape[0]
+    filter_ = Image.Resampling.NEAREST if is_larger else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(picture).resize(size, filter_))
 
 
 def _read(file):

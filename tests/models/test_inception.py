@@ -318,7 +318,7 @@ def test_features_of_photographs_are_those_of_the_published_program(weights, sha
     path, program = weights
     model = InceptionV3Features.from_fid_package(path)
     reference = torch.jit.load(str(program), map_location="cpu").eval()
-    files = sorted((shared_data / "images").glob("*/*.png"))[::12]
+    files = sorted((shared_data / "images").glob("*/*.png"))[::20]
     photographs = [np.asarray(Image.open(file).convert("RGB"))[None] for file in files]
     first = photographs[0]
     crops = [first[:, :299, :299], first[:, :32, 5:37], first[:, 10:107, :151], first[:, :1, :1]]

@@ -101,3 +101,43 @@ def test_what_no_metric_gives_cannot_be_monitored(tmp_path):
 def test_grids_need_a_number(tmp_path, options):
     with pytest.raises(ValueError, match="at least 1"):
         SampleGrids(tmp_path, **options)
+
+
+def test_grids_of_another_height_have_one_size_too(tmp_path):
+    grids = SampleGrids(tmp_path, n=4, height=10)
+    model = make()
+    grids.set_model(model)
+    for stage in (0, 1):
+        model.set_stage(stage)
+        grids.draw(stage)
+    assert {Image.open(file).size for file in tmp_path.iterdir()} == {(20, 20)}
+
+
+def test_grids_of_any_pair(tmp_path):
+    from c2f_zoo.models import ProGANDiscriminator, ProGANGenerator
+    from c2f_zoo.training import AdversarialModel
+
+    options = {"label_size": 3, "num_filters": (4, 4)}
+    pair = AdversarialModel(
+        ProGANGenerator(8, latent_size=4, **options), ProGANDiscriminator(8, **options)
+    )
+    grids = SampleGrids(tmp_path, n=3)
+    grids.set_model(pair)
+    grids.draw(0)
+    assert len(list(tmp_path.iterdir())) == 1
+    best = BestPreset(tmp_path / "best", SlicedWasserstein(), "swd", images(8, 16))
+    best.set_model(pair)
+    with pytest.raises(TypeError, match="Received: AdversarialModel"):
+        best.on_train_begin()
+
+
+def test_the_monitored_figure_is_a_column_of_the_log_from_the_first_epoch(tmp_path):
+    from keras.callbacks import CSVLogger
+
+    metric = SlicedWasserstein(patches_per_image=8, directions=8, repeats=1)
+    best = BestPreset(tmp_path / "best", metric, "swd", images(16, 16), every=16, num_images=8)
+    log = tmp_path / "log.csv"
+    make(16).fit(images(8, 16), batch_size=8, epochs=2, verbose=0, callbacks=[best, CSVLogger(log)])
+    header, first, second = log.read_text().splitlines()
+    column = header.split(",").index("swd")
+    assert first.split(",")[column] == "nan" and float(second.split(",")[column]) == best.best
