@@ -10,10 +10,10 @@ class ProgressiveGrowth(keras.callbacks.Callback):
     """Grows an `AdversarialModel` inside one ordinary `fit`, as a schedule says.
 
     Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and,
-    where the schedule has any, learning rates; where a fade begins or ends it resets the optimizers; once the schedule is
-    done it ends training. What it needs to know is in the model's variables, so that a run which
-    was stopped, in the middle of a fade too, continues as if it had not been. Logs get `images`,
-    `resolution` (the height) and `alpha`.
+    where the schedule has any, learning rates; where a fade begins or ends it resets the
+    optimizers; once the schedule is done it ends training. What it needs to know is in the model's
+    variables, so that a run which was stopped, in the middle of a fade too, continues as if it had
+    not been. Logs get `images`, `resolution` (the height) and `alpha`.
 
     Place it before callbacks that save or draw.
 

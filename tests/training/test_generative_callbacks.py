@@ -81,7 +81,8 @@ def test_the_best_preset_is_kept_and_remembered(tmp_path):
 
     model, first = make(16), best()
     logs = model.fit(real, batch_size=8, epochs=2, verbose=0, callbacks=[first]).history
-    assert first.best == min(logs["swd"]) and len(logs["swd"]) == 2
+    # Measured twice an epoch, of which the log has the last.
+    assert first.best <= min(logs["swd"]) and len(logs["swd"]) == 2
     loaded = ProGAN.from_pretrained(tmp_path / "best")
     assert loaded.resolution == (16, 16)
     again = best()
