@@ -118,6 +118,28 @@ def ensure_shape(tensor, shape):
     return tensor
 
 
+def check_at_run_time(tensor, condition, message, value):
+    """Hold a condition on TensorFlow that can be told only when a graph runs.
+
+    XLA leaves such checks out: then the operation that needed the condition fails by itself.
+
+    Args:
+        tensor: Tensor of any shape, which depends on the check from here on.
+        condition: Boolean tensor, scalar.
+        message: What is wrong where it does not hold, up to what was received.
+        value: Tensor of any shape: what was received.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        tf.errors.InvalidArgumentError: At run time: the condition does not hold.
+    """
+    tf = tensorflow()
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message, value])]):
+        return tf.identity(tensor)
+
+
 def to_numpy(tensor) -> np.ndarray:
     """Bring a tensor of any backend to the host.
 

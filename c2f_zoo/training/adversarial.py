@@ -7,12 +7,11 @@ from keras import ops
 
 from c2f_zoo import backend
 from c2f_zoo.training.adversarial_batch import (
-    check_range,
     common_label_size,
     generator_inputs,
     read_batch,
 )
-from c2f_zoo.training.adversarial_checks import check_settings
+from c2f_zoo.training.adversarial_checks import check_arrays, check_settings
 from c2f_zoo.training.adversarial_config import AdversarialTraining
 from c2f_zoo.training.adversarial_step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
@@ -33,7 +32,10 @@ class AdversarialModel(TrainStep, keras.Model):
 
     Every random number comes from seeds that are saved with the model, so that a run which was
     stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
-    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16.
+    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16. Under
+    `MirroredStrategy` the groups of a minibatch standard deviation are made of each replica's
+    share of the batch. They must divide every batch, an epoch's last one too, unless it is
+    smaller than one group.
 
     The networks are anything that keeps this protocol: `generator(latents)` gives images in
     [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes
@@ -103,6 +105,7 @@ class AdversarialModel(TrainStep, keras.Model):
         self.path_length_mean = self._counter("path_length_mean", "float32")
         self.settings = self._plan = None
         self._trackers = []
+        self._is_fitting = False
         self._compiled_steps = _CompiledSteps()
         self.built = True
 
@@ -181,12 +184,13 @@ class AdversarialModel(TrainStep, keras.Model):
 
     # Steps
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        # Inside the compiled step the value of a label cannot be seen any more.
-        labels = x.get("labels", y) if isinstance(x, dict) else y
-        if labels is not None and self.label_size:
-            check_range(labels, self.label_size)
-        return super().fit(x, y, *args, **kwargs)
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        check_arrays(self, x, y, batch_size, kwargs.get("steps_per_epoch"))
+        self._is_fitting = True
+        try:
+            return super().fit(x, y, batch_size, *args, **kwargs)
+        finally:
+            self._is_fitting = False
 
     def make_train_function(self, force=False):
         # Called at the start of every fit. The number of the step is read anew then, since
@@ -197,6 +201,10 @@ class AdversarialModel(TrainStep, keras.Model):
             self.train_function = self._run_step
 
     def _run_step(self, *args):
+        if self._is_fitting and self.stop_training:
+            # A callback ended the training before this step, when it began: Keras asks only
+            # after a step. A finished run that is started again stays as it is.
+            return ({}, args[0]) if backend.backend() == "jax" else {}
         steps = self._compiled_steps
         if steps.count is None:
             steps.count = self._steps_taken(args)
@@ -297,12 +305,14 @@ class AdversarialModel(TrainStep, keras.Model):
         """Set both learning rates, which are then corrected for lazy penalties.
 
         Args:
-            generator: Learning rate as the paper states it.
+            generator: Learning rate as the paper states it; None leaves it as it is.
             discriminator: Likewise.
         """
-        rates = self.settings
-        self.optimizer.generator.learning_rate = generator * rates.generator_correction
-        self.optimizer.discriminator.learning_rate = discriminator * rates.discriminator_correction
+        rates, optimizers = self.settings, self.optimizer
+        if generator is not None:
+            optimizers.generator.learning_rate = generator * rates.generator_correction
+        if discriminator is not None:
+            optimizers.discriminator.learning_rate = discriminator * rates.discriminator_correction
 
     def reset_optimizers(self):
         """Forget the optimizers' moments and step counts, but not their learning rates."""

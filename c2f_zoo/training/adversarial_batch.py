@@ -5,6 +5,8 @@ from keras import ops
 
 from c2f_zoo import backend
 
+RANGE_TOLERANCE = 0.01
+
 # What a batch may bring beside its images and labels, instead of having it drawn.
 DRAWS = (
     "discriminator_latents",
@@ -132,16 +134,40 @@ def signed(images):
         Tensor (B, H, W, C), float32.
 
     Raises:
-        ValueError: They are of another shape or type.
+        ValueError: They are of another shape or type, or their values are out of range where
+            they can be seen.
     """
     if len(images.shape) != 4:
         raise ValueError(f"Images are (B, H, W, C). Received: shape {tuple(images.shape)}")
+    check_images(images)
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype == "uint8":
         return ops.cast(images, "float32") / 127.5 - 1.0
     if "float" in dtype:
         return ops.cast(images, "float32") * 2.0 - 1.0
     raise ValueError(f"Images are uint8 or float in [0, 1]. Received: {dtype}")
+
+
+def check_images(images):
+    """Refuse float images outside of [0, 1], where their values are at hand.
+
+    Images of bytes as floats, or in [-1, 1], would train without a word, and badly.
+
+    Args:
+        images: Array or tensor (B, H, W, C); of bytes it is not looked at.
+
+    Raises:
+        ValueError: A value is beyond [0, 1] by more than a resampling filter's ringing.
+    """
+    if "float" not in keras.backend.standardize_dtype(images.dtype):
+        return
+    values = backend.visible_values(images)
+    if values is None or not values.size:
+        return
+    low, high = float(values.min()), float(values.max())
+    # Not `low < ...`: NaN is in no range.
+    if not (-RANGE_TOLERANCE <= low and high <= 1 + RANGE_TOLERANCE):
+        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: {low:g} to {high:g}")
 
 
 def as_labels(labels, label_size):

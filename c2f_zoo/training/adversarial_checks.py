@@ -1,5 +1,8 @@
 """What is refused before an adversarial training begins: settings, arrays, schedules."""
 
+from c2f_zoo.layers.minibatch_stddev import group_of
+from c2f_zoo.training.adversarial_batch import check_images, check_range, split_batch
+
 
 def check_settings(model, settings, options):
     """Refuse what the networks or Keras' trainer cannot do.
@@ -43,7 +46,8 @@ def check_growth(model, schedule):
         schedule: `GrowthSchedule`. Of another object with `at()` nothing is known beforehand.
 
     Raises:
-        ValueError: The schedule's resolutions are not the generator's first ones.
+        ValueError: The schedule's resolutions are not the generator's first ones, or the groups
+            of the discriminator do not divide a phase's batch.
     """
     theirs = getattr(schedule, "resolutions", None)
     ours = getattr(model.generator, "resolutions", None)
@@ -54,6 +58,58 @@ def check_growth(model, schedule):
                 "A schedule grows through the generator's resolutions, from its base on: "
                 f"{_listed(ours)}. Received: a schedule of {_listed(theirs)}"
             )
+    for phase in getattr(schedule, "phases", ()):
+        height, width = phase.resolution
+        _check_batch(model, phase.batch_size, f"the {phase.kind} phase of {height}x{width}")
+
+
+def check_arrays(model, x, y, batch_size, steps_per_epoch):
+    """Refuse arrays given to `fit` while their values and their number can still be seen.
+
+    Inside a compiled step no value is known, and an epoch's last batch comes last.
+
+    Args:
+        model: `AdversarialModel`.
+        x: Array (N, H, W, C), dict of arrays, or any source of batches, which is not looked at.
+        y: Array (N,) or (N, label size), or None.
+        batch_size: Images in a step, None for Keras' 32.
+        steps_per_epoch: As for `fit`; where it is given, no batch need be smaller than others.
+
+    Raises:
+        ValueError: Images or labels are out of range, or the groups of the discriminator divide
+            neither the batches nor the last one, of what is left.
+    """
+    batch = split_batch(x, y) if isinstance(x, dict) or y is not None else {"images": x}
+    if batch.get("labels") is not None and model.label_size:
+        check_range(batch["labels"], model.label_size)
+    images = batch.get("images")
+    if not hasattr(images, "shape"):
+        return
+    check_images(images)
+    count, size = images.shape[0], 32 if batch_size is None else batch_size
+    if count is None or steps_per_epoch is not None:
+        return
+    for part in (min(size, count), count % size):
+        if part:
+            _check_batch(model, part, f"{count} images in batches of {size}")
+
+
+def _check_batch(model, size, what):
+    """Refuse a batch that the groups of the minibatch standard deviation do not divide."""
+    group = getattr(model.discriminator, "group_size", None)
+    # Each replica makes groups of its own share.
+    strategy = getattr(model, "distribute_strategy", None)
+    replicas = getattr(strategy, "num_replicas_in_sync", 1)
+    if group is None or size % replicas:
+        return
+    try:
+        group_of(size // replicas, group)
+    except ValueError as error:
+        raise ValueError(
+            "Choose a batch size and a number of images, or the group_size of the discriminator "
+            'so that they fit: the growth presets "progan-paper" and "progan-v1-1gpu" need '
+            f"group_size=16. {error} in {what}"
+        ) from error
 
 
 def _sizes(resolutions):

@@ -72,6 +72,13 @@ def test_stage_alpha_rates_and_resets_follow_the_schedule():
     assert model.stop_training
 
 
+def test_a_schedule_without_learning_rates_leaves_those_compiled():
+    model, watch = compiled(AdversarialTraining(generator_learning_rate=5e-3)), Watch()
+    schedule = GrowthSchedule.by_images(8, base_shape=(2, 2), stabilise=4, fade=4, batch_sizes=4)
+    fit(model, 99, callbacks=[ProgressiveGrowth(schedule), watch])
+    assert {rate for _, _, rate, _ in watch.seen} == {5e-3} and len(watch.seen) == 5
+
+
 def test_logs_say_how_far_it_has_grown():
     history = fit(compiled(), 2, callbacks=[ProgressiveGrowth(SCHEDULE)])
     assert history["images"] == [16, 32]

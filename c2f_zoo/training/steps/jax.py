@@ -23,7 +23,15 @@ class GradientCalls:
         self.variables = model.variables
 
     def input_gradients(self, function, inputs):
-        """Differentiate the sum of what a function of tensors gives."""
+        """Differentiate the sum of what a function of tensors gives; see the package.
+
+        Args:
+            function: Takes the list of tensors, returns a tuple that begins with the tensor.
+            inputs: List of tensors, each of any shape.
+
+        Returns:
+            What the function returned, and the list of gradients of the inputs' shapes.
+        """
 
         def total(inputs, values):
             with _scope(self.variables, values) as scope:
@@ -51,7 +59,15 @@ class GradientCalls:
         return beside, gradients
 
     def average(self, values, axis=None):
-        """Average; arrays span all devices under `keras.distribution`."""
+        """Average; arrays span all devices under `keras.distribution`.
+
+        Args:
+            values: Tensor of any shape.
+            axis: Axis of the batch, to average over it alone.
+
+        Returns:
+            Scalar tensor, or one of the shape that is left.
+        """
         return ops.mean(values, axis=axis)
 
 

@@ -21,7 +21,15 @@ class GradientCalls:
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
     def input_gradients(self, function, inputs):
-        """Differentiate the sum of what a function of tensors gives."""
+        """Differentiate the sum of what a function of tensors gives; see the package.
+
+        Args:
+            function: Takes the list of tensors, returns a tuple that begins with the tensor.
+            inputs: List of tensors, each of any shape.
+
+        Returns:
+            What the function returned, and the list of gradients of the inputs' shapes.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs = function(inputs)
@@ -40,7 +48,15 @@ class GradientCalls:
         return beside, tape.gradient(loss, values)
 
     def average(self, values, axis=None):
-        """Average over the batch of all replicas."""
+        """Average over the batch of all replicas.
+
+        Args:
+            values: Tensor of any shape.
+            axis: Axis of the batch, to average over it alone.
+
+        Returns:
+            Scalar tensor, or one of the shape that is left.
+        """
         mean = tf.reduce_mean(values, axis=axis)
         if self.replicas == 1:
             return mean

@@ -17,7 +17,15 @@ class GradientCalls:
         self.model = model
 
     def input_gradients(self, function, inputs):
-        """Differentiate the sum of what a function of tensors gives."""
+        """Differentiate the sum of what a function of tensors gives; see the package.
+
+        Args:
+            function: Takes the list of tensors, returns a tuple that begins with the tensor.
+            inputs: List of tensors, each of any shape.
+
+        Returns:
+            What the function returned, and the list of gradients of the inputs' shapes.
+        """
         with torch.enable_grad():
             # Styles depend on weights that the second derivative has to reach: not detached.
             inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in inputs]
@@ -26,7 +34,15 @@ class GradientCalls:
         return outputs, list(gradients)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss."""
+        """Differentiate a loss with respect to variables; see the package.
+
+        Args:
+            function: Takes nothing, returns the scalar loss and anything else.
+            weights: List of Keras variables.
+
+        Returns:
+            What the function returned beside the loss, and the gradients.
+        """
         with torch.enable_grad():
             loss, beside = function()
             values = [weight.value for weight in weights]
@@ -34,7 +50,15 @@ class GradientCalls:
         return beside, list(gradients)
 
     def average(self, values, axis=None):
-        """Average over the batch."""
+        """Average over the batch.
+
+        Args:
+            values: Tensor of any shape.
+            axis: Axis of the batch, to average over it alone.
+
+        Returns:
+            Scalar tensor, or one of the shape that is left.
+        """
         return ops.mean(values, axis=axis)
 
 
