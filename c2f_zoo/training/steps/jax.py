@@ -26,7 +26,8 @@ class GradientCalls:
         """Differentiate the sum of what a function of tensors gives; see the package.
 
         Args:
-            function: Takes the list of tensors, returns a tuple that begins with the tensor.
+            function: Takes the list of tensors, returns a tuple that begins with the tensor to
+                differentiate, of any shape.
             inputs: List of tensors, each of any shape.
 
         Returns:
@@ -44,7 +45,16 @@ class GradientCalls:
         return outputs, gradients
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss; gradients are zeros for a variable out of its reach."""
+        """Differentiate a loss with respect to variables; see the package.
+
+        Args:
+            function: Takes nothing, returns the scalar loss and anything else.
+            weights: List of Keras variables.
+
+        Returns:
+            What the function returned beside the loss, and the gradients: zeros for a variable
+            that the loss does not reach.
+        """
         chosen = {id(weight) for weight in weights}
         others = [v for v in self.variables if id(v) not in chosen]
 

@@ -24,7 +24,8 @@ class GradientCalls:
         """Differentiate the sum of what a function of tensors gives; see the package.
 
         Args:
-            function: Takes the list of tensors, returns a tuple that begins with the tensor.
+            function: Takes the list of tensors, returns a tuple that begins with the tensor to
+                differentiate, of any shape.
             inputs: List of tensors, each of any shape.
 
         Returns:
@@ -37,7 +38,16 @@ class GradientCalls:
         return outputs, tape.gradient(total, inputs)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss; gradients are this replica's share, which the optimizer sums."""
+        """Differentiate a loss with respect to variables; see the package.
+
+        Args:
+            function: Takes nothing, returns the scalar loss and anything else.
+            weights: List of Keras variables.
+
+        Returns:
+            What the function returned beside the loss, and the gradients: this replica's share of
+            them, None for a variable that the loss does not reach.
+        """
         values = [weight.value for weight in weights]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)

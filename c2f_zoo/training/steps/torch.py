@@ -20,7 +20,8 @@ class GradientCalls:
         """Differentiate the sum of what a function of tensors gives; see the package.
 
         Args:
-            function: Takes the list of tensors, returns a tuple that begins with the tensor.
+            function: Takes the list of tensors, returns a tuple that begins with the tensor to
+                differentiate, of any shape.
             inputs: List of tensors, each of any shape.
 
         Returns:
@@ -41,7 +42,8 @@ class GradientCalls:
             weights: List of Keras variables.
 
         Returns:
-            What the function returned beside the loss, and the gradients.
+            What the function returned beside the loss, and the gradients: None for a variable
+            that the loss does not reach.
         """
         with torch.enable_grad():
             loss, beside = function()
