@@ -43,7 +43,8 @@ class GenerativeRecipe:
         return replace(
             self,
             model={**self.model, "num_filters": (8,) * stages},
-            growth=self.growth and {"stabilise": 8, "fade": 8, "batch_sizes": 4},
+            # Two epochs a fade, so that one ends in its middle.
+            growth=self.growth and {"stabilise": 8, "fade": 16, "batch_sizes": 4},
             images=self.images and 24,
             batch_size=4,
             steps_per_epoch=2,

@@ -91,16 +91,22 @@ def test_generative_recipes_rehearse(recipe, tmp_path, name):
     assert load(str(out / module.RECIPE.preset)).resolution[0] == module.RECIPE.resolution
 
 
-def test_a_growing_recipe_killed_in_a_fade_resumes_to_the_weights_of_an_unbroken_run(
+class PressesControlCInAFade(StopOnNaN):
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.images_shown) == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_growing_recipe_stopped_in_a_fade_resumes_to_the_weights_of_an_unbroken_run(
     recipe, tmp_path
 ):
-    main = recipe("progan_32_cifar10").main
+    module = recipe("progan_32_cifar10")
+    main, schedule = module.main, module.RECIPE.tiny().schedule()
     unbroken = main(["--tiny", "--out", str(tmp_path / "a")])
-    # Five epochs of two steps of four images: an epoch ends in the middle of each fade.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlC)
+        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlCInAFade)
         broken = main(["--tiny", "--out", str(tmp_path / "b")])
-    assert int(broken.images_shown) < int(unbroken.images_shown)
+    assert int(broken.images_shown) == 16 and 0 < schedule.at(16).alpha < 1
     resumed = main(["--tiny", "--out", str(tmp_path / "b")])
     for a, b in zip(weights(unbroken), weights(resumed), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
