@@ -9,7 +9,10 @@ import importlib
 __version__ = "0.1.0"
 
 _MODULES = ("data", "hub", "layers", "losses", "metrics", "models", "training")
-_OBJECTS = {"PWCNet": "c2f_zoo.models", "list_presets": "c2f_zoo.hub"}
+_OBJECTS = {
+    **dict.fromkeys(("MSGGAN", "PWCNet", "ProGAN", "StyleGAN", "StyleGAN2"), "c2f_zoo.models"),
+    "list_presets": "c2f_zoo.hub",
+}
 
 __all__ = ["__version__", *_MODULES, *_OBJECTS]
 

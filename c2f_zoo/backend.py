@@ -92,6 +92,54 @@ def on_accelerator() -> bool:
     return any(device.is_available() for device in (torch.backends.mps, torch.cuda, torch.xpu))
 
 
+def ensure_shape(tensor, shape):
+    """Hold a tensor to a shape; at run time, where TensorFlow knows it only then.
+
+    Args:
+        tensor: Tensor of any shape.
+        shape: Tuple of sizes, None where any will do.
+
+    Returns:
+        The tensor, of a shape that is known as far as `shape` says it.
+
+    Raises:
+        ValueError: The shape is another; `tf.errors.InvalidArgumentError` at run time.
+
+    Example:
+        >>> tuple(ensure_shape(keras.ops.ones((2, 3)), (None, 3)).shape)
+        (2, 3)
+    """
+    if backend() == "tensorflow":
+        return tensorflow().ensure_shape(tensor, shape)
+    found = tuple(tensor.shape)
+    pairs = zip(found, shape, strict=False)
+    if len(found) != len(shape) or any(b is not None and a != b for a, b in pairs):
+        raise ValueError(f"The tensor must have the shape {tuple(shape)}. Received: {found}")
+    return tensor
+
+
+def check_at_run_time(tensor, condition, message, value):
+    """Hold a condition on TensorFlow that can be told only when a graph runs.
+
+    XLA leaves such checks out: then the operation that needed the condition fails by itself.
+
+    Args:
+        tensor: Tensor of any shape, which depends on the check from here on.
+        condition: Boolean tensor, scalar.
+        message: What is wrong where it does not hold, up to what was received.
+        value: Tensor of any shape: what was received.
+
+    Returns:
+        The tensor.
+
+    Raises:
+        tf.errors.InvalidArgumentError: At run time: the condition does not hold.
+    """
+    tf = tensorflow()
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message, value])]):
+        return tf.identity(tensor)
+
+
 def to_numpy(tensor) -> np.ndarray:
     """Bring a tensor of any backend to the host.
 
@@ -104,3 +152,25 @@ def to_numpy(tensor) -> np.ndarray:
     if hasattr(tensor, "dtype") and "bfloat16" in str(tensor.dtype):
         tensor = keras.ops.cast(tensor, "float32")
     return keras.ops.convert_to_numpy(tensor)
+
+
+def visible_values(array) -> np.ndarray | None:
+    """Look at values that are on the host already, without waiting for a device.
+
+    Args:
+        array: Array or tensor of any shape, of any backend.
+
+    Returns:
+        numpy array of the same shape, or None: the values are not known while a step is traced,
+        or lie on an accelerator.
+    """
+    if isinstance(array, (np.ndarray, np.generic, list, tuple, int)):
+        return np.asarray(array)
+    name = backend()
+    if name == "tensorflow":
+        is_visible = hasattr(array, "numpy")  # what a tensor of a graph lacks
+    elif name == "jax":
+        is_visible = not isinstance(array, _framework("jax").core.Tracer)
+    else:
+        is_visible = str(getattr(array, "device", "meta")) == "cpu"
+    return to_numpy(array) if is_visible and not on_accelerator() else None

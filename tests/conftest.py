@@ -1,4 +1,14 @@
+import os
 from pathlib import Path
+
+# Before any framework reads them. What a test compiles runs once or twice: XLA's expensive passes
+# cost more than they save. And several workers must not take all cores each.
+if os.environ.get("KERAS_BACKEND") == "jax":
+    quick = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {quick}".strip()
+if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 import keras
 import numpy as np

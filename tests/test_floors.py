@@ -36,7 +36,10 @@ LAZY = {
     "tqdm",
 }
 # What `from c2f_zoo import NAME` reaches that is no room.
-EXPORTED_FROM = {"PWCNet": "models", "list_presets": "hub"}
+EXPORTED_FROM = {
+    **dict.fromkeys(("MSGGAN", "PWCNet", "ProGAN", "StyleGAN", "StyleGAN2"), "models"),
+    "list_presets": "hub",
+}
 
 
 def module_name(path: Path) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEFAULT_FLOW_PRESET = "pwcnet_lite.scenes"
+DEFAULT_GENERATOR_PRESET = "progan_64.fluent"
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 

@@ -6,13 +6,14 @@ import re
 import sys
 import warnings
 
-from c2f_zoo.cli import convert, evaluate, flow, models, show, train
+from c2f_zoo.cli import convert, evaluate, flow, generate, models, show, train
 from c2f_zoo.cli.common import FAILED, INTERRUPTED, OK, USAGE, CommandError
 
 EXAMPLES = """examples:
   c2f flow                              two frames shipped with the package, into c2f_flow/
   c2f flow a.png b.png -o out/          motion from a.png to b.png: .flo, picture, warped frame
   c2f flow clip.mp4                     a video of the motion, beside the clip
+  c2f generate progan_64.fluent -n 16   pictures from a seed; --film walks between them
   c2f models                            the trained models, by name
   c2f show pwcnet_lite.scenes           all about one of them
   c2f evaluate pwcnet_lite.scenes --dataset sintel --root MPI-Sintel-complete
@@ -75,7 +76,7 @@ def make_parser():
     )
     parser.set_defaults(run=None)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_VerbParser)
-    for module in (flow, models, show, evaluate, convert, train):
+    for module in (flow, generate, models, show, evaluate, convert, train):
         verb = module.add_parser(verbs)
         verb.formatter_class = argparse.RawDescriptionHelpFormatter
         verb.set_defaults(run=module.run)

@@ -21,6 +21,7 @@ _HOMES = {
     "push": "publishing",
     "read_metadata": "download",
     "read_torch_checkpoint": "torch_pickle",
+    "read_torchscript": "torchscript",
     "register_model": "registry",
     "registered_models": "registry",
     "render_card": "card",

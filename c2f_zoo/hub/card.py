@@ -39,6 +39,7 @@ def render_card(metadata: Mapping[str, Any]) -> str:
     sections = [
         f"# {metadata['name']}",
         _introduction(metadata),
+        _pictures(metadata.get("pictures") or ()),
         _use(metadata),
         _figures(metadata.get("metrics") or ()),
         _training(metadata),
@@ -145,6 +146,11 @@ def _paper(paper: Mapping[str, Any]) -> str:
     authors = paper.get("authors") or ()
     by = authors if isinstance(authors, str) else ", ".join(authors)
     return ", ".join(str(part) for part in (title, by, paper.get("year")) if part)
+
+
+def _pictures(pictures: Iterable[Mapping[str, Any]]) -> str:
+    shown = (f"![{p['caption']}]({p['file']})\n\n{p['caption']}" for p in pictures)
+    return "\n\n".join(shown)
 
 
 def _use(metadata: Mapping[str, Any]) -> str:

@@ -21,7 +21,9 @@ WEIGHTS = "model.weights.h5"
 WEIGHTS_INDEX = "model.weights.json"  # of weights in several shards, model_00000.weights.h5 ...
 
 # Every file that a preset may consist of. Nothing else is downloaded, verified or uploaded.
-_FILE = re.compile(r"config\.json|model\.weights\.(h5|json)|model_\d{5}\.weights\.h5")
+_FILE = re.compile(
+    r"config\.json|model\.weights\.(h5|json)|model_\d{5}\.weights\.h5|[a-z][a-z0-9_]*\.png"
+)
 _LARGEST_JSON = 16 * 2**20
 
 # What an author may say about a preset. `c2f_zoo` adds the rest of metadata.json by itself.
@@ -36,6 +38,7 @@ FIELDS: Mapping[str, str] = {
     "training_data": "a list of data sets: name, licence, url, attribution, hub_id",
     "recipe": "command, and anything worth knowing: steps, hours, hardware, seed",
     "metrics": "a list of figures: name, value, unit, dataset, command, compared_with, note",
+    "pictures": "a list of pictures that the card shows: file (a .png of the folder), caption",
     "limits": "a list of sentences: where it fails",
     "attributions": "a list of sentences that the data's licences ask for",
 }
@@ -48,7 +51,7 @@ def is_preset_file(name: str) -> bool:
         name: A file's name.
 
     Returns:
-        True for the config, metadata, weights (shards too) and card.
+        True for the config, metadata, weights (shards too), card and the card's pictures.
 
     Example:
         >>> is_preset_file("model_00001.weights.h5"), is_preset_file("notes.txt")

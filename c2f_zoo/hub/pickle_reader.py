@@ -6,6 +6,10 @@ lists, tuples, dictionaries) and nothing else: it imports nothing, creates no in
 class, sets no attribute, and a global that the caller did not list is refused at once. What a
 listed name stands for is the caller's own pure function or value.
 
+Where the caller expects objects of classes (a TorchScript program describes its modules so), it
+gives the prefix of their names. Each becomes a `Record`, a dictionary of the fields that the
+pickle states; of its class nothing is looked up.
+
 Torch writes its checkpoints with pickle protocol 2 (any from 2 to 5 on request).
 Source: the instruction set is documented in Python's `pickletools` module.
 """
@@ -44,6 +48,19 @@ class Symbol:
 
     name: str
     meaning: Any
+
+
+class Record(dict):
+    """The fields of an object whose class the pickle names: a dictionary, and nothing more.
+
+    Example:
+        >>> Record(stride=2)["stride"]
+        2
+    """
+
+
+# What the name of a record's class stands for. It is no function, so that no pickle can call it.
+_RECORD_CLASS = object()
 
 
 class ByteSource:
@@ -112,6 +129,8 @@ class PickleReader:
             callable may be called by the pickle (with plain data and other meanings' results,
             so it must be pure); a value may not.
         persistent: Called with the tuple of each persistent id; its result takes the id's place.
+        record_prefix: Objects of classes whose names begin so are read as `Record`s. By default
+            there are none, and an object of any class is refused.
 
     Example:
         >>> import io, pickle
@@ -125,10 +144,12 @@ class PickleReader:
         source: ByteSource,
         symbols: Mapping[str, Any] | None = None,
         persistent: Callable[[tuple], Any] | None = None,
+        record_prefix: str | None = None,
     ):
         self._source = source
         self._symbols = symbols or {}
         self._persistent = persistent
+        self._record_prefix = record_prefix
         self._stack: list = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
@@ -137,8 +158,8 @@ class PickleReader:
         """Runs the pickle's instructions up to its STOP.
 
         Returns:
-            The object: numbers, strings, bytes, None, lists, tuples, dictionaries, and what the
-            symbols and `persistent` gave.
+            The object: numbers, strings, bytes, None, lists, tuples, dictionaries, records, and
+            what the symbols and `persistent` gave.
 
         Raises:
             UnsafePickleError: It names a global that is not listed, or uses an instruction
@@ -280,9 +301,12 @@ class PickleReader:
         self._push_symbol(f"{module}.{name}")
 
     def _push_symbol(self, name: str) -> None:
-        if name not in self._symbols:
+        if name in self._symbols:
+            self._stack.append(Symbol(name, self._symbols[name]))
+        elif self._record_prefix is not None and name.startswith(self._record_prefix):
+            self._stack.append(Symbol(name, _RECORD_CLASS))
+        else:
             raise self._unsafe("it asks for a global that a file of arrays has no use for", name)
-        self._stack.append(Symbol(name, self._symbols[name]))
 
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
@@ -292,9 +316,24 @@ class PickleReader:
             raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
         self._stack.append(function.meaning(*arguments))
 
+    def _new_object(self) -> None:
+        if self._record_prefix is None:
+            self._refuse(b"\x81")
+        arguments, kind = self._stack.pop(), self._stack.pop()
+        if not isinstance(kind, Symbol) or kind.meaning is not _RECORD_CLASS:
+            raise self._unsafe("NEWOBJ is only for a record", _describe(kind))
+        if arguments != ():
+            raise self._unsafe("a record is made of nothing", _describe(arguments))
+        self._stack.append(Record())
+
     def _build(self) -> None:
+        state = self._stack.pop()
+        if isinstance(self._stack[-1], Record):
+            if not isinstance(state, dict):
+                raise self._unsafe("a record's fields are a dictionary", _describe(state))
+            self._stack[-1].update(state)
+            return
         # A state dictionary carries `_metadata` this way; it is dropped, no attribute is set.
-        self._stack.pop()
         self._target(collections.OrderedDict, "BUILD")
 
     def _persistent_id(self) -> None:
@@ -383,6 +422,7 @@ _ACTIONS: dict[bytes, Callable[[PickleReader], None]] = {
     b"c": lambda reader: reader._push_symbol(reader._global_name()),
     b"\x93": PickleReader._stack_global,
     b"R": PickleReader._reduce,
+    b"\x81": PickleReader._new_object,
     b"b": PickleReader._build,
     b"Q": PickleReader._persistent_id,
 }

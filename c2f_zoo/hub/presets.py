@@ -65,6 +65,17 @@ class PresetMixin:
 
     preset_defaults: ClassVar[Mapping[str, Any]] = {}
 
+    def preset_network(self) -> keras.Model:
+        """Returns what of the model a preset stores: the model itself, unless a class says else.
+
+        Returns:
+            A `keras.Model` over some of the model's own layers.
+        """
+        return self
+
+    def preset_loaded(self) -> None:
+        """Called once the weights of a preset are in `preset_network()`; does nothing here."""
+
     @classmethod
     def from_pretrained(
         cls,
@@ -108,6 +119,7 @@ class PresetMixin:
         metadata: Mapping[str, Any] | None = None,
         precision: str = "float32",
         max_shard_size: float | None = None,
+        pictures: Mapping[str, Any] | None = None,
     ) -> pathlib.Path:
         """Saves the model as a preset: config, weights, metadata and model card.
 
@@ -118,6 +130,8 @@ class PresetMixin:
             metadata: What to say about it, keys of `c2f_zoo.hub.metadata.FIELDS`.
             precision: `"float32"`, or `"float16"` for files of half the size.
             max_shard_size: Gigabytes a weights file at most; None writes one file.
+            pictures: For the card: a caption and an image (H, W, 3), uint8 or float in [0, 1], by
+                file name, such as `{"samples.png": ("16 samples", grid)}`.
 
         Returns:
             The folder.
@@ -131,7 +145,7 @@ class PresetMixin:
             >>> from c2f_zoo.models import PWCNet
             >>> folder = PWCNet("lite").save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
-        return save_preset(self, folder, metadata, precision, max_shard_size)
+        return save_preset(self, folder, metadata, precision, max_shard_size, pictures)
 
 
 def load(
@@ -184,8 +198,14 @@ def _load(
         _build(model, content.get("build"), label)
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
-    load_weights(model, path, label)
+    load_weights(_stored(model), path, label)
+    if isinstance(model, PresetMixin):
+        model.preset_loaded()
     return model
+
+
+def _stored(model: keras.Model) -> keras.Model:
+    return model.preset_network() if isinstance(model, PresetMixin) else model
 
 
 def _choose_class(wanted: type | None, found: type, label: str) -> type:
@@ -255,6 +275,7 @@ def save_preset(
     metadata: Mapping[str, Any] | None = None,
     precision: str = "float32",
     max_shard_size: float | None = None,
+    pictures: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """Saves a registered model as a preset; see `PresetMixin.save_pretrained`.
 
@@ -267,6 +288,7 @@ def save_preset(
         metadata: As for `PresetMixin.save_pretrained`.
         precision: As for `PresetMixin.save_pretrained`.
         max_shard_size: As for `PresetMixin.save_pretrained`.
+        pictures: As for `PresetMixin.save_pretrained`.
 
     Returns:
         The folder.
@@ -291,14 +313,17 @@ def save_preset(
     copy, content = _copy(model)
     replaceable = [name for name in _names(folder) if is_preset_file(name)]
     with replaced_folder(folder, replaceable) as new:
-        rounding = save_weights(copy, new, precision, max_shard_size)
+        stored = _stored(copy)
+        rounding = save_weights(stored, new, precision, max_shard_size)
         (new / CONFIG).write_text(to_text(content), "utf-8")
+        if pictures:
+            said["pictures"] = list(_save_pictures(pictures, new))
         record = {
             "format": FORMAT,
             "class": content["class"],
             "task": task_of(type(model)),
             **{key: said[key] for key in FIELDS if key in said},
-            "parameters": copy.count_params(),
+            "parameters": stored.count_params(),
             "precision": precision,
             "largest_rounding_error": rounding,
             "versions": versions(),
@@ -307,6 +332,18 @@ def save_preset(
         (new / METADATA).write_text(to_text(record), "utf-8")
         (new / CARD).write_text(render_card(record), "utf-8")
     return folder
+
+
+def _save_pictures(pictures: Mapping[str, Any], folder: pathlib.Path) -> Iterator[dict[str, str]]:
+    from c2f_zoo.data import save_image
+
+    for name, (caption, image) in pictures.items():
+        if not name.endswith(".png") or not is_preset_file(name):
+            raise PresetError(
+                f"A picture's file is named in small letters and ends with .png. Received: {name!r}"
+            )
+        save_image(folder / name, image)
+        yield {"file": name, "caption": caption}
 
 
 def _names(folder: pathlib.Path) -> list[str]:

@@ -68,7 +68,7 @@ def save_weights(
 
 
 def _size_on_disk(model: keras.Model) -> int:
-    numbers = 4 * sum(math.prod(variable.shape) for variable in model.variables)
+    numbers = 4 * sum(math.prod(variable.shape) for variable in model.weights)
     return numbers + 8192 * (len(model.variables) + 8)  # HDF5 takes 1 to 4 kB a variable
 
 
@@ -206,7 +206,7 @@ def _count(files: list[pathlib.Path]) -> int:
 
 
 def _expected_count(model: keras.Model) -> int:
-    return sum(math.prod(variable.shape) for variable in model.variables)
+    return sum(math.prod(variable.shape) for variable in model.weights)
 
 
 def _shards(path: pathlib.Path, label: str) -> list[pathlib.Path]:

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers.equalized import EqualizedDense
 
 
@@ -27,11 +28,33 @@ def instance_norm(x, epsilon=1e-8):
         [-1.0, 1.0]
     """
     x = ops.convert_to_tensor(x)
+    centred, scale = _centred(x, epsilon)
+    return ops.cast(centred * scale, x.dtype)
+
+
+def _centred(x, epsilon):
+    """The values without their channels' means, and what brings these to unit variance.
+
+    Both of float32 at least, (B, H, W, C) and (B, 1, 1, C).
+    """
     dtype = keras.backend.standardize_dtype(x.dtype)
     values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
-    values = values - ops.mean(values, axis=(1, 2), keepdims=True)
-    variance = ops.mean(ops.square(values), axis=(1, 2), keepdims=True)
-    return ops.cast(values * ops.rsqrt(variance + epsilon), dtype)
+    centred = values - _mean_of_pixels(values)
+    variance = _mean_of_pixels(ops.square(centred))
+    return centred, ops.rsqrt(variance + epsilon)
+
+
+def _mean_of_pixels(x):
+    """Mean of each channel of each sample: (B, H, W, C) to (B, 1, 1, C)."""
+    if backend.backend() != "tensorflow" or backend.on_accelerator():
+        return ops.mean(x, axis=(1, 2), keepdims=True)
+    # A product with ones takes TensorFlow a third of the time of its own mean on CPUs.
+    batch, height, width, channels = ops.shape(x)
+    pixels = height * width
+    total = ops.matmul(
+        ops.ones((batch, 1, pixels), dtype=x.dtype), ops.reshape(x, (batch, pixels, channels))
+    )
+    return ops.reshape(total, (batch, 1, 1, channels)) / ops.cast(pixels, x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -83,8 +106,12 @@ class AdaIN(keras.layers.Layer):
         self.built = True
 
     def call(self, x, w):
-        scale, shift = ops.split(self.style(w)[:, None, None, :], 2, axis=-1)
-        return instance_norm(x, self.epsilon) * (scale + 1.0) + shift
+        x = ops.convert_to_tensor(x)
+        centred, norm = _centred(x, self.epsilon)
+        style = ops.cast(self.style(w)[:, None, None, :], centred.dtype)
+        scale, shift = ops.split(style, 2, axis=-1)
+        # Both scales at once: one pass less over the map.
+        return ops.cast(centred * (norm * (scale + 1.0)) + shift, x.dtype)
 
     def compute_output_shape(self, x_shape, w_shape):
         return x_shape

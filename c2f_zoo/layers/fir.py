@@ -1,11 +1,16 @@
 """Resampling with small separable filters, alone and together with a convolution.
 
-All of it is slices, sums and ordinary convolutions, so it can be differentiated any number of
-times on every backend, and no zero is multiplied where a filter meets an upsampled grid.
+All of it is matrix products and convolutions, so it can be differentiated any number of times on
+every backend.
 """
 
+import functools
+
+import keras
+import numpy as np
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers.resampling import average_pool
 
 BILINEAR_TAPS = (1, 3, 3, 1)  # of StyleGAN2
@@ -62,7 +67,7 @@ def upsample_nearest(x, factor=2):
     x = _image(x, "upsample_nearest")
     _check_factor(factor)
     for axis in (1, 2):
-        x = _interleave([x] * factor, axis)
+        x = _repeat(x, factor, axis)
     return x
 
 
@@ -95,8 +100,8 @@ def upsample_fir(x, taps=BILINEAR_TAPS, factor=2):
     pad = len(taps) - factor
     before, after = (pad + 1) // 2 + factor - 1, pad // 2
     for axis in (1, 2):
-        x = _enlarge(x, [factor * tap for tap in taps], factor, before, after, axis)
-    return x
+        x = _interleave([x] + [ops.zeros_like(x)] * (factor - 1), axis)
+    return _filter(x, [factor * tap for tap in taps], before, after)
 
 
 def downsample_fir(x, taps=BILINEAR_TAPS, factor=2):
@@ -245,50 +250,58 @@ def _sum_of_shifts(kernel):
 
 def _filter(x, taps, before, after, stride=1):
     """Correlate rows and columns with the taps, zeros put around, every `stride`-th kept."""
-    flipped = taps[::-1]
-    for axis in (1, 2):
-        size = ops.shape(x)[axis]
-        length = size + before + after - len(taps) + 1
-        if isinstance(length, int) and length < 1:
+    for size in ops.shape(x)[1:3]:
+        if isinstance(size, int) and size + before + after < len(taps):
             raise ValueError(f"{len(taps)} taps need a larger image. Received: {size}")
-        x = ops.pad(x, [(before, after) if a == axis else (0, 0) for a in range(4)])
-        kept = (length + stride - 1) // stride
-        total = None
-        for index, tap in enumerate(flipped):
-            part = _slice(x, axis, index, index + (kept - 1) * stride + 1, stride) * tap
-            total = part if total is None else total + part
-        x = total
-    return x
+    # Sums of slices would do for all, but the gradient of each slice is a zero-filled copy of the
+    # whole: most of a StyleGAN2 step on TensorFlow went into these.
+    if backend.backend() == "tensorflow":
+        return _filter_by_depthwise(x, taps, before, after, stride)
+    return _filter_by_matrices(x, taps, before, after, stride)
 
 
-def _enlarge(x, taps, factor, before, after, axis):
-    """Zeros between the pixels and a filter along one axis, one phase of outputs at a time."""
-    flipped = taps[::-1]
-    # Output n = factor * q + phase meets input pixel q + offset by the tap of that offset.
-    phases = []
-    for phase in range(factor):
-        met = [
-            ((phase + index - before) // factor, tap)
-            for index, tap in enumerate(flipped)
-            if (phase + index - before) % factor == 0
-        ]
-        phases.append(met)
-    offsets = [offset for met in phases for offset, _ in met]
-    low, high = max(0, -min(offsets)), max(0, *offsets)
-    size = ops.shape(x)[axis]
-    x = ops.pad(x, [(low, high) if a == axis else (0, 0) for a in range(4)])
-    results = []
-    for met in phases:
-        total = None
-        for offset, tap in met:
-            part = _slice(x, axis, offset + low, offset + low + size, 1) * tap
-            total = part if total is None else total + part
-        results.append(total)
-    return _interleave(results, axis)
+def _filter_by_depthwise(x, taps, before, after, stride):
+    dtype, flipped = x.dtype, np.array(taps[::-1])
+    # In float32 also under mixed_bfloat16: the strided gradient is slower in bfloat16.
+    precise = keras.backend.result_type(dtype, "float32")
+    kernel = np.outer(flipped, flipped)[:, :, None, None]
+    kernel = ops.cast(np.tile(kernel, (1, 1, x.shape[-1], 1)), precise)
+    x = ops.pad(ops.cast(x, precise), ((0, 0), (before, after), (before, after), (0, 0)))
+    y = ops.depthwise_conv(x, kernel, strides=stride, padding="valid", data_format="channels_last")
+    return ops.cast(y, dtype)
 
 
-def _slice(x, axis, start, stop, step):
-    return x[:, start:stop:step] if axis == 1 else x[:, :, start:stop:step]
+def _filter_by_matrices(x, taps, before, after, stride):
+    batch, height, width, channels = ops.shape(x)
+    rows, columns = (
+        ops.cast(_band(size, tuple(taps), before, after, stride), x.dtype)
+        for size in (height, width)
+    )
+    x = ops.matmul(rows, ops.reshape(x, (batch, height, width * channels)))
+    x = ops.matmul(columns, ops.reshape(x, (batch * rows.shape[0], width, channels)))
+    return ops.reshape(x, (batch, rows.shape[0], columns.shape[0], channels))
+
+
+@functools.lru_cache(maxsize=256)
+def _band(size, taps, before, after, stride):
+    """Matrix (outputs, size) that filters a column of pixels, zeros beyond its ends."""
+    outputs = (size + before + after - len(taps)) // stride + 1
+    offsets = np.arange(size)[None] - (stride * np.arange(outputs)[:, None] - before)
+    flipped = np.array(taps[::-1])
+    inside = (offsets >= 0) & (offsets < len(taps))
+    return np.where(inside, flipped[np.clip(offsets, 0, len(taps) - 1)], 0.0)
+
+
+def _repeat(x, factor, axis):
+    """Every row or column repeated."""
+    # The gradient of a repetition takes TensorFlow half the time of that of a stack; PyTorch and
+    # JAX take twice and more.
+    if backend.backend() != "tensorflow":
+        return _interleave([x] * factor, axis)
+    shape = list(ops.shape(x))
+    shape[axis] = shape[axis] * factor
+    # Sizes known when the graph is built stay known.
+    return ops.reshape(ops.repeat(x, factor, axis=axis), shape)
 
 
 def _interleave(phases, axis):

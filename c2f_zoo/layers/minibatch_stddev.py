@@ -3,6 +3,13 @@
 import keras
 from keras import ops
 
+from c2f_zoo import backend
+
+_NEEDED = (
+    "The minibatch standard deviation needs a batch that its groups divide, or one smaller than "
+    "a group"
+)
+
 
 def minibatch_stddev(x, group_size=4, num_features=1):
     """Append how much the samples of a group differ, as constant feature maps.
@@ -43,14 +50,11 @@ def minibatch_stddev(x, group_size=4, num_features=1):
             f"num_features must divide the {channels} channels. Received: {num_features}"
         )
     if isinstance(batch, int):
-        group = min(group_size, batch)
-        if batch % group:
-            raise ValueError(
-                "minibatch_stddev needs a batch that its groups divide. "
-                f"Received: a batch of {batch} for groups of {group_size}"
-            )
+        group = group_of(batch, group_size)
     else:  # TensorFlow, batch known only at run time
         group = ops.minimum(group_size, batch)
+        message = f"{_NEEDED}. Received: for groups of {group_size} a batch of"
+        x = backend.check_at_run_time(x, ops.equal(batch % group, 0), message, batch)
     dtype = keras.backend.standardize_dtype(x.dtype)
     values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
     values = ops.reshape(values, (group, -1, height, width, num_features, channels // num_features))
@@ -59,6 +63,29 @@ def minibatch_stddev(x, group_size=4, num_features=1):
     deviation = ops.mean(deviation, axis=(1, 2, 4))[:, None, None, :]
     deviation = ops.tile(ops.cast(deviation, dtype), (group, height, width, 1))
     return ops.concatenate([x, deviation], axis=-1)
+
+
+def group_of(batch, group_size):
+    """Samples in a group: G, or all of a smaller batch, as in the official code.
+
+    Args:
+        batch: Samples in a batch.
+        group_size: Samples in a group, G.
+
+    Returns:
+        Integer.
+
+    Raises:
+        ValueError: The groups do not divide the batch.
+
+    Example:
+        >>> group_of(16, 4), group_of(3, 4)
+        (4, 3)
+    """
+    group = min(group_size, batch)
+    if batch % group:
+        raise ValueError(f"{_NEEDED}. Received: a batch of {batch} for groups of {group_size}")
+    return group
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

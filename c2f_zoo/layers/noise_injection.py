@@ -18,7 +18,8 @@ class NoiseInjection(keras.layers.Layer):
     Call arguments:
         x: Tensor (B, H, W, C).
         noise: Tensor (B, H, W, 1) or (1, H, W, 1), standard normal; None draws one. Under a
-            `MirroredStrategy` every replica draws the same: give it there.
+            `MirroredStrategy` every replica draws the same, but for the steps of
+            `AdversarialModel`, which give each replica seeds of its own.
 
     Returns:
         Tensor (B, H, W, C).

@@ -143,6 +143,30 @@ def relativistic_hinge_generator(real, fake, average=ops.mean):
     return relativistic_hinge_discriminator(fake, real, average=average)
 
 
+def label_loss(labels, logits):
+    """Softmax cross-entropy of labels: how far the discriminator is from naming the class.
+
+    `L = E[-sum_c label_c * log softmax(logits)_c]`. Both networks minimise it beside their
+    adversarial loss (AC-GAN).
+
+    Args:
+        labels: Tensor (B, C), one-hot or probabilities.
+        logits: Tensor (B, C).
+
+    Returns:
+        Scalar tensor.
+
+    Source: Odena et al., arXiv 1610.09585, equation 3; softmax cross-entropy of weight 1 as in
+    the released code of Karras et al., arXiv 1710.10196.
+
+    Example:
+        >>> round(float(label_loss(np.eye(2, dtype="float32"), np.zeros((2, 2), "float32"))), 4)
+        0.6931
+    """
+    terms = ops.multiply(labels, ops.log_softmax(logits, axis=-1))
+    return -ops.mean(ops.sum(terms, axis=-1))
+
+
 def gradient_penalty(gradients, weight=10.0, target=1.0):
     """Penalty that holds the critic's slope at `target`, taken between reals and fakes.
 

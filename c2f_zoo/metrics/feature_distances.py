@@ -16,16 +16,19 @@ class FeatureDistances(ImageSetMetric):
 
     Args:
         features: Function from a batch of images, uint8 array (B, H, W, 3), to an array or tensor
-            (B, D) of their features; an Inception-v3 gives the published figures.
+            (B, D) of their features. `c2f_zoo.models.InceptionV3Features.from_fid_package()` is
+            the network of the published figures.
         figures: Which to compute, of `"fid"`, `"kid"`, `"precision_recall"`. Default FID and KID.
         neighbours: k of precision and recall. Default 3.
         subsets: Number of KID's random subsets. Default 100.
         subset_size: Images in each, at most; never more than there are. Default 1000.
         seed: Whole number that the subsets follow from. Default 0.
         memory_limit: Bytes per set beyond which features go to a file. Default 1 GiB.
+        batch_size: Images that `features` is given at once, at most: its maps fill memory.
+            Default 32.
 
     Raises:
-        ValueError: An unknown figure, none, or features of another shape.
+        ValueError: An unknown figure, none, no batch size, or features of another shape.
 
     Source: Heusel et al., arXiv 1706.08500; Binkowski et al., arXiv 1801.01401; Kynkaanniemi et
     al., arXiv 1904.06991.
@@ -48,14 +51,17 @@ class FeatureDistances(ImageSetMetric):
         subset_size=1000,
         seed=0,
         memory_limit=MEMORY_LIMIT,
+        batch_size=32,
     ):
         super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
         figures = (figures,) if isinstance(figures, str) else tuple(figures)
         if not figures or set(figures) - set(_FIGURES):
             raise ValueError(f"figures are some of {', '.join(_FIGURES)}. Received: {figures}")
         self.features, self.figures, self.neighbours = features, figures, neighbours
         self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
-        self.memory_limit = memory_limit
+        self.memory_limit, self.batch_size = memory_limit, batch_size
         self._moments, self._stores = {}, {}
 
     def _reset(self, which):
@@ -63,6 +69,10 @@ class FeatureDistances(ImageSetMetric):
         self._stores.pop(which, None)
 
     def _update(self, which, images):
+        for first in range(0, len(images), self.batch_size):
+            self._update_batch(which, images[first : first + self.batch_size])
+
+    def _update_batch(self, which, images):
         features = self.features(images)
         if hasattr(features, "detach"):  # PyTorch
             features = features.detach().cpu()

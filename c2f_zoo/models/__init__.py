@@ -1,5 +1,8 @@
 """Architectures, one file each, readable beside their papers."""
 
+from c2f_zoo.models.gans import MSGGAN, ProGAN, StyleGAN, StyleGAN2
+from c2f_zoo.models.inception import InceptionV3Features
+from c2f_zoo.models.msg_stylegan import MSGStyleGANDiscriminator, MSGStyleGANGenerator
 from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
 from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.pwcnet import PWCNet
@@ -8,12 +11,19 @@ from c2f_zoo.models.stylegan import StyleGANDiscriminator, StyleGANGenerator
 from c2f_zoo.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
 
 __all__ = [
+    "MSGGAN",
+    "InceptionV3Features",
     "MSGDiscriminator",
     "MSGGenerator",
+    "MSGStyleGANDiscriminator",
+    "MSGStyleGANGenerator",
     "MappingNetwork",
     "PWCNet",
+    "ProGAN",
     "ProGANDiscriminator",
     "ProGANGenerator",
+    "StyleGAN",
+    "StyleGAN2",
     "StyleGAN2Discriminator",
     "StyleGAN2Generator",
     "StyleGANDiscriminator",

@@ -170,7 +170,7 @@ class MSGDiscriminator(keras.Model):
     - `"lin_cat"`: [conv1x1(rgb); features]. Both parts have half of the scale's width.
     - `"cat_lin"`: conv1x1([rgb; features]), the paper's best for MSG-StyleGAN.
 
-    The 1x1 convolutions are linear, without bias.
+    The 1x1 convolutions are linear, without bias, of gain sqrt(2) as in the official code.
 
     Args:
         resolution: Final height: the base height times a power of two.
@@ -206,6 +206,9 @@ class MSGDiscriminator(keras.Model):
         >>> tuple(discriminator(images).shape)
         (4, 1)
     """
+
+    # MSG-StyleGAN's discriminator differs in this.
+    resample_filter = None
 
     def __init__(
         self,
@@ -268,7 +271,7 @@ class MSGDiscriminator(keras.Model):
         width, dtype = self.widths[scale], self.dtype_policy
         channels = width if is_finest else self._combined_channels(scale)
         channels += 1 if self._has_stddev else 0
-        down = {"resample": "down", "fused": self.fused}
+        down = {"resample": "down", "resample_filter": self.resample_filter, "fused": self.fused}
         coarser = self._passed_channels(scale - 1)
         return [
             convolution(channels, width, f"scale_{scale}_conv_0", dtype),
@@ -279,7 +282,7 @@ class MSGDiscriminator(keras.Model):
         """The 1x1 convolution that joins an image, None if it is concatenated as it is."""
         if self.combine == "simple":
             return None
-        linear = {"gain": 1.0, "activation": None, "use_bias": False, "kernel_size": 1}
+        linear = {"activation": None, "use_bias": False, "kernel_size": 1}
         width, rgb = self.widths[scale], self.image_channels
         channels, filters = (rgb + width, width)
         if self.combine == "lin_cat":

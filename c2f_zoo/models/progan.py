@@ -304,17 +304,30 @@ class ProGANDiscriminator(Growing, keras.Model):
             convolution(width, coarser, f"stage_{index}_conv_1", dtype, **down),
         ]
 
-    def call(self, images):
+    def features(self, images):
+        """Features of every stage, fine to coarse: all but the head.
+
+        Args:
+            images: As for the call.
+
+        Returns:
+            List of tensors (B, h, w, C).
+        """
         images = ops.convert_to_tensor(images)
         check_images(images, self.current_resolution, self.image_channels, type(self).__name__)
         stage = self.stage
-        x = self.from_rgb[stage](images)
+        features = [self.from_rgb[stage](images)]
         for index in range(stage, 0, -1):
+            x = features[-1]
             for layer in self.blocks[index - 1]:
                 x = layer(x)
             if index == stage:
                 x = self.fade(self.from_rgb[stage - 1](average_pool(images, 2)), x)
-        outputs = self.head(x)
+            features.append(x)
+        return features
+
+    def call(self, images):
+        outputs = self.head(self.features(images)[-1])
         return (outputs[:, :1], outputs[:, 1:]) if self.label_size else outputs
 
     def compute_output_shape(self, images_shape):

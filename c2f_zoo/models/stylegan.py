@@ -58,8 +58,95 @@ class Epilogue(keras.layers.Layer):
         return x_shape
 
 
+class StyleSynthesis(StyleBased):
+    """Mixin of a generator with StyleGAN's layers: those of a stage follow on those before it.
+
+    Attributes:
+        convolutions: List over stages of lists of convolutions.
+        epilogues: List over layers of w.
+        to_rgb: List over stages of 1x1 convolutions.
+    """
+
+    def setup_synthesis(self, latent_size, w_size, mapping_depth):
+        """Make all layers; called once by the constructor, when it has set the sizes below.
+
+        Uses `resolutions`, `widths`, `image_channels` and `fused`.
+
+        Args:
+            latent_size: Components of a latent vector.
+            w_size: Components of w.
+            mapping_depth: Dense layers of the mapping network.
+        """
+        scales = len(self.resolutions)
+        self.setup_style(latent_size, w_size, mapping_depth, 2 * scales, False)
+        self.constant = self.add_weight(
+            shape=(1, *self.resolutions[0], self.widths[0]), initializer="ones", name="constant"
+        )
+        self.convolutions, self.epilogues, self.to_rgb = [], [], []
+        for index in range(scales):
+            self._add_stage(index)
+
+    def _add_stage(self, index):
+        width, dtype = self.widths[index], self.dtype_policy
+        prefix = f"stage_{index}"
+        layers = [convolution(width, width, f"{prefix}_conv_1", dtype, **self._linear())]
+        if index:
+            up = {"resample": "up", "resample_filter": BLUR_TAPS, "fused": self.fused}
+            options = {**self._linear(), **up}
+            coarser = self.widths[index - 1]
+            layers.insert(0, convolution(coarser, width, f"{prefix}_conv_0", dtype, **options))
+        self.convolutions.append(layers)
+        shapes = ((None, None, None, width), (None, self.w_size))
+        self.epilogues += [
+            built(Epilogue(dtype=dtype, name=f"{prefix}_epilogue_{part}"), *shapes)
+            for part in range(2)
+        ]
+        self.to_rgb.append(to_rgb_layer(width, self.image_channels, f"{prefix}_to_rgb"))
+
+    @staticmethod
+    def _linear():
+        return {"use_bias": False, "activation": None}  # both belong to the epilogue
+
+    @property
+    def current_layers(self):
+        """Number of layers of w in use: all. The cutoff of mixing is below it."""
+        return self.num_layers
+
+    @property
+    def noise_shapes(self):
+        """(height, width) of the noise map of each layer in use."""
+        return tuple(self.resolutions[layer // 2] for layer in range(self.current_layers))
+
+    def call(self, latents, noise=None, truncation=1.0, truncation_cutoff=8):
+        w = self.truncate(self.mapping(latents), truncation, truncation_cutoff)
+        return self.synthesis(w, noise)
+
+    def features(self, w, noise=None):
+        """Run the layers in use, from coarse to fine.
+
+        Args:
+            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
+            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+
+        Yields:
+            Tensor (B, h, w, widths[s]) for each stage in use.
+        """
+        w = ops.convert_to_tensor(w)
+        constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
+        x = ops.tile(constant, (ops.shape(w)[0], 1, 1, 1))
+        x = self._epilogue(0, x, w, noise)
+        for index in range(self.current_layers // 2):
+            for offset, layer in enumerate(self.convolutions[index]):
+                part = offset if index else 1
+                x = self._epilogue(2 * index + part, layer(x), w, noise)
+            yield x
+
+    def _epilogue(self, layer, x, w, noise):
+        return self.epilogues[layer](x, self.style_of(w, layer), self.noise_of(noise, layer))
+
+
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGANGenerator(StyleBased, Growing, keras.Model):
+class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
     """Generator of StyleGAN, which grows like ProGAN's.
 
     A learned constant is doubled and convolved stage by stage; after every convolution come
@@ -136,49 +223,13 @@ class StyleGANGenerator(StyleBased, Growing, keras.Model):
         self.widths = stage_widths(len(resolutions), channel_base, channel_max, num_filters)
         self.image_channels, self.fused = image_channels, fused
         self.setup_growth(resolutions, stage)
-        self.setup_style(latent_size, w_size, mapping_depth, 2 * len(resolutions), False)
-        self.constant = self.add_weight(
-            shape=(1, *resolutions[0], self.widths[0]), initializer="ones", name="constant"
-        )
-        self.convolutions, self.epilogues, self.to_rgb = [], [], []
-        for index in range(len(resolutions)):
-            self._add_stage(index)
+        self.setup_synthesis(latent_size, w_size, mapping_depth)
         self.built = True
-
-    def _add_stage(self, index):
-        width, dtype = self.widths[index], self.dtype_policy
-        prefix = f"stage_{index}"
-        layers = [convolution(width, width, f"{prefix}_conv_1", dtype, **self._linear())]
-        if index:
-            up = {"resample": "up", "resample_filter": BLUR_TAPS, "fused": self.fused}
-            options = {**self._linear(), **up}
-            coarser = self.widths[index - 1]
-            layers.insert(0, convolution(coarser, width, f"{prefix}_conv_0", dtype, **options))
-        self.convolutions.append(layers)
-        shapes = ((None, None, None, width), (None, self.w_size))
-        self.epilogues += [
-            built(Epilogue(dtype=dtype, name=f"{prefix}_epilogue_{part}"), *shapes)
-            for part in range(2)
-        ]
-        self.to_rgb.append(to_rgb_layer(width, self.image_channels, f"{prefix}_to_rgb"))
-
-    @staticmethod
-    def _linear():
-        return {"use_bias": False, "activation": None}  # both belong to the epilogue
 
     @property
     def current_layers(self):
         """Number of layers of w in use at the current stage: the cutoff of mixing is below it."""
         return 2 * (self.stage + 1)
-
-    @property
-    def noise_shapes(self):
-        """(height, width) of the noise map of each layer in use at the current stage."""
-        return tuple(self.resolutions[layer // 2] for layer in range(self.current_layers))
-
-    def call(self, latents, noise=None, truncation=1.0, truncation_cutoff=8):
-        w = self.truncate(self.mapping(latents), truncation, truncation_cutoff)
-        return self.synthesis(w, noise)
 
     def synthesis(self, w, noise=None):
         """Make images from w.
@@ -190,19 +241,10 @@ class StyleGANGenerator(StyleBased, Growing, keras.Model):
         Returns:
             Images (B, height, width, image_channels) of the current stage, float32, signed.
         """
-        w = ops.convert_to_tensor(w)
-        constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
-        previous, x = None, ops.tile(constant, (ops.shape(w)[0], 1, 1, 1))
-        x = self._epilogue(0, x, w, noise)
-        for index in range(self.stage + 1):
-            previous = x
-            for offset, layer in enumerate(self.convolutions[index]):
-                part = offset if index else 1
-                x = self._epilogue(2 * index + part, layer(x), w, noise)
+        previous, x = None, None
+        for features in self.features(w, noise):
+            previous, x = x, features
         return progressive_image(self, x, previous)
-
-    def _epilogue(self, layer, x, w, noise):
-        return self.epilogues[layer](x, self.style_of(w, layer), self.noise_of(noise, layer))
 
     def compute_output_shape(self, latents_shape):
         return (latents_shape[0], *self.current_resolution, self.image_channels)

@@ -359,20 +359,30 @@ class StyleGAN2Discriminator(keras.Model):
             convolution(width, coarser, f"scale_{scale}_skip", dtype, **linear),
         ]
 
-    def call(self, images):
+    def features(self, images):
+        """Features of every scale, fine to coarse: all but the head.
+
+        Args:
+            images: As for the call.
+
+        Returns:
+            List of tensors (B, h, w, C).
+        """
         images = ops.convert_to_tensor(images)
         check_images(images, self.resolutions[-1], self.image_channels, type(self).__name__)
-        x, scores = self.from_rgb(images), None
-        for index in reversed(range(len(self.blocks))):
-            if self.sum_scales:
-                # The mean of a linear map is the map of the mean.
-                features = ops.mean(ops.cast(x, "float32"), axis=(1, 2))
-                score = self.scale_scores[index](features)
-                scores = score if scores is None else scores + score
-            first, second, skip = self.blocks[index]
-            x = (second(first(x)) + skip(x)) * math.sqrt(0.5)
-        score = self.head(x)
-        return score if scores is None else scores + score
+        features = [self.from_rgb(images)]
+        for first, second, skip in reversed(self.blocks):
+            x = features[-1]
+            features.append((second(first(x)) + skip(x)) * math.sqrt(0.5))
+        return features
+
+    def call(self, images):
+        *finer, coarsest = self.features(images)
+        score = self.head(coarsest)
+        for x, read in zip(finer, reversed(self.scale_scores), strict=False):
+            # The mean of a linear map is the map of the mean.
+            score = score + read(ops.mean(ops.cast(x, "float32"), axis=(1, 2)))
+        return score
 
     def compute_output_shape(self, images_shape):
         return (images_shape[0], 1)

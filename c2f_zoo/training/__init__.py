@@ -10,6 +10,7 @@ from c2f_zoo.training.callbacks import (
     TrainingState,
 )
 from c2f_zoo.training.deep_supervision import DeeplySupervised
+from c2f_zoo.training.generative_callbacks import BestPreset, ImageProgress, SampleGrids
 from c2f_zoo.training.growth import GrowthSchedule
 from c2f_zoo.training.growth_parts import GrowthPhase, GrowthState
 from c2f_zoo.training.optimizer_pair import OptimizerPair
@@ -19,14 +20,17 @@ from c2f_zoo.training.schedules import Halving, WarmupPlateauCosine
 __all__ = [
     "AdversarialModel",
     "AdversarialTraining",
+    "BestPreset",
     "DeeplySupervised",
     "FlowPictures",
     "GrowthPhase",
     "GrowthSchedule",
     "GrowthState",
     "Halving",
+    "ImageProgress",
     "OptimizerPair",
     "ProgressiveGrowth",
+    "SampleGrids",
     "StopOnNaN",
     "StopOnSignal",
     "TensorBoardLog",

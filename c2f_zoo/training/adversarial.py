@@ -6,8 +6,14 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend
+from c2f_zoo.training.adversarial_batch import (
+    common_label_size,
+    generator_inputs,
+    read_batch,
+)
+from c2f_zoo.training.adversarial_checks import check_arrays, check_settings
 from c2f_zoo.training.adversarial_config import AdversarialTraining
-from c2f_zoo.training.adversarial_step import DRAWS, AdversarialStep, Plan
+from c2f_zoo.training.adversarial_step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
 from c2f_zoo.training.optimizer_pair import OptimizerPair
 from c2f_zoo.training.steps import TrainStep
@@ -18,20 +24,27 @@ class AdversarialModel(TrainStep, keras.Model):
     """A generator and a discriminator that train each other, growing or not.
 
     `fit` takes batches of real images, uint8 or float in [0, 1], of the generator's size or a
-    whole multiple of it. A batch may also be a dict of "images" and any random numbers that are
-    to be given instead of drawn: "discriminator_latents", "generator_latents", "path_latents"
-    (B, latent size), "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1).
+    whole multiple of it, or with networks that take labels, batches (images, labels): labels are
+    integers (B,) or of shape (B, label size). A batch may also be a dict of "images", "labels"
+    and any random numbers that are to be given instead of drawn: "discriminator_latents",
+    "generator_latents", "path_latents" (B, latent size), "discriminator_labels",
+    "generator_labels" (as "labels"), "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1).
 
     Every random number comes from seeds that are saved with the model, so that a run which was
     stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
-    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16.
+    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16. Under
+    `MirroredStrategy` the groups of a minibatch standard deviation are made of each replica's
+    share of the batch. They must divide every batch, an epoch's last one too, unless it is
+    smaller than one group.
 
     The networks are anything that keeps this protocol: `generator(latents)` gives images in
     [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes
     the same and gives scores (B, 1). A generator whose `get_config()` rebuilds it; with
     `mapping(latents)` -> (B, L, D) and `synthesis(styles)` for style mixing and path length. A
-    growing pair has `stage`, a Python integer, and `alpha`, a variable. A generator may name its
-    settings in an attribute `paper`, see `AdversarialTraining.named`.
+    growing pair has `stage`, a Python integer, and `alpha`, a variable. Networks that take labels
+    have `label_size`; then it is `generator(latents, labels)`, and `discriminator(images)` gives
+    scores and logits (B, label size). A generator may name its settings in an attribute `paper`,
+    see `AdversarialTraining.named`.
 
     Args:
         generator: `keras.Model` or layer.
@@ -43,6 +56,7 @@ class AdversarialModel(TrainStep, keras.Model):
     Attributes:
         generator: The network that is trained.
         discriminator: The network that judges.
+        label_size: Components of a label that both networks take, 0 for none.
         ema_generator: Average of the generator: what calling the model shows.
         images_shown: Variable, scalar: real images seen so far, of all replicas.
         images_before: Variable, scalar: what `images_shown` was before the last step.
@@ -50,9 +64,11 @@ class AdversarialModel(TrainStep, keras.Model):
         settings: The `AdversarialTraining` in force since `compile()`.
 
     Raises:
-        ValueError: The latent size is not known, or the generator's config does not rebuild it.
+        ValueError: The latent size is not known, the networks take different labels, or the
+            generator's config does not rebuild it.
 
-    Source: the training loops of arXiv 1710.10196, 1812.04948 and 1912.04958.
+    Source: the training loops of arXiv 1710.10196, 1812.04948 and 1912.04958; labels (AC-GAN):
+    arXiv 1610.09585 as in the first one's released code.
 
     Example:
         >>> generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4),
@@ -77,8 +93,10 @@ class AdversarialModel(TrainStep, keras.Model):
             )
         self.latent_size, self.seed = int(latent_size), seed
         self.generator, self.discriminator = generator, discriminator
+        self.label_size = common_label_size(generator, discriminator)
         if not (generator.built and discriminator.built):
-            discriminator(generator(ops.zeros((1, self.latent_size))))
+            inputs = [ops.zeros((1, size)) for size in (self.latent_size, self.label_size) if size]
+            discriminator(generator(*inputs))
         self.ema_generator = averaged_copy(generator)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.images_shown = self._counter("images_shown", "int")
@@ -87,6 +105,7 @@ class AdversarialModel(TrainStep, keras.Model):
         self.path_length_mean = self._counter("path_length_mean", "float32")
         self.settings = self._plan = None
         self._trackers = []
+        self._is_fitting = False
         self._compiled_steps = _CompiledSteps()
         self.built = True
 
@@ -99,12 +118,16 @@ class AdversarialModel(TrainStep, keras.Model):
         """Make pictures with the averaged generator.
 
         Args:
-            latents: Tensor (B, latent size), standard normal.
+            latents: Tensor (B, latent size), standard normal; where the networks take labels, the
+                tuple of it and labels (B,) or (B, label size).
 
         Returns:
             Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
+
+        Raises:
+            ValueError: Labels are missing, not expected, or others.
         """
-        images = self.ema_generator(latents)
+        images = self.ema_generator(*generator_inputs(latents, self.label_size))
         if isinstance(images, (list, tuple)):
             return [ops.clip((scale + 1.0) / 2.0, 0.0, 1.0) for scale in images]
         return ops.clip((images + 1.0) / 2.0, 0.0, 1.0)
@@ -129,7 +152,7 @@ class AdversarialModel(TrainStep, keras.Model):
         settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
         if isinstance(settings, str):
             settings = AdversarialTraining.named(settings)
-        self._check(settings, kwargs)
+        check_settings(self, settings, kwargs)
         defaults = settings.optimizers()
         optimizers = OptimizerPair(
             generator_optimizer or defaults.generator,
@@ -140,41 +163,34 @@ class AdversarialModel(TrainStep, keras.Model):
             self.generator.trainable_variables, self.discriminator.trainable_variables
         )
         self.settings = settings
-        self._trackers = [keras.metrics.Mean(name=name) for name in _logged(settings)]
+        self._trackers = [
+            keras.metrics.Mean(name=name) for name in logged_names(settings, self.label_size)
+        ]
         self._compiled_steps.clear()
 
-    def _check(self, settings, options):
-        if settings.has_path_length and not self._has_styles:
-            raise ValueError(
-                "Path length regularisation needs a generator with mapping() and synthesis(). "
-                f"Received: path_length_weight={settings.path_length_weight}, {self.generator}"
-            )
-        if options.get("steps_per_execution", 1) != 1:
-            raise ValueError(
-                "Lazy penalties make steps differ, so each is executed by itself. "
-                f"Received: steps_per_execution={options['steps_per_execution']}"
-            )
-        for network in (self.generator, self.discriminator):
-            if network.dtype_policy.name == "mixed_float16":
-                raise ValueError(
-                    "Gradients of gradients leave float16's range: use mixed_bfloat16. "
-                    f"Received: {network.name} in mixed_float16"
-                )
-
     @property
-    def _has_styles(self):
+    def has_styles(self):
+        """Whether the generator has `mapping` and `synthesis`."""
         return hasattr(self.generator, "mapping") and hasattr(self.generator, "synthesis")
 
     @property
     def mixes_styles(self):
         """Whether the generator's batches mix the styles of two latents."""
-        return self.settings.style_mixing > 0 and self._has_styles
+        return self.settings.style_mixing > 0 and self.has_styles
 
     @property
     def metrics(self):
         return list(self._trackers)
 
     # Steps
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        check_arrays(self, x, y, batch_size, kwargs.get("steps_per_epoch"))
+        self._is_fitting = True
+        try:
+            return super().fit(x, y, batch_size, *args, **kwargs)
+        finally:
+            self._is_fitting = False
 
     def make_train_function(self, force=False):
         # Called at the start of every fit. The number of the step is read anew then, since
@@ -185,6 +201,10 @@ class AdversarialModel(TrainStep, keras.Model):
             self.train_function = self._run_step
 
     def _run_step(self, *args):
+        if self._is_fitting and self.stop_training:
+            # A callback ended the training before this step, when it began: Keras asks only
+            # after a step. A finished run that is started again stays as it is.
+            return ({}, args[0]) if backend.backend() == "jax" else {}
         steps = self._compiled_steps
         if steps.count is None:
             steps.count = self._steps_taken(args)
@@ -228,7 +248,7 @@ class AdversarialModel(TrainStep, keras.Model):
         Returns:
             Dict of scalar tensors: the running means of this epoch.
         """
-        step = AdversarialStep(self, calls, _batch(data), self._plan)
+        step = AdversarialStep(self, calls, read_batch(data, self.label_size), self._plan)
         report = step.run()
         images = ops.cast(step.batch_size, self.images_shown.dtype) * calls.replicas
         update_average(self.ema_generator, self.generator, self._ema_decay(images))
@@ -285,12 +305,14 @@ class AdversarialModel(TrainStep, keras.Model):
         """Set both learning rates, which are then corrected for lazy penalties.
 
         Args:
-            generator: Learning rate as the paper states it.
+            generator: Learning rate as the paper states it; None leaves it as it is.
             discriminator: Likewise.
         """
-        rates = self.settings
-        self.optimizer.generator.learning_rate = generator * rates.generator_correction
-        self.optimizer.discriminator.learning_rate = discriminator * rates.discriminator_correction
+        rates, optimizers = self.settings, self.optimizer
+        if generator is not None:
+            optimizers.generator.learning_rate = generator * rates.generator_correction
+        if discriminator is not None:
+            optimizers.discriminator.learning_rate = discriminator * rates.discriminator_correction
 
     def reset_optimizers(self):
         """Forget the optimizers' moments and step counts, but not their learning rates."""
@@ -357,38 +379,3 @@ class _CompiledSteps:
 
     def clear(self):
         self.functions, self.count = {}, None
-
-
-def _logged(settings):
-    yield from ("loss", "d_loss", "g_loss", "real_score", "fake_score")
-    if settings.has_penalty:
-        yield "penalty"
-    if settings.has_path_length:
-        yield "path_length"
-
-
-def _batch(data):
-    """Sort a trainer's batch into {"images": (B, H, W, C) in [-1, 1], draws by name}."""
-    images, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
-    if targets is not None or weights is not None:
-        raise ValueError(
-            "An AdversarialModel takes batches of images without targets or weights. "
-            f"Received: {type(data).__name__} with targets"
-        )
-    batch = dict(images) if isinstance(images, dict) else {"images": images}
-    unknown = sorted(set(batch) - {"images", *DRAWS})
-    if "images" not in batch or unknown:
-        raise ValueError(
-            f"A batch is images, or a dict of 'images' and any of {DRAWS}. Received: {list(batch)}"
-        )
-    images = batch["images"]
-    if len(images.shape) != 4:
-        raise ValueError(f"Images are (B, H, W, C). Received: shape {tuple(images.shape)}")
-    dtype = keras.backend.standardize_dtype(images.dtype)
-    if dtype == "uint8":
-        batch["images"] = ops.cast(images, "float32") / 127.5 - 1.0
-    elif "float" in dtype:
-        batch["images"] = ops.cast(images, "float32") * 2.0 - 1.0
-    else:
-        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: {dtype}")
-    return batch

@@ -1,6 +1,7 @@
 """How an adversarial pair is trained, as one printable value, and the papers' settings by name."""
 
 import dataclasses
+import math
 
 import keras
 
@@ -39,6 +40,8 @@ class AdversarialTraining:
             generator has `mapping` and `synthesis`.
         fade_reals: Whether the step fades real images in with a growing pair's alpha. False where
             the stream of images does it already.
+        label_weight: Weight of the labels' cross-entropy in both networks' losses, where they take
+            labels (AC-GAN).
 
     Raises:
         ValueError: A value is out of range, or not exactly one of `ema_decay` and
@@ -68,6 +71,7 @@ class AdversarialTraining:
     ema_half_life: float | None = None
     style_mixing: float = 0.0
     fade_reals: bool = True
+    label_weight: float = 1.0
 
     def __post_init__(self):
         adversarial_loss(self.loss)
@@ -79,9 +83,26 @@ class AdversarialTraining:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1. Received: {getattr(self, name)}")
-        for name in ("penalty_weight", "path_length_weight", "drift"):
-            if getattr(self, name) < 0:
+        # Written so that NaN, of which no comparison holds, is refused too.
+        for name in ("penalty_weight", "path_length_weight", "label_weight", "drift"):
+            if not 0.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative. Received: {getattr(self, name)}")
+        for name in (
+            "penalty_target",
+            "generator_learning_rate",
+            "discriminator_learning_rate",
+            "epsilon",
+            "ema_half_life",
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number. Received: {value}")
+        for name in ("beta_1", "beta_2", "ema_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise ValueError(f"{name} must be in [0, 1). Received: {value}")
+        if not 0.0 <= self.path_length_decay <= 1.0:
+            raise ValueError(f"path_length_decay is a share. Received: {self.path_length_decay}")
         if not 0.0 <= self.style_mixing <= 1.0:
             raise ValueError(f"style_mixing is a probability. Received: {self.style_mixing}")
         if (self.ema_decay is None) == (self.ema_half_life is None):

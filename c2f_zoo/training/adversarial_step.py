@@ -5,22 +5,15 @@ import typing
 import keras
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers import average_pool, upsample_nearest
 from c2f_zoo.losses import (
     adversarial_loss,
     gradient_penalty,
+    label_loss,
     path_length_penalty,
     path_lengths,
     r1_penalty,
-)
-
-# What a batch may bring beside its images, instead of having it drawn.
-DRAWS = (
-    "discriminator_latents",
-    "generator_latents",
-    "path_latents",
-    "path_noise",
-    "interpolation",
 )
 
 
@@ -45,60 +38,86 @@ class Plan(typing.NamedTuple):
         )
 
 
+class Judgement(typing.NamedTuple):
+    """What a discriminator says: scores (B, 1) first, logits of the labels (B, label size) or None.
+
+    The scores are first because a gradient penalty is one of the scores alone.
+    """
+
+    scores: typing.Any
+    logits: typing.Any = None
+
+
 class AdversarialStep:
     """Updates discriminator, generator and average once.
 
     Args:
         model: The `AdversarialModel`, whose variables are changed.
         calls: `GradientCalls` of the backend.
-        batch: Dict of "images", a tensor (B, H, W, C) in [-1, 1], and any of `DRAWS`.
+        batch: Dict of "images", a tensor (B, H, W, C) in [-1, 1], of "labels" (B, label size) for
+            networks that take them, and any of `DRAWS`: what `read_batch` gives.
         plan: `Plan`.
     """
 
     def __init__(self, model, calls, batch, plan):
         self.model, self.calls, self.plan, self.given = model, calls, plan, batch
-        self.settings, self.images = model.settings, batch["images"]
+        self.settings, self.images, self.labels = (
+            model.settings,
+            batch["images"],
+            batch.get("labels"),
+        )
         self.batch_size = ops.shape(self.images)[0]
         self.loss = adversarial_loss(self.settings.loss)
 
     def run(self):
         """Take the step and return {name: scalar tensor} of what is to be logged."""
         # Made outside of any gradient call: the generator's activations are not kept.
-        fakes = self.generate(self.latents("discriminator_latents"))
+        # They show the classes of the real images, as in ProGAN's released code.
+        labels = self.given.get("discriminator_labels", self.labels)
+        fakes = self.generate(self.latents("discriminator_latents"), labels)
         self.reals = self.match(fakes)
-        report = self.update_discriminator(fakes)
+        report = self.update_discriminator(fakes, labels)
         if self.plan.generator:
             report |= self.update_generator()
             if self.plan.path_length and self.settings.path_length_interval > 1:
                 report |= self.update_path_length()
-        keys = ("d_loss", "penalty", "g_loss", "path_penalty")
+        keys = ("d_loss", "d_label_loss", "penalty", "g_loss", "g_label_loss", "path_penalty")
         report["loss"] = sum(report[key] for key in keys if key in report)
         report.pop("path_penalty", None)
         return report
 
     # The discriminator
 
-    def update_discriminator(self, fakes):
+    def update_discriminator(self, fakes, fake_labels):
         is_merged = self.plan.penalty and self.settings.penalty_interval == 1
 
         def loss():
             if is_merged and self.loss.penalty == "r1":
-                real, gradients = self.calls.input_gradients(self.scores, self.reals)
+                real, gradients = self.calls.input_gradients(self.judge, self.reals)
                 penalty = self.mean_over_scales(r1_penalty, gradients)
             else:
-                real = self.scores(self.reals)
+                real = self.judge(self.reals)
                 penalty = self.penalty(fakes) if is_merged else 0.0
-            fake = self.scores(fakes)
+            fake = self.judge(fakes)
             report = {
                 "d_loss": self.loss.discriminator(
-                    real, fake, drift=self.settings.drift, average=self.calls.average
+                    real.scores,
+                    fake.scores,
+                    drift=self.settings.drift,
+                    average=self.calls.average,
                 ),
-                "real_score": ops.mean(real),
-                "fake_score": ops.mean(fake),
+                "real_score": ops.mean(real.scores),
+                "fake_score": ops.mean(fake.scores),
             }
             if is_merged:
                 report["penalty"] = penalty
-            return report["d_loss"] + penalty, report
+            if self.labels is None:
+                return report["d_loss"] + penalty, report
+            label_losses = label_loss(self.labels, real.logits) + label_loss(
+                fake_labels, fake.logits
+            )
+            report["d_label_loss"] = self.settings.label_weight * label_losses
+            return report["d_loss"] + penalty + report["d_label_loss"], report
 
         report = self.descend(loss, "discriminator")
         if self.plan.penalty and not is_merged:
@@ -114,13 +133,13 @@ class AdversarialStep:
 
     def penalty(self, fakes):
         if self.loss.penalty == "r1":
-            _, gradients = self.calls.input_gradients(self.scores, self.reals)
+            _, gradients = self.calls.input_gradients(self.judge, self.reals)
             return self.mean_over_scales(r1_penalty, gradients)
         position = self.draw_uniform("interpolation", (self.batch_size, 1, 1, 1))
         between = [
             real + position * (fake - real) for real, fake in zip(self.reals, fakes, strict=True)
         ]
-        _, gradients = self.calls.input_gradients(self.scores, between)
+        _, gradients = self.calls.input_gradients(self.judge, between)
         return self.mean_over_scales(
             gradient_penalty, gradients, target=self.settings.penalty_target
         )
@@ -132,19 +151,38 @@ class AdversarialStep:
     # The generator
 
     def update_generator(self):
-        latents = self.latents("generator_latents")
+        latents, labels = self.latents("generator_latents"), self.generator_labels()
         is_merged = self.plan.path_length and self.settings.path_length_interval == 1
 
         def loss():
-            fake = self.scores(self.generate(latents, track=True))
-            real = self.scores(self.reals) if self.loss.is_relativistic else None
-            report = {"g_loss": self.loss.generator(real, fake, average=self.calls.average)}
-            if not is_merged:
-                return report["g_loss"], report
-            report |= self.path_penalty()
-            return report["g_loss"] + report["path_penalty"], report
+            fake = self.judge(self.generate(latents, labels, track=True))
+            real = self.judge(self.reals).scores if self.loss.is_relativistic else None
+            total = self.loss.generator(real, fake.scores, average=self.calls.average)
+            report = {"g_loss": total}
+            if labels is not None:
+                label_term = self.settings.label_weight * label_loss(labels, fake.logits)
+                report["g_label_loss"] = label_term
+                total = total + label_term
+            if is_merged:
+                report |= self.path_penalty()
+                total = total + report["path_penalty"]
+            return total, report
 
         return self.descend(loss, "generator")
+
+    def generator_labels(self):
+        """Labels (B, label size) of the generator's batch: the reals', in a random order.
+
+        ProGAN's released code draws them from the labels of the training set. So does the order of
+        the data: a batch is such a draw already, and on several replicas all of them together
+        still show each label of the whole batch once. The order keeps the groups of a minibatch
+        standard deviation from being those of the discriminator's batch.
+        """
+        if self.labels is None or "generator_labels" in self.given:
+            return self.given.get("generator_labels")
+        # keras.random.shuffle would move each component by itself on JAX.
+        keys = keras.random.uniform((self.batch_size,), seed=self.model.seed_generator)
+        return ops.take(self.labels, ops.argsort(keys), axis=0)
 
     def update_path_length(self):
         def loss():
@@ -170,7 +208,7 @@ class AdversarialStep:
                 drawn = keras.random.normal(shape, seed=self.model.seed_generator)
             else:
                 drawn = ops.cast(noise[::stride], "float32")
-            return images * drawn / float(height * width) ** 0.5
+            return (images * drawn / float(height * width) ** 0.5,)
 
         styles = self.mix(self.model.generator.mapping(latents), latents)
         _, (gradients,) = self.calls.input_gradients(probe, [styles])
@@ -182,7 +220,7 @@ class AdversarialStep:
         penalty = path_length_penalty(lengths, moved, weight=self.settings.path_length_weight)
         return {"path_penalty": penalty, "path_length": mean_length}
 
-    def generate(self, latents, track=False):
+    def generate(self, latents, labels=None, track=False):
         """Images of latents as a list of scales, their styles mixed with some probability.
 
         With `track` the generator's running average of styles moves, where it keeps one.
@@ -190,7 +228,8 @@ class AdversarialStep:
         generator = self.model.generator
         track = track and hasattr(generator, "update_w_average")
         if not (track or self.model.mixes_styles):
-            return as_scales(generator(latents, training=True))
+            inputs = (latents,) if labels is None else (latents, labels)
+            return as_scales(generator(*inputs, training=True))
         styles = generator.mapping(latents)
         if track:
             # The mean over all replicas, or their averages would part.
@@ -225,10 +264,13 @@ class AdversarialStep:
         optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
         return report
 
-    def scores(self, images):
-        """Scores (B, 1), float32, of a list of scales."""
+    def judge(self, images):
+        """`Judgement` of a list of scales."""
         images = images[0] if len(images) == 1 else list(images)
-        return ops.cast(self.model.discriminator(images, training=True), "float32")
+        outputs = self.model.discriminator(images, training=True)
+        scores, logits = (outputs, None) if self.labels is None else outputs
+        logits = None if logits is None else ops.cast(logits, "float32")
+        return Judgement(ops.cast(scores, "float32"), logits)
 
     def latents(self, name, size=None, stride=1):
         if name in self.given:
@@ -246,7 +288,8 @@ class AdversarialStep:
         sizes = [tuple(fake.shape[1:]) for fake in fakes]
         images, top = self.images, max(sizes)
         if None in images.shape[1:]:
-            images = ops.reshape(images, (self.batch_size, *top))
+            # Of a stream whose images grow. Such a batch has the generator's size or none.
+            images = backend.ensure_shape(images, (None, *top))
         reals = [_shrink(images, size) for size in sizes]
         discriminator = self.model.discriminator
         if self.settings.fade_reals and getattr(discriminator, "stage", 0) > 0:
@@ -274,3 +317,22 @@ def _shrink(images, size):
         )
     factor = min(factors)
     return average_pool(images, factor) if factor > 1 else images
+
+
+def logged_names(settings, label_size):
+    """Names of what steps with some settings report, whatever their plans.
+
+    Args:
+        settings: `AdversarialTraining`.
+        label_size: Components of a label, 0 for networks without.
+
+    Yields:
+        Strings.
+    """
+    yield from ("loss", "d_loss", "g_loss", "real_score", "fake_score")
+    if settings.has_penalty:
+        yield "penalty"
+    if settings.has_path_length:
+        yield "path_length"
+    if label_size:
+        yield from ("d_label_loss", "g_label_loss")

@@ -126,9 +126,21 @@ class StopOnNaN(keras.callbacks.Callback):
         if loss is not None and not math.isfinite(float(loss)):
             raise FloatingPointError(
                 "The loss is no longer finite. The last saved state is from before; resume from "
-                "it with a lower learning rate, gradient clipping (global_clipnorm), or float32 "
-                f"instead of float16. Received: loss {loss} at batch {batch}"
+                f"it with {self._advice()}. Received: loss {loss} at batch {batch}"
             )
+
+    def _advice(self):
+        if hasattr(self.model, "discriminator"):
+            # A label out of range becomes NaN where no step can see it: see `as_labels`.
+            return (
+                "lower learning rates, another weight of the gradient penalty (penalty_weight: "
+                "R1's gamma, or lambda), labels that are all in range, or mixed_bfloat16 instead "
+                "of mixed_float16"
+            )
+        return (
+            "a lower learning rate, gradient clipping (global_clipnorm), or float32 instead of "
+            "float16"
+        )
 
 
 class StopOnSignal(keras.callbacks.Callback):

@@ -9,9 +9,10 @@ from c2f_zoo.training.growth_parts import (
     at_heights,
     checked_sizes,
     count,
+    lasting,
     list_phases,
     per_stage,
-    rate,
+    rates,
 )
 from c2f_zoo.training.growth_presets import PRESETS
 
@@ -31,8 +32,8 @@ class GrowthSchedule:
         stabilise: Images for which each stage is trained at alpha 1.
         fade: Images over which each stage fades in; that of the first stage is not used.
         batch_sizes: Images in a step, per stage.
-        g_learning_rates: Learning rate of the generator, per stage.
-        d_learning_rates: Learning rate of the discriminator, per stage.
+        g_learning_rates: Learning rate of the generator, per stage; None for all: as compiled.
+        d_learning_rates: Learning rate of the discriminator, likewise.
         first_stage: Stage to begin with, as StyleGAN does at 8x8, or to grow a checkpoint further.
 
     Raises:
@@ -65,7 +66,7 @@ class GrowthSchedule:
         for name, least in (("stabilise", 0), ("fade", 0), ("batch_sizes", 1)):
             self._set(name, tuple(count(name, value, least) for value in getattr(self, name)))
         for name in ("g_learning_rates", "d_learning_rates"):
-            self._set(name, tuple(rate(name, value) for value in getattr(self, name)))
+            self._set(name, rates(name, getattr(self, name)))
         for field in dataclasses.fields(self)[1:-1]:
             if len(getattr(self, field.name)) != len(sizes):
                 raise ValueError(
@@ -95,7 +96,7 @@ class GrowthSchedule:
         stabilise=600_000,
         fade=600_000,
         batch_sizes=16,
-        learning_rates=1e-3,
+        learning_rates=None,
         d_learning_rates=None,
         total=None,
         first_stage=0,
@@ -104,7 +105,8 @@ class GrowthSchedule:
 
         `stabilise`, `fade`, `batch_sizes` and the learning rates are one value, or a mapping
         {height: value}: each value holds from its height on until the next one listed, and the
-        default below the first. So `{128: 1.5e-3, 256: 2e-3}` is 1e-3 up to 64x64.
+        default (a learning rate of 1e-3) below the first. So `{128: 1.5e-3, 256: 2e-3}` is 1e-3
+        up to 64x64.
 
         Args:
             resolution: Final height, `base_shape[0]` times a power of two.
@@ -113,7 +115,7 @@ class GrowthSchedule:
             stabilise: Images at alpha 1, per resolution. Default 600,000.
             fade: Images over which a resolution fades in. Default 600,000.
             batch_sizes: Images in a step. Default 16.
-            learning_rates: Learning rate of both networks. Default 1e-3.
+            learning_rates: Learning rate of both networks. Default None: as compiled.
             d_learning_rates: That of the discriminator, where it differs.
             total: Images in all: lengthens or shortens the last phase. By default the last phase
                 is as long as `stabilise` says.
@@ -143,7 +145,7 @@ class GrowthSchedule:
             d_learning_rates=per_stage("d_learning_rates", d_learning_rates, sizes, 1e-3),
             first_stage=first_stage,
         )
-        return schedule if total is None else schedule._lasting(count("total", total, 1))
+        return schedule if total is None else lasting(schedule, count("total", total, 1))
 
     @classmethod
     def by_epochs(
@@ -196,6 +198,8 @@ class GrowthSchedule:
         Args:
             name: `"progan-paper"` (the same as `"progan-v1-1gpu"`), `"progan-v2-1gpu"`,
                 `"progan-v2-2gpu"`, `"progan-v2-4gpu"`, `"progan-v2-8gpu"`, `"stylegan-8gpu"`.
+                The first two have batches of 14, 6 and 3 from 256x256 on and need, as released, a
+                discriminator of `group_size=16`; the others serve the default of 4.
             resolution: Final height. Default 1024. As in the released codes, the total number of
                 images does not depend on it.
             **changes: Arguments of `by_images` that take the place of the preset's.
@@ -387,13 +391,3 @@ class GrowthSchedule:
 
     def _set(self, name, value):
         object.__setattr__(self, name, value)  # the way past `frozen` for one's own constructor
-
-    def _lasting(self, total):
-        """The same schedule with its last stage trained until `total`."""
-        grown = self.total - self.stabilise[-1]
-        if total < grown:
-            raise ValueError(
-                f"total must reach the end of the last fade, {grown} images: make it larger, the "
-                f"phases shorter or the resolution smaller. Received: {total}"
-            )
-        return dataclasses.replace(self, stabilise=(*self.stabilise[:-1], total - grown))

@@ -17,8 +17,8 @@ class GrowthState:
         resolution: (height, width) of the images.
         alpha: Weight of the newest resolution, 0 to 1; 1 outside of a fade.
         batch_size: Images in a step.
-        g_learning_rate: Learning rate of the generator.
-        d_learning_rate: Learning rate of the discriminator.
+        g_learning_rate: Learning rate of the generator, or None: as compiled.
+        d_learning_rate: Learning rate of the discriminator, or None.
         images_left: Images until the phase ends; 0 if done.
 
     Example:
@@ -33,8 +33,8 @@ class GrowthState:
     resolution: tuple[int, int]
     alpha: float
     batch_size: int
-    g_learning_rate: float
-    d_learning_rate: float
+    g_learning_rate: float | None
+    d_learning_rate: float | None
     images_left: int
 
 
@@ -49,8 +49,8 @@ class GrowthPhase:
         start: Images shown when it begins.
         end: Images shown when the next one begins.
         batch_size: Images in a step.
-        g_learning_rate: Learning rate of the generator.
-        d_learning_rate: Learning rate of the discriminator.
+        g_learning_rate: Learning rate of the generator, or None: as compiled.
+        d_learning_rate: Learning rate of the discriminator, or None.
 
     Example:
         >>> from c2f_zoo.training import GrowthSchedule
@@ -65,8 +65,8 @@ class GrowthPhase:
     start: int
     end: int
     batch_size: int
-    g_learning_rate: float
-    d_learning_rate: float
+    g_learning_rate: float | None
+    d_learning_rate: float | None
 
 
 def count(name, value, least):
@@ -83,6 +83,25 @@ def rate(name, value):
     if not is_number or not 0 < value < math.inf:
         raise ValueError(f"{name} are positive numbers. Received: {value!r}")
     return float(value)
+
+
+def rates(name, values):
+    """The learning rates of all stages; where nothing is said of them, None for each."""
+    if all(value is None for value in values):
+        return tuple(values)
+    return tuple(rate(name, value) for value in values)
+
+
+def lasting(schedule, total):
+    """The same schedule with its last stage trained until `total`."""
+    grown = schedule.total - schedule.stabilise[-1]
+    if total < grown:
+        raise ValueError(
+            f"total must reach the end of the last fade, {grown} images: make it larger, the "
+            f"phases shorter or the resolution smaller. Received: {total}"
+        )
+    stabilise = (*schedule.stabilise[:-1], total - grown)
+    return dataclasses.replace(schedule, stabilise=stabilise)
 
 
 def checked_sizes(resolutions):

@@ -8,8 +8,8 @@ def growth_table(schedule):
     for number, phase in enumerate(schedule, 1):
         height, width = phase.resolution
         steps = schedule.steps(0, phase.end) - schedule.steps(0, phase.start)
-        rates = f"{phase.g_learning_rate:g}"
-        rates += "" if same_rates else f" (D {phase.d_learning_rate:g})"
+        rates = _rate(phase.g_learning_rate)
+        rates += "" if same_rates else f" (D {_rate(phase.d_learning_rate)})"
         numbers = (phase.start, phase.end, steps, phase.batch_size)
         size = f"{height}x{width}"
         rows.append((f"{number}", phase.kind, size, *(f"{n:,}" for n in numbers), rates))
@@ -24,6 +24,10 @@ def growth_table(schedule):
     base, last = schedule.resolutions[schedule.first_stage], schedule.resolutions[-1]
     title = f"Growth from {base[0]}x{base[1]} to {last[0]}x{last[1]} in {schedule.total:,} images"
     return "\n".join([title, *lines])
+
+
+def _rate(value):
+    return "as compiled" if value is None else f"{value:g}"
 
 
 def growth_plot(schedule, path=None):
@@ -47,8 +51,9 @@ def growth_plot(schedule, path=None):
         size.plot(x, [height / 2 if is_fade else height, height], color="tab:blue")
         alpha.plot(x, [0 if is_fade else 1, 1], color="tab:blue")
         batch.plot(x, [phase.batch_size] * 2, color="tab:blue")
-        rate.plot(x, [phase.g_learning_rate] * 2, color="tab:blue")
-        if phase.d_learning_rate != phase.g_learning_rate:
+        if phase.g_learning_rate is not None:
+            rate.plot(x, [phase.g_learning_rate] * 2, color="tab:blue")
+        if phase.d_learning_rate not in (None, phase.g_learning_rate):
             rate.plot(x, [phase.d_learning_rate] * 2, color="tab:orange", linestyle="--")
     heights = [height for height, _ in schedule.resolutions[schedule.first_stage :]]
     size.set_yscale("log", base=2)
@@ -58,6 +63,9 @@ def growth_plot(schedule, path=None):
     batch.set_yticks(sizes, [f"{number}" for number in sizes])
     batch.minorticks_off()
     rate.ticklabel_format(axis="y", scilimits=(-2, 2))
+    if not rate.lines:
+        rate.set_yticks([])
+        rate.text(0.5, 0.5, _rate(None), transform=rate.transAxes, ha="center", va="center")
     rate.set_ylim(bottom=0)
     labels = ("height, fading in\nwhere shaded", "alpha", "batch size", "learning rate")
     for axis, label in zip((size, alpha, batch, rate), labels, strict=True):

@@ -3,16 +3,17 @@
 import keras
 
 from c2f_zoo import backend
+from c2f_zoo.training.adversarial_checks import check_growth
 
 
 class ProgressiveGrowth(keras.callbacks.Callback):
     """Grows an `AdversarialModel` inside one ordinary `fit`, as a schedule says.
 
-    Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and
-    learning rates; where a fade begins or ends it resets the optimizers; once the schedule is
-    done it ends training. What it needs to know is in the model's variables, so that a run which
-    was stopped, in the middle of a fade too, continues as if it had not been. Logs get `images`,
-    `resolution` (the height) and `alpha`.
+    Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and,
+    where the schedule has any, learning rates; where a fade begins or ends it resets the
+    optimizers; once the schedule is done it ends training. What it needs to know is in the model's
+    variables, so that a run which was stopped, in the middle of a fade too, continues as if it had
+    not been. Logs get `images`, `resolution` (the height) and `alpha`.
 
     Place it before callbacks that save or draw.
 
@@ -23,6 +24,8 @@ class ProgressiveGrowth(keras.callbacks.Callback):
 
     Raises:
         TypeError: From `fit`: the model is no `AdversarialModel` of growing networks.
+        ValueError: From `fit`: the schedule's resolutions are not the generator's first ones, or
+            the discriminator's groups (`group_size`) do not divide a phase's batch.
 
     Source: Karras et al., arXiv 1710.10196, section 2 and appendix A; optimizers reset as in its
     released code.
@@ -46,9 +49,12 @@ class ProgressiveGrowth(keras.callbacks.Callback):
                 "ProgressiveGrowth grows an AdversarialModel. "
                 f"Received: {type(model).__name__} {model.name}"
             )
+        check_growth(model, self.schedule)
         self.rates = None
         # Before the first trace, or a stage that is not trained would be compiled.
         self._apply(model)
+        if self.schedule.at(_number(model.images_shown)).phase == "done":
+            model.stop_training = True
 
     def on_train_batch_begin(self, batch, logs=None):
         self._apply(self.model)

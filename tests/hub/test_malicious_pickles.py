@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from c2f_zoo.hub import read_torch_checkpoint
+from c2f_zoo.hub import read_torch_checkpoint, read_torchscript
 from c2f_zoo.hub.pickle_reader import UnsafePickleError
 
 TOUCHED = []
@@ -154,12 +154,12 @@ def nothing_runs(monkeypatch):
 
 @pytest.fixture
 def refuse(tmp_path):
-    def check(data, named):
+    def check(data, named, read=read_torch_checkpoint):
         path = tmp_path / "evil.pth"
         path.write_bytes(data)
         modules = set(sys.modules)
         with pytest.raises(UnsafePickleError, match="nothing in it was run") as caught:
-            read_torch_checkpoint(path)
+            read(path)
         imported = set(sys.modules) - modules
         assert all(name.startswith("encodings.") for name in imported)  # by zipfile, for names
         assert str(caught.value).startswith("evil.pth was refused")
@@ -174,12 +174,55 @@ def forbidden(request, pickle_bytes):
     return instructions(pickle_bytes), named
 
 
-def in_archive(data):
+def in_archive(data, *more):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("archive/data.pkl", data)
         archive.writestr("archive/data/0", bytes(16))
+        for name in more:
+            archive.writestr(f"archive/{name}", b"")
     return file.getvalue()
+
+
+def in_program(data):
+    return in_archive(data, "constants.pkl")
+
+
+def record(m):
+    return m.named("__torch__", "Net")
+
+
+# What only a program's pickle could ask for: it may make records, of classes that it names.
+FORBIDDEN_RECORDS = {
+    "an object of a real class": (lambda m: m.named("os", "_Environ") + b")\x81", "os._Environ"),
+    "a class that is named like one": (
+        lambda m: m.named("__torch__x", "Net") + b")\x81",
+        "__torch__x.Net",
+    ),
+    "call a record's class": (lambda m: record(m) + b")R", "no function"),
+    "call a record": (lambda m: record(m) + b")\x81)R", "no function"),
+    "a record made of something": (
+        lambda m: record(m) + m.sequence(call(m, "os", "system")) + b"\x81",
+        "os.system",
+    ),
+    "a record made of a number": (lambda m: record(m) + b"N\x85\x81", "made of nothing"),
+    "an object of a function": (lambda m: rebuild(m) + b")\x81", "NEWOBJ is only for"),
+    "an object of a storage type": (lambda m: float_storage(m) + b")\x81", "NEWOBJ is only for"),
+    "an object of a record": (lambda m: record(m) + b")\x81)\x81", "NEWOBJ is only for"),
+    "NEWOBJ_EX of a record's class": (lambda m: record(m) + b")}\x92", "NEWOBJ_EX"),
+    "OBJ of a record's class": (lambda m: b"(" + record(m) + b"o", "OBJ"),
+    "INST of a record's class": (lambda m: b"(i__torch__\nNet\n", "INST of __torch__.Net"),
+    "BUILD a record's class": (lambda m: record(m) + b"}b", "BUILD is only for"),
+    "BUILD a record from a tuple": (
+        lambda m: record(m) + b")\x81N}\x86b",
+        "fields are a dictionary",
+    ),
+    "APPEND to a record": (lambda m: record(m) + b")\x81Na", "APPENDS is only for"),
+    "as a record's field": (
+        lambda m: record(m) + b")\x81}" + m.text("__class__") + call(m, "os", "system") + b"sb",
+        "os.system",
+    ),
+}
 
 
 def test_the_object_of_the_older_stream_runs_nothing(refuse, pickle_bytes, forbidden):
@@ -191,6 +234,24 @@ def test_the_object_of_the_older_stream_runs_nothing(refuse, pickle_bytes, forbi
 def test_the_object_of_an_archive_runs_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     refuse(in_archive(pickle_bytes.program(instructions)), named)
+
+
+def test_the_modules_of_a_program_run_nothing(refuse, pickle_bytes, forbidden):
+    instructions, named = forbidden
+    refuse(in_program(pickle_bytes.program(instructions)), named, read_torchscript)
+
+
+@pytest.mark.parametrize("what", FORBIDDEN_RECORDS)
+def test_a_record_is_made_and_filled_in_one_way(refuse, pickle_bytes, what):
+    instructions, named = FORBIDDEN_RECORDS[what]
+    data = pickle_bytes.program(instructions(pickle_bytes))
+    refuse(in_program(data), named, read_torchscript)
+
+
+def test_a_checkpoint_holds_no_records(refuse, pickle_bytes):
+    data = pickle_bytes.program(record(pickle_bytes) + b")\x81}b")
+    refuse(in_archive(data), "__torch__.Net")
+    refuse(pickle_bytes.legacy_file(data, {}), "__torch__.Net")
 
 
 @pytest.mark.parametrize("place", ["magic", "protocol", "facts"])
@@ -231,3 +292,7 @@ def test_torch_itself_saves_what_is_refused(refuse, tmp_path):
         value = {"a": torch.zeros(2), "b": Reduced()}
         torch.save(value, path, _use_new_zipfile_serialization=archive)
         refuse(path.read_bytes(), f"{__name__}.touch")
+        if archive:
+            with zipfile.ZipFile(path, "a") as file:
+                file.writestr("torch/constants.pkl", b"")
+            refuse(path.read_bytes(), f"{__name__}.touch", read_torchscript)

@@ -136,3 +136,19 @@ def test_what_does_not_fit_is_refused(sets):
         kernel_distance(*sets, subsets=0)
     with pytest.raises(ValueError, match=r"Received: shapes \(2,\), \(2, 2\), \(3,\), \(3, 3\)$"):
         frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
+
+
+def test_the_network_never_sees_more_images_than_the_batch_size(rng):
+    images, seen = rng.random((11, 4, 4, 3)), []
+
+    def features(batch):
+        seen.append(len(batch))
+        return batch.mean(axis=(1, 2))
+
+    metric = FeatureDistances(features, batch_size=4)
+    metric.update_real(images)
+    metric.update_fake(images[:5])
+    assert seen == [4, 4, 3, 4, 1]
+    assert metric._counts == {"real": 11, "fake": 5}
+    with pytest.raises(ValueError, match="batch_size must be at least 1. Received: 0$"):
+        FeatureDistances(features, batch_size=0)

@@ -8,6 +8,8 @@ from c2f_zoo.layers import average_pool, upsample_nearest
 
 LATENT = 3
 SIZE = (2, 2, 1)
+CLASSES = 3
+RATE = 0.1  # of the plain gradient descent that shows what the gradients were
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -53,10 +55,48 @@ class DenseDiscriminator(keras.Model):
         return ops.matmul(ops.tanh(ops.matmul(x, self.hidden) + self.bias), self.score)
 
 
-def dense_pair(seed=0):
+@keras.saving.register_keras_serializable(package="tests")
+class LabelledGenerator(keras.Model):
+    """Latents and labels -> a hidden layer -> a 2x2 picture."""
+
+    latent_size, label_size = LATENT, CLASSES
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = self.add_weight(shape=(LATENT + CLASSES, 6), name="hidden")
+        self.rgb = self.add_weight(shape=(6, 4), name="rgb")
+        self.built = True
+
+    def call(self, latents, labels):
+        x = ops.tanh(ops.matmul(ops.concatenate([latents, labels], axis=-1), self.hidden))
+        return ops.reshape(ops.tanh(ops.matmul(x, self.rgb)), (-1, *SIZE))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class LabelledDiscriminator(keras.Model):
+    """A 2x2 picture -> a hidden layer -> a score and logits of the labels."""
+
+    label_size = CLASSES
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = self.add_weight(shape=(4, 6), name="hidden")
+        self.bias = self.add_weight(shape=(6,), name="bias")
+        self.outputs_of = self.add_weight(shape=(6, 1 + CLASSES), name="outputs")
+        self.built = True
+
+    def call(self, images):
+        x = ops.matmul(ops.reshape(images, (-1, 4)), self.hidden)
+        outputs = ops.matmul(ops.tanh(x + self.bias), self.outputs_of)
+        return outputs[:, :1], outputs[:, 1:]
+
+
+def dense_pair(seed=0, labels=False):
     """The dense networks with weights that do not depend on the backend."""
     random = np.random.default_rng(seed)
     networks = DenseGenerator(), DenseDiscriminator()
+    if labels:
+        networks = LabelledGenerator(), LabelledDiscriminator()
     for network in networks:
         for weight in network.weights:
             weight.assign(random.normal(size=weight.shape).astype("float32") * 0.7)
@@ -124,6 +164,32 @@ def finite_differences(loss, weights, step=1e-5):
             gradient[index] = (values[0] - values[1]) / (2 * step)
         gradients.append(gradient)
     return gradients
+
+
+def descended(loss, weights):
+    """The weights after a step of plain gradient descent."""
+    gradients = finite_differences(loss, weights)
+    return [w - RATE * g for w, g in zip(weights, gradients, strict=True)]
+
+
+def trainable(network):
+    return [ops.convert_to_numpy(v).astype("float64") for v in network.trainable_variables]
+
+
+def assert_same_gradients(before, after, expected):
+    """Compares what plain gradient descent did; gradients to 1e-3 of their largest element."""
+    for old, ours, truth in zip(before, after, expected, strict=True):
+        gradient, right = (old - ours) / RATE, (old - truth) / RATE
+        np.testing.assert_allclose(gradient, right, rtol=1e-3, atol=1e-3 * np.abs(right).max())
+
+
+def labelled_batch(size=8, seed=1):
+    """As `dense_batch`, for the labelled pair."""
+    random = np.random.default_rng(seed + 1)
+    names = ("labels", "discriminator_labels", "generator_labels")
+    labels = {name: random.integers(0, CLASSES, size) for name in names}
+    batch = dense_batch(size, seed)
+    return {name: batch[name] for name in batch if not name.startswith("path")} | labels
 
 
 def dense_batch(size=8, seed=1):

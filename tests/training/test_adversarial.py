@@ -307,8 +307,20 @@ def test_a_generator_names_the_settings_of_its_paper():
         ({"loss": "lsgan"}, "Received: 'lsgan'"),
         ({"critic_steps": 0}, "critic_steps.*0"),
         ({"penalty_weight": -1.0}, "penalty_weight.*-1.0"),
+        ({"label_weight": -1.0}, "label_weight.*-1.0"),
         ({"style_mixing": 2.0}, "probability.*2.0"),
         ({"ema_half_life": 10.0}, "one of ema_decay and ema_half_life"),
+        ({"penalty_weight": float("nan")}, "penalty_weight must.*Received: nan$"),
+        ({"penalty_target": 0.0}, r"penalty_target must be a positive.*Received: 0\.0$"),
+        ({"generator_learning_rate": 0.0}, "generator_learning_rate must be a positive"),
+        ({"discriminator_learning_rate": -1e-3}, "discriminator_learning_rate must be a positive"),
+        ({"generator_learning_rate": float("nan")}, "Received: nan$"),
+        ({"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\)\. Received: 1\.0$"),
+        ({"ema_decay": -0.1}, "ema_decay must"),
+        ({"ema_decay": float("nan")}, "ema_decay must"),
+        ({"ema_decay": None, "ema_half_life": 0.0}, "ema_half_life must be a positive"),
+        ({"beta_2": 1.0}, "beta_2 must be"),
+        ({"path_length_decay": 2.0}, "path_length_decay is a share"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):
@@ -332,9 +344,11 @@ def test_a_batch_that_does_not_fit_is_named(batch, message):
         compiled().train_on_batch(batch)
 
 
-def test_targets_are_refused():
-    with pytest.raises(ValueError, match="without targets"):
+def test_labels_and_weights_are_refused():
+    with pytest.raises(ValueError, match="take no labels"):
         compiled().train_on_batch(IMAGES, np.zeros(16))
+    with pytest.raises(ValueError, match="no weights"):
+        compiled().train_on_batch(IMAGES, None, np.ones(16))
 
 
 def test_what_networks_and_trainer_cannot_do_is_refused():

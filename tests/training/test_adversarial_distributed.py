@@ -6,13 +6,14 @@ import pytest
 from keras import ops
 
 from c2f_zoo.training import AdversarialModel, AdversarialTraining
-from tests.training.adversarial_toys import LATENT, dense_batch, dense_pair
+from tests.training.adversarial_toys import LATENT, dense_batch, dense_pair, labelled_batch
 
 pytestmark = pytest.mark.distributed
 
 SETTINGS = {
     "wgan-gp": AdversarialTraining(ema_decay=None, ema_half_life=8.0),
     "relativistic-hinge": AdversarialTraining(loss="relativistic-hinge"),
+    "labels": AdversarialTraining(label_weight=0.5),
     "lazy": AdversarialTraining(
         loss="logistic-r1",
         penalty_interval=2,
@@ -34,10 +35,11 @@ def strategy():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def trained(settings):
-    model = AdversarialModel(*dense_pair(), seed=0)
+def trained(settings, labels=False):
+    model = AdversarialModel(*dense_pair(labels=labels), seed=0)
     model.compile(settings, keras.optimizers.SGD(0.05), keras.optimizers.SGD(0.05))
-    history = model.fit(dense_batch(16), batch_size=8, epochs=2, shuffle=False, verbose=0).history
+    batch = labelled_batch(16) if labels else dense_batch(16)
+    history = model.fit(batch, batch_size=8, epochs=2, shuffle=False, verbose=0).history
     seeds = ops.convert_to_numpy(model.seed_generator.state)
     return [ops.convert_to_numpy(v) for v in model.weights], seeds, history
 
@@ -45,9 +47,9 @@ def trained(settings):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_mirrored_strategy_equals_one_device(name):
     replicas = strategy()
-    alone = trained(SETTINGS[name])
+    alone = trained(SETTINGS[name], name == "labels")
     with replicas.scope():
-        together = trained(SETTINGS[name])
+        together = trained(SETTINGS[name], name == "labels")
     for a, b in zip(alone[0], together[0], strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(alone[1], together[1])

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 
 from c2f_zoo.training import AdversarialModel, AdversarialTraining
-from tests.training.adversarial_toys import Numpy, dense_batch, dense_pair, finite_differences
+from tests.training.adversarial_toys import (
+    RATE,
+    Numpy,
+    assert_same_gradients,
+    dense_batch,
+    dense_pair,
+    descended,
+    trainable,
+)
 
-RATE = 0.1
 SETTINGS = {
     "wgan-gp": AdversarialTraining(penalty_target=2.0),
     "logistic-r1": AdversarialTraining(loss="logistic-r1"),
@@ -79,10 +86,6 @@ def reference(training, generator, discriminator, batch):
         moved = 0.01 * lengths.mean()  # the running mean begins at 0
         return 2 * np.mean((lengths - moved) ** 2), lengths.mean()
 
-    def descend(loss, weights):
-        gradients = finite_differences(loss, weights)
-        return [w - RATE * g for w, g in zip(weights, gradients, strict=True)]
-
     def adversarial_generator(g):
         fake = Numpy.scores(discriminator, Numpy.fake(g, batch["generator_latents"]))
         return generator_loss(training.loss, Numpy.scores(discriminator, real), fake)
@@ -91,32 +94,21 @@ def reference(training, generator, discriminator, batch):
     interval = training.penalty_interval
     merged = penalty if interval == 1 else (lambda d: 0.0)
     report["penalty"] = penalty(discriminator)
-    discriminator = descend(lambda d: adversarial(d) + merged(d), discriminator)
+    discriminator = descended(lambda d: adversarial(d) + merged(d), discriminator)
     if interval > 1:
         report["penalty"] = penalty(discriminator)
-        discriminator = descend(lambda d: interval * penalty(d), discriminator)
+        discriminator = descended(lambda d: interval * penalty(d), discriminator)
     report["g_loss"] = adversarial_generator(generator)
     if not training.has_path_length:
-        return report, descend(adversarial_generator, generator), discriminator
+        return report, descended(adversarial_generator, generator), discriminator
     interval = training.path_length_interval
     if interval == 1:
         report["path_length"] = path(generator)[1]
-        both = descend(lambda g: adversarial_generator(g) + path(g)[0], generator)
+        both = descended(lambda g: adversarial_generator(g) + path(g)[0], generator)
         return report, both, discriminator
-    generator = descend(adversarial_generator, generator)
+    generator = descended(adversarial_generator, generator)
     report["path_length"] = path(generator)[1]
-    return report, descend(lambda g: interval * path(g)[0], generator), discriminator
-
-
-def trainable(network):
-    return [keras.ops.convert_to_numpy(v).astype("float64") for v in network.trainable_variables]
-
-
-def assert_same_gradients(before, after, expected):
-    """Compares what plain gradient descent did; gradients to 1e-3 of their largest element."""
-    for old, ours, truth in zip(before, after, expected, strict=True):
-        gradient, right = (old - ours) / RATE, (old - truth) / RATE
-        np.testing.assert_allclose(gradient, right, rtol=1e-3, atol=1e-3 * np.abs(right).max())
+    return report, descended(lambda g: interval * path(g)[0], generator), discriminator
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from c2f_zoo.backend import to_numpy
-from c2f_zoo.models import msggan, progan, stylegan, stylegan2
+from c2f_zoo.models import msg_stylegan, msggan, progan, stylegan, stylegan2
 from c2f_zoo.training import AdversarialModel, AdversarialTraining
 
 WIDTHS = (8, 8, 8)  # at 4x4, 8x8 and 16x16
 LATENT = {"num_filters": WIDTHS, "latent_size": 8}
+COARSE = {"num_filters": (8, 8)}
 PAIRS = {
     "progan": lambda: (
         progan.ProGANGenerator(16, **LATENT),
@@ -22,6 +23,10 @@ PAIRS = {
     "stylegan2": lambda: (
         stylegan2.StyleGAN2Generator(16, w_size=8, **LATENT),
         stylegan2.StyleGAN2Discriminator(16, num_filters=WIDTHS),
+    ),
+    "msg-stylegan": lambda: (
+        msg_stylegan.MSGStyleGANGenerator(8, w_size=8, mapping_depth=2, **COARSE, latent_size=8),
+        msg_stylegan.MSGStyleGANDiscriminator(8, **COARSE),
     ),
     "msg-progan": lambda: (
         msggan.MSGGenerator(16, **LATENT),

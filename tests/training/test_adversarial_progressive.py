@@ -72,6 +72,13 @@ def test_stage_alpha_rates_and_resets_follow_the_schedule():
     assert model.stop_training
 
 
+def test_a_schedule_without_learning_rates_leaves_those_compiled():
+    model, watch = compiled(AdversarialTraining(generator_learning_rate=5e-3)), Watch()
+    schedule = GrowthSchedule.by_images(8, base_shape=(2, 2), stabilise=4, fade=4, batch_sizes=4)
+    fit(model, 99, callbacks=[ProgressiveGrowth(schedule), watch])
+    assert {rate for _, _, rate, _ in watch.seen} == {5e-3} and len(watch.seen) == 5
+
+
 def test_logs_say_how_far_it_has_grown():
     history = fit(compiled(), 2, callbacks=[ProgressiveGrowth(SCHEDULE)])
     assert history["images"] == [16, 32]
@@ -169,3 +176,46 @@ def test_another_model_is_refused():
     model.compile(loss="mse")
     with pytest.raises(TypeError, match="AdversarialModel.*Sequential"):
         model.fit(np.ones((4, 1)), np.ones(4), callbacks=[ProgressiveGrowth(SCHEDULE)], verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        ({"base_shape": (2, 4)}, "2x4, 4x8, 8x16"),
+        ({"base_shape": (4, 4)}, "4x4, 8x8"),
+        ({"resolution": 16}, "2x2, 4x4, 8x8, 16x16"),
+    ],
+)
+def test_a_schedule_of_other_resolutions_is_refused_before_a_step(options, received):
+    schedule = GrowthSchedule.by_images(**{"resolution": 8, "base_shape": (2, 2), **options})
+    model = compiled()
+    with pytest.raises(ValueError, match=rf"2x2, 4x4, 8x8\. Received: a schedule of {received}$"):
+        fit(model, 1, callbacks=[ProgressiveGrowth(schedule)])
+    assert int(model.images_shown) == 0
+
+
+def test_a_schedule_may_end_before_the_final_resolution():
+    schedule = GrowthSchedule.by_images(4, base_shape=(2, 2), stabilise=8, fade=8, batch_sizes=4)
+    model = compiled()
+    fit(model, 9, callbacks=[ProgressiveGrowth(schedule)])
+    assert int(model.images_shown) == 24 and model.generator.stage == 1
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data's unknown shapes")
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_images_of_a_size_known_only_at_run_time_are_not_taken_for_another(jit_compile):
+    import tensorflow as tf
+
+    def batches(*shape):
+        signature = tf.TensorSpec((None, None, None, 3), "float32")
+        return tf.data.Dataset.from_generator(
+            lambda: iter([np.zeros(shape, "float32")]), output_signature=signature
+        )
+
+    model = compiled()
+    model.compile(jit_compile=jit_compile)
+    model.set_stage(2)
+    model.fit(batches(4, 8, 8, 3), verbose=0)
+    # As many pixels as 8x8, in another order.
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[4,16,4,3\].*\[\?,8,8,3\]"):
+        model.fit(batches(4, 16, 4, 3), verbose=0)

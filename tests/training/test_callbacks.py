@@ -8,12 +8,14 @@ import pytest
 from keras import ops
 
 from c2f_zoo.training import (
+    AdversarialModel,
     FlowPictures,
     StopOnNaN,
     StopOnSignal,
     TensorBoardLog,
     TrainingState,
 )
+from tests.training.adversarial_toys import dense_pair
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)
@@ -157,3 +159,14 @@ def test_pictures_show_image_truth_and_estimate(tmp_path):
 def test_saving_less_than_every_epoch_is_refused():
     with pytest.raises(ValueError, match="0$"):
         TrainingState("state.npz", every=0)
+
+
+def test_the_advice_for_an_adversarial_loss_is_its_own():
+    stop = StopOnNaN()
+    stop.set_model(AdversarialModel(*dense_pair(), seed=0))
+    advice = (
+        "learning rates.*penalty_weight.*labels.*mixed_bfloat16.*loss nan at batch 3$"
+    )
+    with pytest.raises(FloatingPointError, match=advice) as error:
+        stop.on_train_batch_end(3, {"loss": float("nan")})
+    assert "clip" not in str(error.value)

@@ -119,6 +119,15 @@ def test_both_networks_can_have_their_own_learning_rate():
     assert "0.002 (D 0.0005)" in str(schedule)
 
 
+def test_learning_rates_are_as_compiled_where_none_are_given():
+    for schedule in (small(), GrowthSchedule.by_epochs(1, 100, 16)):
+        assert schedule.g_learning_rates == schedule.d_learning_rates == (None,) * 3
+        assert schedule.at(0).g_learning_rate is schedule.at(0).d_learning_rate is None
+    assert small(learning_rates={8: 2e-3}).d_learning_rates == (1e-3, 2e-3, 2e-3)
+    with pytest.raises(ValueError, match="Received: None$"):
+        dataclasses.replace(small(), g_learning_rates=(1e-3, None, 1e-3))
+
+
 def test_growth_can_begin_at_any_stage_and_fade_at_once():
     schedule = GrowthSchedule.by_images(
         128, first_stage=4, stabilise={64: 0, 128: 500}, fade=300, batch_sizes=8
@@ -187,13 +196,17 @@ def test_it_prints_as_a_table_of_its_phases():
     lines = str(small()).splitlines()
     assert lines[0] == "Growth from 4x4 to 16x16 in 2,600 images"
     assert len(lines) == 2 + 5
-    assert lines[3].split() == ["2", "fade", "8x8", "600", "1,000", "49", "8", "0.001"]
+    assert lines[3].split()[:7] == ["2", "fade", "8x8", "600", "1,000", "49", "8"]
+    assert lines[3].endswith(" as compiled")
+    assert str(small(learning_rates=1e-3)).splitlines()[3].endswith("  0.001")
+    assert "as compiled (D 0.0005)" in str(small(d_learning_rates=5e-4))
 
 
 def test_it_plots_without_a_screen(tmp_path):
     figure = small(d_learning_rates=5e-4).plot(tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
     assert len(figure.axes) == 4
+    assert [text.get_text() for text in small().plot().axes[3].texts] == ["as compiled"]
 
 
 def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):

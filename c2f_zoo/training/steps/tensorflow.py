@@ -21,34 +21,32 @@ class GradientCalls:
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
     def input_gradients(self, function, inputs):
-        """Differentiate `sum(function(inputs))` with respect to the inputs.
+        """Differentiate the sum of what a function of tensors gives; see the package.
 
         Args:
-            function: Takes the list of tensors, returns a tensor of any shape.
+            function: Takes the list of tensors, returns a tuple that begins with the tensor to
+                differentiate, of any shape.
             inputs: List of tensors, each of any shape.
 
         Returns:
-            What the function returned, and the list of gradients, each of its input's shape.
-            Both can be differentiated again inside `loss_gradients`.
+            What the function returned, and the list of gradients of the inputs' shapes.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(inputs)
             outputs = function(inputs)
-            total = tf.reduce_sum(outputs)
+            total = tf.reduce_sum(outputs[0])
         return outputs, tape.gradient(total, inputs)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables.
+        """Differentiate a loss with respect to variables; see the package.
 
         Args:
-            function: Takes nothing, returns the scalar loss and anything else. The loss is a mean
-                over this replica's batch.
+            function: Takes nothing, returns the scalar loss and anything else.
             weights: List of Keras variables.
 
         Returns:
-            What the function returned beside the loss, and this replica's share of the
-            gradients: the optimizer sums the shares of all replicas. None for a variable that the
-            loss does not reach.
+            What the function returned beside the loss, and the gradients: this replica's share of
+            them, None for a variable that the loss does not reach.
         """
         values = [weight.value for weight in weights]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -60,7 +58,7 @@ class GradientCalls:
         return beside, tape.gradient(loss, values)
 
     def average(self, values, axis=None):
-        """Average over all elements and all replicas; differentiable.
+        """Average over the batch of all replicas.
 
         Args:
             values: Tensor of any shape.
@@ -104,3 +102,29 @@ def _seeds_of_this_replica(model):
     yield
     for seed in seeds:
         seed.assign(seed.value - tf.cast(offset, seed.dtype))
+
+
+def value_and_gradients(function):
+    """Compile a function together with its gradients with respect to what it is given.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+            Keras variables in it are constants.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+
+    @tf.function
+    def differentiate(*points):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(points)
+            total, report = function(*points)
+        return report, tape.gradient(total, points)
+
+    def compute(*points):
+        report, gradients = differentiate(*map(tf.convert_to_tensor, points))
+        return report.numpy(), [gradient.numpy() for gradient in gradients]
+
+    return compute

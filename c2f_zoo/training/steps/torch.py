@@ -17,32 +17,32 @@ class GradientCalls:
         self.model = model
 
     def input_gradients(self, function, inputs):
-        """Differentiate `sum(function(inputs))` with respect to the inputs.
+        """Differentiate the sum of what a function of tensors gives; see the package.
 
         Args:
-            function: Takes the list of tensors, returns a tensor of any shape.
+            function: Takes the list of tensors, returns a tuple that begins with the tensor to
+                differentiate, of any shape.
             inputs: List of tensors, each of any shape.
 
         Returns:
-            What the function returned, and the list of gradients, each of its input's shape.
-            Both can be differentiated again inside `loss_gradients`.
+            What the function returned, and the list of gradients of the inputs' shapes.
         """
         with torch.enable_grad():
             # Styles depend on weights that the second derivative has to reach: not detached.
             inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in inputs]
             outputs = function(inputs)
-            gradients = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)
+            gradients = torch.autograd.grad(outputs[0].sum(), inputs, create_graph=True)
         return outputs, list(gradients)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables.
+        """Differentiate a loss with respect to variables; see the package.
 
         Args:
             function: Takes nothing, returns the scalar loss and anything else.
             weights: List of Keras variables.
 
         Returns:
-            What the function returned beside the loss, and the gradients, None for a variable
+            What the function returned beside the loss, and the gradients: None for a variable
             that the loss does not reach.
         """
         with torch.enable_grad():
@@ -52,7 +52,7 @@ class GradientCalls:
         return beside, list(gradients)
 
     def average(self, values, axis=None):
-        """Average over all elements.
+        """Average over the batch.
 
         Args:
             values: Tensor of any shape.
@@ -71,3 +71,25 @@ class TrainStep:
         with torch.no_grad():
             logs = self.compute_step(data, GradientCalls(self))
         return {name: value.detach() for name, value in logs.items()}
+
+
+def value_and_gradients(function):
+    """Compile a function together with its gradients with respect to what it is given.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+            Keras variables in it are constants.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+
+    def compute(*points):
+        points = [ops.convert_to_tensor(point).requires_grad_(True) for point in points]
+        with torch.enable_grad():
+            total, report = function(*points)
+            gradients = torch.autograd.grad(total, points)
+        return float(report.detach()), [gradient.cpu().numpy() for gradient in gradients]
+
+    return compute

@@ -1,0 +1,83 @@
+"""`c2f generate` on small networks with random weights."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from c2f_zoo import hub
+from c2f_zoo.cli.main import main
+from c2f_zoo.models import ProGAN, PWCNet, StyleGAN2
+
+
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("presets")
+    plain = ProGAN(8, latent_size=4, num_filters=(8, 4), seed=0)
+    styled = StyleGAN2(16, latent_size=4, w_size=4, num_filters=(8, 4, 4), seed=0)
+    return {
+        "plain": plain.save_pretrained(folder / "plain"),
+        "styled": styled.save_pretrained(folder / "styled"),
+        "flow": PWCNet("lite").save_pretrained(folder / "flow"),
+    }
+
+
+@pytest.fixture
+def generate(presets, tmp_path):
+    def run(name, *options):
+        return main(["generate", str(presets[name]), "-o", str(tmp_path / "out"), *options])
+
+    return run
+
+
+def test_pictures_and_their_grid(generate, presets, tmp_path, capsys):
+    assert generate("plain", "-n", "3", "--seed", "5") == 0
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["grid.png", "seed0005_001.png", "seed0005_002.png", "seed0005_003.png"]
+    picture = np.asarray(Image.open(tmp_path / "out" / "seed0005_002.png"))
+    expected = hub.load(presets["plain"]).generate(2, seed=5)[1]
+    assert np.abs(picture / 255 - expected).max() <= 0.5 / 255 + 1e-5
+    assert "3 pictures of 8x8" in capsys.readouterr().out
+
+
+def test_a_film(generate, tmp_path):
+    assert generate("plain", "--film", "--gif", "--seconds", "1", "--fps", "8", "-n", "4") == 0
+    with Image.open(tmp_path / "out" / "film.gif") as film:
+        assert film.n_frames > 1 and film.size == (16, 16)
+
+
+def test_sheets_and_a_projected_picture(generate, tmp_path, monkeypatch):
+    project = StyleGAN2.project
+    monkeypatch.setattr(
+        StyleGAN2, "project", lambda self, image, **o: project(self, image, steps=2, **o)
+    )
+    Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
+    options = ["--sheets", "--project", str(tmp_path / "red.png"), "-n", "1", "--quiet"]
+    assert generate("styled", "--truncation", "0.5", "--style-mixing", "0.5", *options) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"truncation.png", "mixing_coarse.png", "mixing_middle.png"} <= names
+    assert "mixing_fine.png" not in names
+    assert Image.open(tmp_path / "out" / "projected.png").size == (32, 16)
+    assert np.load(tmp_path / "out" / "projected.npz")["w"].shape == (1, 6, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "status", "message"),
+    [
+        ("flow", [], 1, "generates images is needed"),
+        ("plain", ["--sheets"], 1, "needs a style-based model"),
+        ("plain", ["--project", "missing.png"], 1, "Received: missing.png"),
+        ("plain", ["--truncation", "0.5"], 1, "no styles"),
+        ("plain", ["--label", "3"], 1, "without labels"),
+        ("plain", ["-n", "0"], 2, "positive whole number"),
+        ("plain", ["--seed", "-1"], 2, "-1"),
+        ("plain", ["--style-mixing", "2"], 2, "probability"),
+    ],
+)
+def test_what_cannot_be_is_said(generate, capsys, name, options, status, message):
+    assert generate(name, *options) == status
+    assert message in capsys.readouterr().err
+
+
+def test_an_output_that_is_a_file_name_is_refused(presets, tmp_path, capsys):
+    status = main(["generate", str(presets["plain"]), "-o", str(tmp_path / "a.png")])
+    assert status == 2 and "names a folder" in capsys.readouterr().err
