@@ -130,7 +130,7 @@ def check_at_run_time(tensor, condition, message, value):
         value: Tensor of any shape: what was received.
 
     Returns:
-        The tensor.
+        The tensor, of its own shape.
 
     Raises:
         tf.errors.InvalidArgumentError: At run time: the condition does not hold.

@@ -2,12 +2,12 @@
 
 import typing
 
-import keras
 import numpy as np
 from keras import ops
 
 from c2f_zoo import backend
 from c2f_zoo.data import fit_image, load_image
+from c2f_zoo.layers import average_pool
 from c2f_zoo.models.seeds import seeded_generator, whole_number
 from c2f_zoo.training.steps import value_and_gradients
 
@@ -237,4 +237,4 @@ def _autocorrelation(map_):
             total = total + ops.square(ops.mean(map_ * ops.roll(map_, 1, axis)))
         if min(map_.shape[1:3]) <= 8:
             return total
-        map_ = keras.ops.average_pool(map_, 2, data_format="channels_last")
+        map_ = average_pool(map_, 2)

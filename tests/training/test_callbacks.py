@@ -164,9 +164,7 @@ def test_saving_less_than_every_epoch_is_refused():
 def test_the_advice_for_an_adversarial_loss_is_its_own():
     stop = StopOnNaN()
     stop.set_model(AdversarialModel(*dense_pair(), seed=0))
-    advice = (
-        "learning rates.*penalty_weight.*labels.*mixed_bfloat16.*loss nan at batch 3$"
-    )
+    advice = "learning rates.*penalty_weight.*labels.*mixed_bfloat16.*loss nan at batch 3$"
     with pytest.raises(FloatingPointError, match=advice) as error:
         stop.on_train_batch_end(3, {"loss": float("nan")})
     assert "clip" not in str(error.value)
