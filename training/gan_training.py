@@ -44,7 +44,13 @@ class GenerativeRecipe:
             self,
             model={**self.model, "num_filters": (8,) * stages},
             # Two epochs a fade, so that one ends in its middle.
-            growth=self.growth and {"stabilise": 8, "fade": 16, "batch_sizes": 4},
+            growth=self.growth
+            and {
+                "stabilise": 8,
+                "fade": 16,
+                "batch_sizes": 4,
+                "first_stage": self.growth.get("first_stage", 0),
+            },
             images=self.images and 24,
             batch_size=4,
             steps_per_epoch=2,
