@@ -29,7 +29,7 @@ RECIPE = GenerativeRecipe(
     },
     settings="stylegan2",
     changes={"penalty_weight": 1.0, "ema_half_life": 5_000.0},
-    images=100_000,
+    images=200_000,
     batch_size=16,
     # For GPUs and processors that compute in it; elsewhere try float32.
     precision="mixed_bfloat16",

@@ -17,7 +17,7 @@ from c2f_zoo.data.image_cache_build import (
     file_name,
     refuse,
 )
-from c2f_zoo.data.image_folder import ImageFolder, check_fit_options, fit_image
+from c2f_zoo.data.image_folder import ImageFolder, check_fit_options, fit_image, is_grey
 from c2f_zoo.data.image_sources import ImageArray, TensorFlowDataset
 
 
@@ -36,6 +36,8 @@ class ImageCache:
         folder: Where the files are.
         resolutions: (height, width) of every stage, base first.
         skipped: (name, reason) of each image left out with `skip_broken=True`.
+        grey: Names of the images that had one channel: all three are equal now. Where only some
+            of the images were grey, a warning says so.
         classes: Names of the classes, or None.
 
     Raises:
@@ -59,6 +61,7 @@ class ImageCache:
             about = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
             self.resolutions = tuple(tuple(size) for size in about["resolutions"])
             self.skipped = [tuple(entry) for entry in about["skipped"]]
+            self.grey = about["grey"]
             self.classes, self._count = about["classes"], about["count"]
         except FileNotFoundError as error:
             raise FileNotFoundError(
@@ -251,20 +254,31 @@ class ImageCache:
         if not folder.exists():
 
             def fit(load):
-                return fit_image(load(), sizes[-1], background, resample, upscale)
+                image = load()
+                return fit_image(image, sizes[-1], background, resample, upscale), is_grey(image)
 
             build_cache(folder, source, sizes, fit, skip_broken, threads, progress)
         found = cls(folder)
         if found.skipped and not skip_broken:
             refuse(*found.skipped[0])
         if found.skipped:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in found.skipped[:5])
+            listed = _first([f"{name}: {reason}" for name, reason in found.skipped])
             warnings.warn(
-                f"{len(found.skipped)} images were skipped ({listed}"
-                f"{'; ...' if len(found.skipped) > 5 else ''}). cache.skipped lists them all.",
+                f"{len(found.skipped)} images were skipped ({listed}). "
+                "cache.skipped lists them all.",
+                stacklevel=3,
+            )
+        if 0 < len(found.grey) < len(found):
+            warnings.warn(
+                f"{len(found.grey)} of {len(found)} images are grey ({_first(found.grey)}): "
+                "a network learns to make such ones too. cache.grey lists them all.",
                 stacklevel=3,
             )
         return found
+
+
+def _first(entries, most=5):
+    return "; ".join(entries[:most]) + ("; ..." if len(entries) > most else "")
 
 
 def _default_home():

@@ -14,7 +14,7 @@ import numpy as np
 
 from c2f_zoo.data.image_folder import UnfitImageError
 
-FORMAT = 1  # raised when a cache built before would differ
+FORMAT = 2  # raised when a cache built before would differ
 ABOUT, LABELS = "about.json", "labels.npy"
 
 
@@ -25,7 +25,8 @@ def build_cache(folder, source, sizes, fit, skip_broken, threads, progress):
         folder: Folder to create, with its parents.
         source: `ImageFolder`, `ImageArray` or `TensorFlowDataset`.
         sizes: (height, width) of each resolution, base first.
-        fit: From what loads an image to a uint8 array (H, W, 3) of the last size.
+        fit: From what loads an image to a uint8 array (H, W, 3) of the last size, and whether
+            the image was grey.
         skip_broken: Whether images that are not fit are left out.
         threads: Number of threads, None for as many as useful.
         progress: Whether to show a bar.
@@ -82,7 +83,7 @@ def _write(folder, source, sizes, fit, skip_broken, threads, progress):
     from tqdm import tqdm
 
     height, width = sizes[-1]
-    total, kept, skipped = len(source), [], []
+    total, kept, skipped, grey = len(source), [], [], []
     bar = tqdm(total=total, desc=f"Caching {height}x{width}", unit="image", disable=not progress)
     with contextlib.ExitStack() as stack:
         stack.enter_context(bar)
@@ -90,18 +91,21 @@ def _write(folder, source, sizes, fit, skip_broken, threads, progress):
         threads = threads or min(8, os.cpu_count() or 1)
 
         def prepare(load):
-            return box_pyramid(fit(load), len(sizes))
+            image, was_grey = fit(load)
+            return box_pyramid(image, len(sizes)), was_grey
 
         for index, (name, result) in enumerate(_in_order(prepare, source.items(), threads)):
             bar.update()
             try:
-                levels = result()
+                levels, was_grey = result()
             except UnfitImageError as error:
                 if not skip_broken:
                     refuse(name, error)
                 skipped.append((name, str(error)))
                 continue
             kept.append(index)
+            if was_grey:
+                grey.append(name)
             for writer, level in zip(writers, levels, strict=True):
                 writer.write(level)
         if not kept:
@@ -114,6 +118,7 @@ def _write(folder, source, sizes, fit, skip_broken, threads, progress):
         "count": len(kept),
         "resolutions": sizes,
         "skipped": skipped,
+        "grey": grey,
         "classes": source.classes,
     }
     (folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")

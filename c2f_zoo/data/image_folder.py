@@ -199,6 +199,24 @@ def fit_image(image, size, background=None, resample="lanczos", upscale=False):
     return np.array(image.resize((width, height), filters[resample]))
 
 
+def is_grey(image):
+    """Tell whether an image has a single channel, opacity aside.
+
+    Args:
+        image: `PIL.Image.Image`, or array (H, W, C).
+
+    Returns:
+        Whether `fit_image` makes three equal channels of one.
+
+    Example:
+        >>> is_grey(np.zeros((4, 4, 1))), is_grey(np.zeros((4, 4, 3)))
+        (True, False)
+    """
+    if isinstance(image, np.ndarray):
+        return image.shape[-1] == 1
+    return image.mode[0] in "1LIF" and image.mode != "LAB"
+
+
 def check_fit_options(background, resample):
     """Check the options of `fit_image` once, before many images are read.
 

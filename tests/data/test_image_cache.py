@@ -179,6 +179,7 @@ def test_a_folder_without_a_good_image_is_an_error(tmp_path, cached):
     assert caches_in(tmp_path) == []
 
 
+@pytest.mark.filterwarnings("ignore:1 of 4 images are grey")
 def test_transparent_pixels_take_the_background(tmp_path, cached):
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -200,7 +201,17 @@ def test_grey_becomes_three_channels_at_any_depth(tmp_path, cached):
     Image.new("L", (8, 8), 77).save(folder / "a.png")
     Image.fromarray(np.full((8, 8), 77 * 257, np.uint16)).save(folder / "b.png")
     Image.new("1", (8, 8), 1).save(folder / "c.png")
-    assert cached(folder).images(4)[:, 0, 0].tolist() == [[77] * 3, [77] * 3, [255] * 3]
+    cache = cached(folder)  # no warning: that they are all grey surprises nobody
+    assert cache.images(4)[:, 0, 0].tolist() == [[77] * 3, [77] * 3, [255] * 3]
+    assert cache.grey == ["a.png", "b.png", "c.png"]
+
+
+def test_grey_among_coloured_images_is_named(pictures, cached):
+    assert cached(pictures).grey == []
+    Image.new("LA", (8, 8), (77, 255)).save(pictures / "3b.png")
+    for _ in ("built", "opened"):
+        with pytest.warns(UserWarning, match=r"^1 of 7 images are grey \(3b\.png\)"):
+            assert cached(pictures).grey == ["3b.png"]
 
 
 def test_small_images_are_enlarged_on_request(pictures, cached):
