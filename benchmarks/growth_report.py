@@ -40,8 +40,9 @@ def report(out):
     settings = runs[0]["settings"]
     lines = [
         f"ProGAN at {settings['resolution']}x{settings['resolution']}, {runs[0]['data']} images, "
-        f"batch {settings['batch']}, {settings['precision']}, {settings['backend']}; SWD x 1000 of "
-        f"{settings['eval_images']} images, mean (range) of the seeds; smaller is better.",
+        f"batch {settings['batch']}, {settings['loss']}, {settings['precision']}, "
+        f"{settings['backend']}; SWD x 1000 of {settings['eval_images']} images, mean (range) of "
+        "the seeds; smaller is better.",
         "",
         f"Two parts of the data: {runs[0].get('data_to_data', float('nan')):.1f}.",
         "",
@@ -72,7 +73,7 @@ def report(out):
 def phase_table(results):
     """Time and memory of each phase, the first step (which compiles) apart."""
     lines = [
-        "| arm | phase | ms per image | first step, s | minutes | images | peak MB so far |",
+        "| arm | phase | ms per image | first step, s | minutes | images | peak MB |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
     for arm in ARMS:
@@ -90,7 +91,7 @@ def phase_table(results):
                 f"| {arm} | {name} | {rest / batch * 1000:.2f} "
                 f"| {first:.1f} | {seconds / 60:.1f} "
                 f"| {mean(lambda p: p['steps']) * batch:.0f} "
-                f"| {mean(lambda p: p['peak_mb_so_far']):.0f} |"
+                f"| {mean(lambda p: p['peak_mb']):.0f} |"
             )
     return lines
 
