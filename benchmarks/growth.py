@@ -92,7 +92,7 @@ def make_model(options, seed):
     """The pair that both arms train."""
     import keras
 
-    from c2f_zoo.models.growing import stage_resolutions
+    from c2f_zoo.data.resolutions import stage_resolutions
     from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
     from c2f_zoo.training import AdversarialModel
 

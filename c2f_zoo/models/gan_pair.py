@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.hub import PresetMixin
 from c2f_zoo.models.generation_task import GenerationTask
 from c2f_zoo.training import AdversarialModel
@@ -95,13 +96,13 @@ class GrowsFurther:
         mine = self.resolution[0]
         if resolution <= mine:
             raise ValueError(f"A grown model is larger than {mine}. Received: {resolution}")
+        stages = stage_resolutions(resolution, self.generator.resolutions[0])
         config = {**self.get_config(), "resolution": resolution, **changes}
         del config["name"]
         if self.generator.num_filters and "num_filters" not in changes:
-            widths, height = list(self.generator.num_filters), mine
-            while height < resolution:
+            widths = list(self.generator.num_filters)
+            while len(widths) < len(stages):
                 widths.append(max(1, widths[-1] // 2))
-                height *= 2
             config["num_filters"] = widths
         larger = type(self).from_config(config)
         for name in ("generator", "discriminator", "ema_generator"):

@@ -4,40 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.layers import EqualizedConv2D, EqualizedDense, upsample_nearest
-
-
-def stage_resolutions(resolution, base_shape=(4, 4)):
-    """Sizes from the base shape, doubling, to a final height.
-
-    Args:
-        resolution: Final height: base height times a power of two.
-        base_shape: Height and width of the coarsest stage.
-
-    Returns:
-        Tuple of (height, width), the base first.
-
-    Raises:
-        ValueError: The resolution is not so, or the base shape is not a pair of positive sizes.
-
-    Example:
-        >>> stage_resolutions(16, base_shape=(4, 6))
-        ((4, 6), (8, 12), (16, 24))
-    """
-    sizes = tuple(base_shape) if isinstance(base_shape, (tuple, list)) else (base_shape,)
-    if len(sizes) != 2 or any(not isinstance(size, int) or size < 1 for size in sizes):
-        raise ValueError(f"base_shape must be two positive integers. Received: {base_shape}")
-    height, width = sizes
-    resolutions = [(height, width)]
-    while resolutions[-1][0] < resolution:
-        height, width = 2 * height, 2 * width
-        resolutions.append((height, width))
-    if resolutions[-1][0] != resolution:
-        raise ValueError(
-            f"resolution must be {sizes[0]} (the base height) times a power of two. "
-            f"Received: {resolution}"
-        )
-    return tuple(resolutions)
 
 
 def stage_widths(num_stages, channel_base=8192, channel_max=512, num_filters=None):
