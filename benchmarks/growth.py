@@ -1,6 +1,7 @@
 """Growing against training at full resolution: the same ProGAN pair, data and optimizers.
 
-    python benchmarks/growth.py --cifar FOLDER_OR_ARCHIVE --resolution 32 --minutes 30
+    python training/gan_data.py cifar10 packages/                fetches the images of --cifar
+    python benchmarks/growth.py --cifar packages/ --resolution 32 --minutes 30
     python benchmarks/growth.py --folder FOLDER_OR_ARCHIVE --resolution 64 --minutes 60
     python benchmarks/growth.py --out growth --report            only the table and the plot
 
@@ -29,6 +30,8 @@ from pathlib import Path
 
 from growth_report import ARMS, report  # the file beside this one
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
 # Data
 
 
@@ -55,8 +58,7 @@ def open_cache(options):
 
     The arms open what was built: reading the source would be the peak of their memory.
     """
-    import numpy as np
-    from PIL import Image
+    from gan_data import image_cache
 
     from c2f_zoo.data import ImageCache
 
@@ -70,12 +72,8 @@ def open_cache(options):
         return ImageCache(folder)
     settings = {"cache": out / "cache", "progress": False}
     if options.cifar:
-        files = sorted(unpacked(options.cifar, out).rglob("data_batch_*.png"))
-        if not files:
-            raise SystemExit(f"No data_batch_*.png in {options.cifar}")
-        images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-        images = np.concatenate([image.reshape(-1, 32, 32, 3) for image in images])
-        cache = ImageCache.from_arrays(images, options.resolution, **settings)
+        source = Path(options.cifar).expanduser()
+        cache = image_cache("cifar10", source, options.resolution, **settings)
     else:
         folder, white = unpacked(options.folder, out), (255, 255, 255)
         cache = ImageCache.from_folder(
@@ -291,7 +289,7 @@ def run_arm(options, arm, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--cifar", metavar="PATH", help="folder or archive with data_batch_*.png, 32x32 each row")
+    add("--cifar", metavar="PATH", help="archive of training/gan_data.py's cifar10, or its folder")
     add("--folder", metavar="PATH", help="folder or archive of pictures, white beneath them")
     add("--out", default="growth", help="folder of results (default growth)")
     add("--resolution", type=int, default=32)
