@@ -122,13 +122,6 @@ def make_schedule(options, arm, phase_images):
     )
 
 
-def batches(stream):
-    """What `fit` takes: TensorFlow wants a data set where the resolution grows."""
-    from c2f_zoo import backend
-
-    return stream.as_tf_dataset() if backend.backend() == "tensorflow" else stream
-
-
 def seconds_per_image(options, cache):
     """Training seconds of an image at each stage, once compiled: the fastest of some steps."""
     from c2f_zoo.data import ImageStream
@@ -278,7 +271,7 @@ def run_arm(options, arm, seed):
     callbacks = [ProgressiveGrowth(schedule), clock]
     # One endless epoch: the clock ends it.
     options_of_fit = {"steps_per_epoch": 10**9, "shuffle": False, "verbose": 0}
-    model.fit(batches(stream), callbacks=callbacks, **options_of_fit)
+    model.fit(stream, callbacks=callbacks, **options_of_fit)
     record["finished"] = True
     save(file, record)
 

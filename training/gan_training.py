@@ -134,7 +134,6 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
     """Train until all images are shown, or until somebody stops it."""
     import keras
 
-    from c2f_zoo import backend
     from c2f_zoo.data import ImageStream
     from c2f_zoo.training import (
         ImageProgress,
@@ -155,13 +154,11 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
         initial_images=int(model.images_shown),
         **fixed,
     )
-    # Keras' own adapter would hold every batch to the size of the first ones.
-    data = stream.as_tf_dataset() if backend.backend() == "tensorflow" else stream
     if arguments.minutes:
         state = StopAfter(arguments.minutes, state)
     with StopOnSignal() as stop:
         model.fit(
-            data,
+            stream,
             steps_per_epoch=recipe.steps_per_epoch,
             initial_epoch=epoch,
             epochs=10**6,
