@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from c2f_zoo import backend
 from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.hub import PresetMixin
 from c2f_zoo.models.generation_task import GenerationTask
@@ -71,8 +72,10 @@ class GrowsFurther:
     def grown(self, resolution, **changes):
         """Make a larger model that has learned what this one has, to grow it further.
 
-        It stands at this one's stage. A schedule with `first_stage=larger.stage` goes on from
-        there: `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0})`.
+        It stands at this one's stage and, in the middle of a fade, at its alpha, so that it makes
+        the same pictures. A schedule with `first_stage=larger.stage` goes on from there:
+        `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0})`. No schedule
+        fades its first stage in: let a fade end before, or the first step of `fit` cuts it short.
 
         Args:
             resolution: Final height, this one's times a power of two.
@@ -107,4 +110,6 @@ class GrowsFurther:
         larger = type(self).from_config(config)
         for name in ("generator", "discriminator", "ema_generator"):
             getattr(larger, name).load_smaller(getattr(self, name))
+        if larger.stage == self.stage:
+            larger.set_alpha(float(backend.to_numpy(self.generator.alpha)))
         return larger
