@@ -1,6 +1,7 @@
 """Growing against training at full resolution: the same ProGAN pair, data and optimizers.
 
-    python benchmarks/growth.py --cifar FOLDER_OR_ARCHIVE --resolution 32 --minutes 30
+    python training/gan_data.py cifar10 packages/                fetches the images of --cifar
+    python benchmarks/growth.py --cifar packages/ --resolution 32 --minutes 30
     python benchmarks/growth.py --folder FOLDER_OR_ARCHIVE --resolution 64 --minutes 60
     python benchmarks/growth.py --out growth --report            only the table and the plot
 
@@ -9,8 +10,8 @@ process of its own. The SWD to the data is taken `--evaluations` times, of the a
 generator's images; those of a stage below the last are enlarged (nearest) to full size first.
 As raw results know both clock and images shown, one run answers for equal time and equal images.
 
-By default both arms train with the non-saturating loss and lazy R1 (`--loss logistic-r1`), whose
-step costs a third of that of the paper's WGAN-GP; `--loss wgan-gp` is the paper's.
+By default both arms train with the non-saturating loss and lazy R1 (`--loss logistic-r1`), which
+takes gradients of gradients in every 16th step alone; `--loss wgan-gp` is the paper's.
 
 The growing arm's phases are all of one length in images, such that the last fade ends after
 `--grow-share` of the minutes by the speed of each stage measured beforehand, or `--phase-images`.
@@ -32,6 +33,8 @@ import zipfile
 from pathlib import Path
 
 from growth_report import ARMS, report  # the file beside this one
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 # What differs from the paper's settings. The average's half-life suits short runs.
 LOSSES = {
@@ -73,8 +76,7 @@ def open_cache(options):
 
     The arms open what was built: reading the source would be the peak of their memory.
     """
-    import numpy as np
-    from PIL import Image
+    from gan_data import image_cache
 
     from c2f_zoo.data import ImageCache
 
@@ -88,12 +90,8 @@ def open_cache(options):
         return ImageCache(folder)
     settings = {"cache": out / "cache", "progress": False}
     if options.cifar:
-        files = sorted(unpacked(options.cifar, out).rglob("data_batch_*.png"))
-        if not files:
-            raise SystemExit(f"No data_batch_*.png in {options.cifar}")
-        images = [np.asarray(Image.open(file).convert("RGB")) for file in files]
-        images = np.concatenate([image.reshape(-1, 32, 32, 3) for image in images])
-        cache = ImageCache.from_arrays(images, options.resolution, **settings)
+        source = Path(options.cifar).expanduser()
+        cache = image_cache("cifar10", source, options.resolution, **settings)
     else:
         folder, white = unpacked(options.folder, out), (255, 255, 255)
         cache = ImageCache.from_folder(
@@ -110,7 +108,7 @@ def make_model(options, seed):
     """The pair that both arms train."""
     import keras
 
-    from c2f_zoo.models.growing import stage_resolutions
+    from c2f_zoo.data.resolutions import stage_resolutions
     from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
     from c2f_zoo.training import AdversarialModel, AdversarialTraining
 
@@ -140,13 +138,6 @@ def make_schedule(options, arm, phase_images):
     return GrowthSchedule.by_images(
         options.resolution, first_stage=stages - 1, **{**lengths, "stabilise": never}
     )
-
-
-def batches(stream):
-    """What `fit` takes: TensorFlow wants a data set where the resolution grows."""
-    from c2f_zoo import backend
-
-    return stream.as_tf_dataset() if backend.backend() == "tensorflow" else stream
 
 
 def seconds_per_image(options, cache):
@@ -312,7 +303,7 @@ def run_arm(options, arm, seed):
     callbacks = [ProgressiveGrowth(schedule), clock]
     # One endless epoch: the clock ends it.
     options_of_fit = {"steps_per_epoch": 10**9, "shuffle": False, "verbose": 0}
-    model.fit(batches(stream), callbacks=callbacks, **options_of_fit)
+    model.fit(stream, callbacks=callbacks, **options_of_fit)
     record["finished"] = True
     save(file, record)
 
@@ -323,7 +314,7 @@ def run_arm(options, arm, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--cifar", metavar="PATH", help="folder or archive with data_batch_*.png, 32x32 each row")
+    add("--cifar", metavar="PATH", help="archive of training/gan_data.py's cifar10, or its folder")
     add("--folder", metavar="PATH", help="folder or archive of pictures, white beneath them")
     add("--out", default="growth", help="folder of results (default growth)")
     add("--resolution", type=int, default=32)

@@ -140,10 +140,8 @@ def train(phase_images, count, verbose=2):
     with tempfile.TemporaryDirectory() as folder:
         cache = ImageCache.from_arrays(discs(count), cache=folder, progress=False)
         stream = ImageStream(cache, schedule)
-        # Keras' own adapter for TensorFlow holds every batch to one height and width.
-        is_tensorflow = keras.backend.backend() == "tensorflow"
         model.fit(
-            stream.as_tf_dataset() if is_tensorflow else stream,
+            stream,
             steps_per_epoch=stream.steps,
             callbacks=[ProgressiveGrowth(schedule)],
             shuffle=False,

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -134,7 +135,6 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
     """Train until all images are shown, or until somebody stops it."""
     import keras
 
-    from c2f_zoo import backend
     from c2f_zoo.data import ImageStream
     from c2f_zoo.training import (
         ImageProgress,
@@ -155,13 +155,9 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
         initial_images=int(model.images_shown),
         **fixed,
     )
-    # Keras' own adapter would hold every batch to the size of the first ones.
-    data = stream.as_tf_dataset() if backend.backend() == "tensorflow" else stream
-    if arguments.minutes:
-        state = StopAfter(arguments.minutes, state)
     with StopOnSignal() as stop:
         model.fit(
-            data,
+            stream,
             steps_per_epoch=recipe.steps_per_epoch,
             initial_epoch=epoch,
             epochs=10**6,
@@ -174,24 +170,23 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
                 keras.callbacks.CSVLogger(out / "log.csv", append=True),
                 TensorBoardLog(out / "tensorboard"),
                 SampleGrids(out / "grids", recipe.grid_every, n=64, film=out / "growth.gif"),
+                *([stop_after(arguments.minutes, model)] if arguments.minutes else []),
                 state,
             ],
         )
 
 
-def StopAfter(minutes, state):
-    """The state's callback, which also ends training after an epoch beyond so many minutes."""
-    import time
+def stop_after(minutes, model):
+    """A callback that ends the training of a model after an epoch beyond so many minutes."""
+    import keras
 
     deadline = time.monotonic() + 60 * minutes
 
-    class Stopping(type(state)):
-        def on_epoch_end(self, epoch, logs=None):
-            if time.monotonic() > deadline:
-                self.model.stop_training = True
-            super().on_epoch_end(epoch, logs)
+    def on_epoch_end(epoch, logs):
+        if time.monotonic() > deadline:
+            model.stop_training = True
 
-    return Stopping(state.path, state.every)
+    return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
 
 
 def images_of(recipe, arguments):

@@ -13,12 +13,12 @@ from c2f_zoo.data.image_cache_build import (
     FORMAT,
     LABELS,
     build_cache,
-    cache_sizes,
     file_name,
     refuse,
 )
 from c2f_zoo.data.image_folder import ImageFolder, check_fit_options, fit_image, is_grey
 from c2f_zoo.data.image_sources import ImageArray, TensorFlowDataset
+from c2f_zoo.data.resolutions import stage_resolutions
 
 
 class ImageCache:
@@ -245,7 +245,7 @@ class ImageCache:
         threads=None,
         progress=True,
     ):
-        sizes = cache_sizes(resolution, base_shape)
+        sizes = stage_resolutions(resolution, base_shape)
         background = check_fit_options(background, resample)
         settings = [FORMAT, sizes, background, resample, bool(upscale), source.classes]
         key = hashlib.sha256(json.dumps([settings, source.fingerprint()]).encode()).hexdigest()[:20]

@@ -218,29 +218,3 @@ def file_name(size):
         A file name, as text.
     """
     return f"{size[0]}x{size[1]}.npy"
-
-
-def cache_sizes(resolution, base_shape):
-    """List the resolutions from the base to the final one.
-
-    Args:
-        resolution: Final height.
-        base_shape: (height, width) of the base.
-
-    Returns:
-        List of (height, width).
-
-    Raises:
-        ValueError: The height is no power of two times that of the base.
-    """
-    is_pair = np.shape(base_shape) == (2,) and all(int(n) == n and n >= 1 for n in base_shape)
-    if not is_pair:
-        raise ValueError(f"base_shape is (height, width). Received: {base_shape}")
-    base = tuple(int(side) for side in base_shape)
-    factor, rest = divmod(resolution, base[0])
-    if rest or factor < 1 or int(factor) & (int(factor) - 1):
-        raise ValueError(
-            f"resolution is the final height: the base height {base[0]} times a power of two. "
-            f"Received: {resolution}"
-        )
-    return [(base[0] << level, base[1] << level) for level in range(int(factor).bit_length())]

@@ -21,9 +21,10 @@ class ImageStream(keras.utils.PyDataset):
     run was killed and resumed. Every image is shown once before any is shown again, in an order
     that is new each time, across changes of the resolution too.
 
-    Being endless it wants `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. On
-    TensorFlow give `fit` the result of `as_tf_dataset()` where the resolution grows: Keras' own
-    adapter holds every batch to the height and width of the first two.
+    Being endless it wants `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
+    the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the
+    result of `as_tf_dataset()`: Keras' own adapter holds every batch to the height and width of
+    the first two.
 
     Args:
         cache: `ImageCache`.
@@ -175,10 +176,11 @@ class ImageStream(keras.utils.PyDataset):
         """Serve the batches as an endless `tf.data.Dataset`, whose resolution may grow.
 
         Batches are made by `workers` threads and prefetched; every pass over the result begins
-        at `initial_images`.
+        at `initial_images`. `AdversarialModel.fit` calls this by itself on TensorFlow.
 
         Returns:
-            `tf.data.Dataset` of what `batch` returns, height, width and batch size unknown.
+            `tf.data.Dataset` of what `batch` returns, batch size unknown; height and width too,
+            where they change.
 
         Raises:
             ImportError: TensorFlow is not installed; the message names the extra.
@@ -190,13 +192,15 @@ class ImageStream(keras.utils.PyDataset):
         """
         tf = backend.tensorflow()
         dtypes = [tf.float32 if self.fade else tf.uint8, *([tf.int64] if self.labels else [])]
+        sizes = {phase.resolution for phase in self.schedule or ()} or {self._resolution}
+        size = sizes.pop() if len(sizes) == 1 else (None, None)
 
         def make(index):
             return self[int(index)] if self.labels else (self[int(index)],)
 
         def shaped(index):
             arrays = tf.numpy_function(make, [index], dtypes)
-            arrays[0].set_shape((None, None, None, 3))
+            arrays[0].set_shape((None, *size, 3))
             if self.labels:
                 arrays[1].set_shape((None,))
             return tuple(arrays) if self.labels else arrays[0]

@@ -4,6 +4,8 @@ import inspect
 
 import keras
 
+from c2f_zoo import backend
+from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.hub import PresetMixin
 from c2f_zoo.models.generation_task import GenerationTask
 from c2f_zoo.training import AdversarialModel
@@ -70,8 +72,10 @@ class GrowsFurther:
     def grown(self, resolution, **changes):
         """Make a larger model that has learned what this one has, to grow it further.
 
-        It stands at this one's stage. A schedule with `first_stage=larger.stage` goes on from
-        there: `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0})`.
+        It stands at this one's stage and, in the middle of a fade, at its alpha, so that it makes
+        the same pictures. A schedule with `first_stage=larger.stage` goes on from there:
+        `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0})`. No schedule
+        fades its first stage in: let a fade end before, or the first step of `fit` cuts it short.
 
         Args:
             resolution: Final height, this one's times a power of two.
@@ -95,15 +99,17 @@ class GrowsFurther:
         mine = self.resolution[0]
         if resolution <= mine:
             raise ValueError(f"A grown model is larger than {mine}. Received: {resolution}")
+        stages = stage_resolutions(resolution, self.generator.resolutions[0])
         config = {**self.get_config(), "resolution": resolution, **changes}
         del config["name"]
         if self.generator.num_filters and "num_filters" not in changes:
-            widths, height = list(self.generator.num_filters), mine
-            while height < resolution:
+            widths = list(self.generator.num_filters)
+            while len(widths) < len(stages):
                 widths.append(max(1, widths[-1] // 2))
-                height *= 2
             config["num_filters"] = widths
         larger = type(self).from_config(config)
         for name in ("generator", "discriminator", "ema_generator"):
             getattr(larger, name).load_smaller(getattr(self, name))
+        if larger.stage == self.stage:
+            larger.set_alpha(float(backend.to_numpy(self.generator.alpha)))
         return larger

@@ -4,40 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.layers import EqualizedConv2D, EqualizedDense, upsample_nearest
-
-
-def stage_resolutions(resolution, base_shape=(4, 4)):
-    """Sizes from the base shape, doubling, to a final height.
-
-    Args:
-        resolution: Final height: base height times a power of two.
-        base_shape: Height and width of the coarsest stage.
-
-    Returns:
-        Tuple of (height, width), the base first.
-
-    Raises:
-        ValueError: The resolution is not so, or the base shape is not a pair of positive sizes.
-
-    Example:
-        >>> stage_resolutions(16, base_shape=(4, 6))
-        ((4, 6), (8, 12), (16, 24))
-    """
-    sizes = tuple(base_shape) if isinstance(base_shape, (tuple, list)) else (base_shape,)
-    if len(sizes) != 2 or any(not isinstance(size, int) or size < 1 for size in sizes):
-        raise ValueError(f"base_shape must be two positive integers. Received: {base_shape}")
-    height, width = sizes
-    resolutions = [(height, width)]
-    while resolutions[-1][0] < resolution:
-        height, width = 2 * height, 2 * width
-        resolutions.append((height, width))
-    if resolutions[-1][0] != resolution:
-        raise ValueError(
-            f"resolution must be {sizes[0]} (the base height) times a power of two. "
-            f"Received: {resolution}"
-        )
-    return tuple(resolutions)
 
 
 def stage_widths(num_stages, channel_base=8192, channel_max=512, num_filters=None):
@@ -79,28 +47,70 @@ def stage_widths(num_stages, channel_base=8192, channel_max=512, num_filters=Non
     return tuple(num_filters)
 
 
-class Growing:
+class Staged:
+    """Mixin of a `keras.Model` whose layers are arranged in stages, each of twice the size.
+
+    It keeps the settings that all generators and discriminators of this zoo have, and gives them
+    back as a config; a network adds its own.
+
+    Attributes:
+        resolutions: Tuple of (height, width) per stage, the base first.
+        widths: Tuple of feature maps per stage.
+    """
+
+    def setup_stages(
+        self, resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+    ):
+        """Take the settings; called first by the constructor.
+
+        Args:
+            resolution: As of `stage_resolutions`.
+            base_shape: Likewise.
+            channel_base: As of `stage_widths`.
+            channel_max: Likewise.
+            num_filters: Likewise.
+            image_channels: Channels of the images.
+
+        Raises:
+            ValueError: As of those functions.
+        """
+        self.resolutions = stage_resolutions(resolution, base_shape)
+        self.channel_base, self.channel_max = channel_base, channel_max
+        self.num_filters = None if num_filters is None else tuple(num_filters)
+        self.widths = stage_widths(len(self.resolutions), channel_base, channel_max, num_filters)
+        self.image_channels = image_channels
+
+    def get_config(self):
+        config = {
+            "resolution": self.resolutions[-1][0],
+            "base_shape": self.resolutions[0],
+            "channel_base": self.channel_base,
+            "channel_max": self.channel_max,
+            "num_filters": self.num_filters,
+            "image_channels": self.image_channels,
+        }
+        return {**super().get_config(), **config}
+
+
+class Growing(Staged):
     """Mixin of a `keras.Model` that works at one of several resolutions.
 
     The variables of all stages exist from the start. `stage` is a Python integer, so there is one
     compiled step per stage; `alpha` is a variable, so a fade compiles nothing.
 
     Attributes:
-        resolutions: Tuple of (height, width) per stage, the base first.
         alpha: Scalar variable in [0, 1]: 1 = the stage's own resolution is fully in.
     """
 
-    def setup_growth(self, resolutions, stage=None):
-        """Take the stages and make alpha; called once by the constructor.
+    def setup_growth(self, stage=None):
+        """Make alpha; called by the constructor after `setup_stages`.
 
         Args:
-            resolutions: Tuple of (height, width) per stage, the base first.
             stage: Stage to begin at; None for the last.
 
         Raises:
             ValueError: There is no such stage.
         """
-        self.resolutions = tuple(resolutions)
         self._stage = self.num_stages - 1
         self.alpha = self.add_weight(
             shape=(), initializer="ones", trainable=False, dtype="float32", name="alpha"
@@ -148,6 +158,9 @@ class Growing:
         """
         alpha = ops.cast(ops.convert_to_tensor(self.alpha), fine.dtype)
         return coarse * (1.0 - alpha) + fine * alpha
+
+    def get_config(self):
+        return {**super().get_config(), "stage": self.stage}
 
     def load_smaller(self, other):
         """Take the weights of a network of the same kind with fewer stages, to grow it further.

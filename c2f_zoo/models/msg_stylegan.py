@@ -2,7 +2,6 @@
 
 import keras
 
-from c2f_zoo.models.growing import stage_resolutions, stage_widths
 from c2f_zoo.models.msggan import MSGDiscriminator
 from c2f_zoo.models.stylegan import BLUR_TAPS, StyleSynthesis
 
@@ -66,12 +65,10 @@ class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.resolutions = stage_resolutions(resolution, base_shape)
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(self.resolutions), channel_base, channel_max, num_filters)
-        self.image_channels, self.fused = image_channels, fused
-        self.setup_synthesis(latent_size, w_size, mapping_depth)
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
         self.built = True
 
     def synthesis(self, w, noise=None):
@@ -89,21 +86,6 @@ class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
 
     def compute_output_shape(self, latents_shape):
         return [(latents_shape[0], *size, self.image_channels) for size in self.resolutions]
-
-    def get_config(self):
-        config = {
-            "resolution": self.resolutions[-1][0],
-            "latent_size": self.latent_size,
-            "w_size": self.w_size,
-            "mapping_depth": self.mapping_depth,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
-            "image_channels": self.image_channels,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

@@ -3,16 +3,9 @@
 import keras
 from keras import ops
 
-from c2f_zoo.layers import average_pool, minibatch_stddev, pixel_norm
-from c2f_zoo.models.growing import (
-    BaseMap,
-    built,
-    check_images,
-    stage_resolutions,
-    stage_widths,
-    to_rgb_layer,
-)
-from c2f_zoo.models.progan import DiscriminatorHead, convolution, join_labels
+from c2f_zoo.layers import average_pool, minibatch_stddev
+from c2f_zoo.models.growing import Staged, check_images
+from c2f_zoo.models.progan import DiscriminatorHead, ProGANLayers, convolution
 
 COMBINATIONS = ("simple", "lin_cat", "cat_lin")
 
@@ -51,7 +44,7 @@ def image_pyramid(images, num_scales):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGGenerator(keras.Model):
+class MSGGenerator(ProGANLayers, keras.Model):
     """Generator of MSG-ProGAN: ProGAN's trunk, and an image read at every scale.
 
     Nothing grows: all scales train at once, and the discriminator's gradients reach every one of
@@ -106,62 +99,25 @@ class MSGGenerator(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.resolutions = stage_resolutions(resolution, base_shape)
-        self.latent_size, self.label_size = latent_size, label_size
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(self.resolutions), channel_base, channel_max, num_filters)
-        self.normalization, self.image_channels, self.fused = normalization, image_channels, fused
-        dtype, channels = self.dtype_policy, self.widths[0]
-        self.base = built(
-            BaseMap(self.resolutions[0], channels, dtype=dtype, name="base"),
-            (None, latent_size + label_size),
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
         )
-        self.blocks, self.to_rgb = [], []
-        for index, width in enumerate(self.widths):
-            block = [convolution(width, width, f"scale_{index}_conv_1", dtype)]
-            if index:
-                up = {"resample": "up", "fused": fused}
-                block.insert(0, convolution(channels, width, f"scale_{index}_conv_0", dtype, **up))
-            self.blocks.append(block)
-            self.to_rgb.append(to_rgb_layer(width, image_channels, f"scale_{index}_to_rgb"))
-            channels = width
+        self.setup_layers(latent_size, label_size, normalization, fused, "scale")
         self.built = True
 
     def call(self, latents, labels=None):
-        latents = join_labels(latents, labels, self.latent_size, self.label_size)
-        x = self._normalized(self.base(self._normalized(latents)))
-        images = []
-        for block, to_rgb in zip(self.blocks, self.to_rgb, strict=True):
-            for layer in block:
-                x = self._normalized(layer(x))
+        x, images = self.first_features(latents, labels), []
+        for index, to_rgb in enumerate(self.to_rgb):
+            x = self.run_block(index, x)
             images.append(to_rgb(x))
         return images
-
-    def _normalized(self, x):
-        return pixel_norm(x) if self.normalization else x
 
     def compute_output_shape(self, latents_shape, labels_shape=None):
         return [(latents_shape[0], *size, self.image_channels) for size in self.resolutions]
 
-    def get_config(self):
-        config = {
-            "resolution": self.resolutions[-1][0],
-            "latent_size": self.latent_size,
-            "label_size": self.label_size,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
-            "normalization": self.normalization,
-            "image_channels": self.image_channels,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
-
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGDiscriminator(keras.Model):
+class MSGDiscriminator(Staged, keras.Model):
     """Discriminator of MSG-GAN, which sees the image at every scale.
 
     At each scale the RGB image of that size joins the features that come from the finer ones:
@@ -227,12 +183,11 @@ class MSGDiscriminator(keras.Model):
         if combine not in COMBINATIONS:
             raise ValueError(f"combine must be one of {COMBINATIONS}. Received: {combine!r}")
         super().__init__(autocast=False, **kwargs)
-        self.resolutions = stage_resolutions(resolution, base_shape)
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
         self.combine, self.stddev_everywhere = combine, stddev_everywhere
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(self.resolutions), channel_base, channel_max, num_filters)
-        self.group_size, self.image_channels, self.fused = group_size, image_channels, fused
+        self.group_size, self.fused = group_size, fused
         dtype, finest = self.dtype_policy, len(self.widths) - 1
         self.from_rgb = convolution(
             image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1
@@ -319,15 +274,9 @@ class MSGDiscriminator(keras.Model):
 
     def get_config(self):
         config = {
-            "resolution": self.resolutions[-1][0],
             "combine": self.combine,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
             "group_size": self.group_size,
             "stddev_everywhere": self.stddev_everywhere,
-            "image_channels": self.image_channels,
             "fused": self.fused,
         }
         return {**super().get_config(), **config}

@@ -14,12 +14,11 @@ from c2f_zoo.layers.minibatch_stddev import minibatch_stddev
 from c2f_zoo.models.growing import (
     BaseMap,
     Growing,
+    Staged,
     built,
     check_images,
     progressive_image,
     score_layer,
-    stage_resolutions,
-    stage_widths,
     to_rgb_layer,
 )
 
@@ -43,8 +42,85 @@ def convolution(channels, filters, name, dtype, kernel_size=3, **options):
     return built(layer, (None, None, None, channels))
 
 
+class ProGANLayers(Staged):
+    """Mixin of a generator with ProGAN's layers: those of a stage follow on those before it.
+
+    Attributes:
+        base: `BaseMap`, from a latent to the coarsest features.
+        blocks: List over stages of lists of convolutions.
+        to_rgb: List over stages of 1x1 convolutions.
+    """
+
+    def setup_layers(self, latent_size, label_size, normalization, fused, prefix):
+        """Make all layers; called by the constructor after `setup_stages`.
+
+        Args:
+            latent_size: Components of a latent vector.
+            label_size: Components of a label, 0 for none.
+            normalization: Whether latents and features are normalised.
+            fused: Double by transposed convolutions.
+            prefix: What the names of a stage's layers begin with.
+        """
+        self.latent_size, self.label_size = latent_size, label_size
+        self.normalization, self.fused = normalization, fused
+        dtype, channels = self.dtype_policy, self.widths[0]
+        self.base = built(
+            BaseMap(self.resolutions[0], channels, dtype=dtype, name="base"),
+            (None, latent_size + label_size),
+        )
+        self.blocks, self.to_rgb = [], []
+        for index, width in enumerate(self.widths):
+            name = f"{prefix}_{index}"
+            block = [convolution(width, width, f"{name}_conv_1", dtype)]
+            if index:
+                up = {"resample": "up", "fused": fused}
+                block.insert(0, convolution(channels, width, f"{name}_conv_0", dtype, **up))
+            self.blocks.append(block)
+            self.to_rgb.append(to_rgb_layer(width, self.image_channels, f"{name}_to_rgb"))
+            channels = width
+
+    def first_features(self, latents, labels=None):
+        """Make the base map from latents and labels.
+
+        Args:
+            latents: Tensor (B, latent_size).
+            labels: Tensor (B, label_size) or None.
+
+        Returns:
+            Tensor (B, base height, base width, widths[0]).
+        """
+        latents = join_labels(latents, labels, self.latent_size, self.label_size)
+        return self._normalized(self.base(self._normalized(latents)))
+
+    def run_block(self, index, x):
+        """Run the convolutions of a stage, each followed by its normalisation.
+
+        Args:
+            index: The stage.
+            x: Tensor (B, h, w, C) of the stage before, or of `first_features`.
+
+        Returns:
+            Tensor (B, H, W, widths[index]).
+        """
+        for layer in self.blocks[index]:
+            x = self._normalized(layer(x))
+        return x
+
+    def _normalized(self, x):
+        return pixel_norm(x) if self.normalization else x
+
+    def get_config(self):
+        config = {
+            "latent_size": self.latent_size,
+            "label_size": self.label_size,
+            "normalization": self.normalization,
+            "fused": self.fused,
+        }
+        return {**super().get_config(), **config}
+
+
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class ProGANGenerator(Growing, keras.Model):
+class ProGANGenerator(ProGANLayers, Growing, keras.Model):
     """Generator of ProGAN, which grows from its base shape to its resolution.
 
     From coarse to fine: a 4x4 map made from the latent vector is doubled (nearest) and convolved
@@ -107,28 +183,11 @@ class ProGANGenerator(Growing, keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        resolutions = stage_resolutions(resolution, base_shape)
-        self.latent_size, self.label_size = latent_size, label_size
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(resolutions), channel_base, channel_max, num_filters)
-        self.normalization, self.image_channels, self.fused = normalization, image_channels, fused
-        self.setup_growth(resolutions, stage)
-
-        dtype = self.dtype_policy
-        self.base = BaseMap(resolutions[0], self.widths[0], dtype=dtype, name="base")
-        self.base.build((None, latent_size + label_size))
-        self.blocks, self.to_rgb = [], []
-        channels = self.widths[0]
-        for index, width in enumerate(self.widths):
-            names = (f"stage_{index}_conv_0", f"stage_{index}_conv_1")
-            block = [convolution(width, width, names[1], dtype)]
-            if index:
-                up = convolution(channels, width, names[0], dtype, resample="up", fused=fused)
-                block.insert(0, up)
-            self.blocks.append(block)
-            self.to_rgb.append(to_rgb_layer(width, image_channels, f"stage_{index}_to_rgb"))
-            channels = width
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.setup_growth(stage)
+        self.setup_layers(latent_size, label_size, normalization, fused, "stage")
         self.built = True
 
     def call(self, latents, labels=None):
@@ -137,54 +196,8 @@ class ProGANGenerator(Growing, keras.Model):
             previous, x = x, self.run_block(index, x)
         return progressive_image(self, x, previous)
 
-    def first_features(self, latents, labels=None):
-        """Make the base map from latents and labels.
-
-        Args:
-            latents: Tensor (B, latent_size).
-            labels: Tensor (B, label_size) or None.
-
-        Returns:
-            Tensor (B, base height, base width, widths[0]).
-        """
-        latents = join_labels(latents, labels, self.latent_size, self.label_size)
-        return self._normalized(self.base(self._normalized(latents)))
-
-    def run_block(self, index, x):
-        """Run the convolutions of a stage, each followed by its normalisation.
-
-        Args:
-            index: The stage.
-            x: Tensor (B, h, w, C) of the stage before, or of `first_features`.
-
-        Returns:
-            Tensor (B, H, W, widths[index]).
-        """
-        for layer in self.blocks[index]:
-            x = self._normalized(layer(x))
-        return x
-
-    def _normalized(self, x):
-        return pixel_norm(x) if self.normalization else x
-
     def compute_output_shape(self, latents_shape, labels_shape=None):
         return (latents_shape[0], *self.current_resolution, self.image_channels)
-
-    def get_config(self):
-        config = {
-            "resolution": self.resolutions[-1][0],
-            "latent_size": self.latent_size,
-            "label_size": self.label_size,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
-            "normalization": self.normalization,
-            "image_channels": self.image_channels,
-            "fused": self.fused,
-            "stage": self.stage,
-        }
-        return {**super().get_config(), **config}
 
 
 def join_labels(latents, labels, latent_size, label_size):
@@ -276,14 +289,11 @@ class ProGANDiscriminator(Growing, keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        resolutions = stage_resolutions(resolution, base_shape)
-        self.label_size = label_size
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(resolutions), channel_base, channel_max, num_filters)
-        self.group_size, self.image_channels, self.fused = group_size, image_channels, fused
-        self.setup_growth(resolutions, stage)
-
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.setup_growth(stage)
+        self.label_size, self.group_size, self.fused = label_size, group_size, fused
         dtype, widths = self.dtype_policy, self.widths
         self.from_rgb = [
             convolution(image_channels, width, f"stage_{index}_from_rgb", dtype, kernel_size=1)
@@ -292,7 +302,7 @@ class ProGANDiscriminator(Growing, keras.Model):
         # blocks[s - 1] leads from stage s to stage s - 1.
         self.blocks = [self._block(index) for index in range(1, len(widths))]
         self.head = DiscriminatorHead(
-            resolutions[0], widths[0], 1 + label_size, group_size, dtype=dtype, name="head"
+            self.resolutions[0], widths[0], 1 + label_size, group_size, dtype=dtype, name="head"
         )
         self.built = True
 
@@ -336,16 +346,9 @@ class ProGANDiscriminator(Growing, keras.Model):
 
     def get_config(self):
         config = {
-            "resolution": self.resolutions[-1][0],
             "label_size": self.label_size,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
             "group_size": self.group_size,
-            "image_channels": self.image_channels,
             "fused": self.fused,
-            "stage": self.stage,
         }
         return {**super().get_config(), **config}
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo.layers import EqualizedDense, pixel_norm, scaled_leaky_relu
-from c2f_zoo.models.growing import built
+from c2f_zoo.models.growing import Staged, built
 
 W_AVERAGE_BETA = 0.995
 
@@ -119,32 +119,50 @@ class MappingNetwork(keras.Model):
         return {**super().get_config(), **config}
 
 
-class StyleBased:
+class StyleBased(Staged):
     """Mixin of a generator that synthesises images from w: truncation and noise.
 
     Attributes:
+        constant: Variable (1, height, width, C), which the generator itself makes: its features
+            before the first layer.
         mapping: `MappingNetwork`, latents to w (B, num_layers, w_size).
         w_average: Variable (w_size,), moving average of w; trained by nothing.
     """
 
-    def setup_style(self, latent_size, w_size, mapping_depth, num_layers, scaled):
-        """Make the mapping network and the average of w; called once by the constructor.
+    def setup_style(self, latent_size, w_size, mapping_depth, scaled):
+        """Make the mapping network and the average of w; called after `setup_stages`.
 
         Args:
             latent_size: Components of a latent vector.
             w_size: Components of w.
             mapping_depth: Dense layers of the mapping network.
-            num_layers: Layers that take a w.
             scaled: As of `MappingNetwork`.
         """
         self.latent_size, self.w_size, self.mapping_depth = latent_size, w_size, mapping_depth
-        self.num_layers = num_layers
+        self.num_layers = 2 * len(self.resolutions)  # that take a w
         self.mapping = MappingNetwork(
-            latent_size, w_size, num_layers, mapping_depth, scaled=scaled, name="mapping"
+            latent_size, w_size, self.num_layers, mapping_depth, scaled=scaled, name="mapping"
         )
         self.w_average = self.add_weight(
             shape=(w_size,), initializer="zeros", trainable=False, dtype="float32", name="w_average"
         )
+
+    @property
+    def current_layers(self):
+        """Number of layers of w in use: all. The cutoff of mixing is below it."""
+        return self.num_layers
+
+    def first_features(self, w):
+        """Repeat the learned constant for each sample.
+
+        Args:
+            w: Tensor (B, L, w_size) or (B, w_size).
+
+        Returns:
+            Tensor (B, base height, base width, widths[0]).
+        """
+        constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
+        return ops.tile(constant, (ops.shape(w)[0], 1, 1, 1))
 
     def update_w_average(self, w, beta=W_AVERAGE_BETA):
         """Move the tracked average of w towards the mean of a batch; once per training step.
@@ -228,3 +246,11 @@ class StyleBased:
                 f"Received: {len(noise)} maps"
             )
         return noise[layer]
+
+    def get_config(self):
+        config = {
+            "latent_size": self.latent_size,
+            "w_size": self.w_size,
+            "mapping_depth": self.mapping_depth,
+        }
+        return {**super().get_config(), **config}

@@ -8,8 +8,6 @@ from c2f_zoo.models.growing import (
     Growing,
     built,
     progressive_image,
-    stage_resolutions,
-    stage_widths,
     to_rgb_layer,
 )
 from c2f_zoo.models.progan import ProGANDiscriminator, convolution
@@ -67,23 +65,22 @@ class StyleSynthesis(StyleBased):
         to_rgb: List over stages of 1x1 convolutions.
     """
 
-    def setup_synthesis(self, latent_size, w_size, mapping_depth):
-        """Make all layers; called once by the constructor, when it has set the sizes below.
-
-        Uses `resolutions`, `widths`, `image_channels` and `fused`.
+    def setup_synthesis(self, latent_size, w_size, mapping_depth, fused):
+        """Make all layers; called by the constructor after `setup_stages`.
 
         Args:
             latent_size: Components of a latent vector.
             w_size: Components of w.
             mapping_depth: Dense layers of the mapping network.
+            fused: Double by transposed convolutions.
         """
-        scales = len(self.resolutions)
-        self.setup_style(latent_size, w_size, mapping_depth, 2 * scales, False)
+        self.fused = fused
+        self.setup_style(latent_size, w_size, mapping_depth, scaled=False)
         self.constant = self.add_weight(
             shape=(1, *self.resolutions[0], self.widths[0]), initializer="ones", name="constant"
         )
         self.convolutions, self.epilogues, self.to_rgb = [], [], []
-        for index in range(scales):
+        for index in range(len(self.resolutions)):
             self._add_stage(index)
 
     def _add_stage(self, index):
@@ -108,11 +105,6 @@ class StyleSynthesis(StyleBased):
         return {"use_bias": False, "activation": None}  # both belong to the epilogue
 
     @property
-    def current_layers(self):
-        """Number of layers of w in use: all. The cutoff of mixing is below it."""
-        return self.num_layers
-
-    @property
     def noise_shapes(self):
         """(height, width) of the noise map of each layer in use."""
         return tuple(self.resolutions[layer // 2] for layer in range(self.current_layers))
@@ -132,9 +124,7 @@ class StyleSynthesis(StyleBased):
             Tensor (B, h, w, widths[s]) for each stage in use.
         """
         w = ops.convert_to_tensor(w)
-        constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
-        x = ops.tile(constant, (ops.shape(w)[0], 1, 1, 1))
-        x = self._epilogue(0, x, w, noise)
+        x = self._epilogue(0, self.first_features(w), w, noise)
         for index in range(self.current_layers // 2):
             for offset, layer in enumerate(self.convolutions[index]):
                 part = offset if index else 1
@@ -143,6 +133,9 @@ class StyleSynthesis(StyleBased):
 
     def _epilogue(self, layer, x, w, noise):
         return self.epilogues[layer](x, self.style_of(w, layer), self.noise_of(noise, layer))
+
+    def get_config(self):
+        return {**super().get_config(), "fused": self.fused}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -217,13 +210,11 @@ class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        resolutions = stage_resolutions(resolution, base_shape)
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(resolutions), channel_base, channel_max, num_filters)
-        self.image_channels, self.fused = image_channels, fused
-        self.setup_growth(resolutions, stage)
-        self.setup_synthesis(latent_size, w_size, mapping_depth)
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.setup_growth(stage)
+        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
         self.built = True
 
     @property
@@ -248,22 +239,6 @@ class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
 
     def compute_output_shape(self, latents_shape):
         return (latents_shape[0], *self.current_resolution, self.image_channels)
-
-    def get_config(self):
-        config = {
-            "resolution": self.resolutions[-1][0],
-            "latent_size": self.latent_size,
-            "w_size": self.w_size,
-            "mapping_depth": self.mapping_depth,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
-            "image_channels": self.image_channels,
-            "fused": self.fused,
-            "stage": self.stage,
-        }
-        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

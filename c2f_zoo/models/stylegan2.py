@@ -12,13 +12,7 @@ from c2f_zoo.layers import (
     upsample_fir,
 )
 from c2f_zoo.layers.fir import BILINEAR_TAPS
-from c2f_zoo.models.growing import (
-    built,
-    check_images,
-    score_layer,
-    stage_resolutions,
-    stage_widths,
-)
+from c2f_zoo.models.growing import Staged, built, check_images, score_layer
 from c2f_zoo.models.progan import DiscriminatorHead, convolution
 from c2f_zoo.models.style_based import StyleBased
 
@@ -179,20 +173,18 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.resolutions = stage_resolutions(resolution, base_shape)
-        scales = len(self.resolutions)
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(scales, channel_base, channel_max, num_filters)
-        self.image_channels, self.fused = image_channels, fused
-        self.setup_style(latent_size, w_size, mapping_depth, 2 * scales, True)
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.fused = fused
+        self.setup_style(latent_size, w_size, mapping_depth, scaled=True)
         self.constant = self.add_weight(
             shape=(1, *self.resolutions[0], self.widths[0]),
             initializer=keras.initializers.RandomNormal(stddev=1.0),
             name="constant",
         )
         # Convolution 2 s - 1 doubles to scale s, 2 s stays there; each takes that layer of w.
-        self.convolutions = [self._convolution(layer) for layer in range(2 * scales - 1)]
+        self.convolutions = [self._convolution(layer) for layer in range(self.num_layers - 1)]
         self.to_rgb = [
             built(
                 StyledRGB(image_channels, name=f"scale_{index}_to_rgb"),
@@ -216,11 +208,6 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         return built(convolution, (None, None, None, channels), (None, self.w_size))
 
     @property
-    def current_layers(self):
-        """Number of layers of w in use: all. The cutoff of mixing is below it."""
-        return self.num_layers
-
-    @property
     def noise_shapes(self):
         """(height, width) of the noise map of each convolution."""
         return tuple(self.resolutions[(layer + 1) // 2] for layer in range(len(self.convolutions)))
@@ -240,9 +227,7 @@ class StyleGAN2Generator(StyleBased, keras.Model):
             Images (B, height, width, image_channels), float32, signed.
         """
         w = ops.convert_to_tensor(w)
-        constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
-        x = ops.tile(constant, (ops.shape(w)[0], 1, 1, 1))
-        image = None
+        x, image = self.first_features(w), None
         for scale, to_rgb in enumerate(self.to_rgb):
             for layer in range(max(0, 2 * scale - 1), 2 * scale + 1):
                 style, map_ = self.style_of(w, layer), self.noise_of(noise, layer)
@@ -256,23 +241,11 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         return (latents_shape[0], *self.resolutions[-1], self.image_channels)
 
     def get_config(self):
-        config = {
-            "resolution": self.resolutions[-1][0],
-            "latent_size": self.latent_size,
-            "w_size": self.w_size,
-            "mapping_depth": self.mapping_depth,
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
-            "image_channels": self.image_channels,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
+        return {**super().get_config(), "fused": self.fused}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGAN2Discriminator(keras.Model):
+class StyleGAN2Discriminator(Staged, keras.Model):
     """Residual discriminator of StyleGAN2: one image, one score.
 
     Args:
@@ -320,12 +293,10 @@ class StyleGAN2Discriminator(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.resolutions = stage_resolutions(resolution, base_shape)
-        self.channel_base, self.channel_max = channel_base, channel_max
-        self.num_filters = None if num_filters is None else tuple(num_filters)
-        self.widths = stage_widths(len(self.resolutions), channel_base, channel_max, num_filters)
-        self.group_size, self.image_channels = group_size, image_channels
-        self.sum_scales = sum_scales
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.group_size, self.sum_scales = group_size, sum_scales
         dtype = self.dtype_policy
         self.from_rgb = convolution(
             image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1, **SCALED
@@ -389,13 +360,7 @@ class StyleGAN2Discriminator(keras.Model):
 
     def get_config(self):
         config = {
-            "resolution": self.resolutions[-1][0],
-            "base_shape": self.resolutions[0],
-            "channel_base": self.channel_base,
-            "channel_max": self.channel_max,
-            "num_filters": self.num_filters,
             "group_size": self.group_size,
-            "image_channels": self.image_channels,
             "sum_scales": self.sum_scales,
         }
         return {**super().get_config(), **config}

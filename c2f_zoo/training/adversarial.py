@@ -29,6 +29,7 @@ class AdversarialModel(TrainStep, keras.Model):
     and any random numbers that are to be given instead of drawn: "discriminator_latents",
     "generator_latents", "path_latents" (B, latent size), "discriminator_labels",
     "generator_labels" (as "labels"), "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1).
+    An `ImageStream` whose resolution grows is given as it is, on every backend.
 
     Every random number comes from seeds that are saved with the model, so that a run which was
     stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
@@ -186,6 +187,11 @@ class AdversarialModel(TrainStep, keras.Model):
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         check_arrays(self, x, y, batch_size, kwargs.get("steps_per_epoch"))
+        if backend.backend() == "tensorflow" and hasattr(x, "as_tf_dataset"):
+            # Keras' own adapter holds every batch to the height and width of the first two.
+            x = x.as_tf_dataset()
+            if not args:
+                kwargs.setdefault("shuffle", False)  # Keras' default warns of data sets
         self._is_fitting = True
         try:
             return super().fit(x, y, batch_size, *args, **kwargs)

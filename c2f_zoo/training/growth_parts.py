@@ -5,6 +5,8 @@ import math
 import numbers
 from collections.abc import Mapping
 
+from c2f_zoo.data.resolutions import doublings, stage_resolutions
+
 
 @dataclasses.dataclass(frozen=True)
 class GrowthState:
@@ -125,15 +127,7 @@ def all_sizes(resolution, base_shape, resolutions):
         )
     if resolutions is not None:
         return checked_sizes(resolutions)
-    base = _size(base_shape)
-    height = count("resolution", resolution, 1)
-    factor, rest = divmod(height, base[0])
-    if rest or factor & (factor - 1) or not factor:
-        raise ValueError(
-            f"resolution is the final height: the base height {base[0]} times a power of two. "
-            f"Received: {resolution}"
-        )
-    return tuple((base[0] << k, base[1] << k) for k in range(factor.bit_length()))
+    return stage_resolutions(resolution, base_shape)
 
 
 def per_stage(name, values, sizes, default):
@@ -142,9 +136,8 @@ def per_stage(name, values, sizes, default):
         return (values,) * len(sizes)
     base = sizes[0][0]
     for height in values:
-        factor, rest = divmod(count(f"A height in {name}", height, 1), base)
         # Heights beyond the last are welcome: a preset's table serves smaller networks too.
-        if rest or factor & (factor - 1) or not factor:
+        if doublings(height, base) is None:
             raise ValueError(
                 f"{name} lists heights, which are {base} times a power of two. Received: {height}"
             )

@@ -196,6 +196,8 @@ def test_tensorflow_is_served_the_same_batches(cache):
         np.testing.assert_array_equal(labels, stream[index][1])
     plain = ImageStream(cache, SCHEDULE).as_tf_dataset()
     assert plain.element_spec.dtype == tensorflow.uint8
+    of_one_size = ImageStream(cache, batch_size=4, resolution=8).as_tf_dataset()
+    assert of_one_size.element_spec.shape.as_list() == [None, 8, 8, 3]
 
 
 @pytest.mark.parametrize(

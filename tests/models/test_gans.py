@@ -113,6 +113,16 @@ def test_a_trained_model_grows_further(model_class):
     assert larger.generate(2, seed=0).shape == (2, 16, 16, 3)
 
 
+def test_a_model_that_grows_in_the_middle_of_a_fade_makes_the_same_pictures():
+    model = make(ProGAN, 8)
+    model.set_alpha(0.25)
+    before = model.generate(2, seed=0)
+    larger = model.grown(16)
+    assert float(larger.discriminator.alpha) == 0.25
+    np.testing.assert_allclose(larger.generate(2, seed=0), before, atol=1e-6)
+    assert float(model.grown(16, stage=2).generator.alpha) == 1.0  # of another stage's fade
+
+
 def test_a_grown_model_must_be_larger_and_fit():
     model = make(ProGAN, 8)
     with pytest.raises(ValueError, match="larger than 8. Received: 8"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.data import ImageCache, ImageStream
 from c2f_zoo.training import (
     AdversarialModel,
     AdversarialTraining,
@@ -70,6 +71,46 @@ def test_stage_alpha_rates_and_resets_follow_the_schedule():
     assert watch.seen == expected
     assert int(model.images_shown) == SCHEDULE.total
     assert model.stop_training
+
+
+def fitted_to(data):
+    model, steps = compiled(), SCHEDULE.total // 4
+    model.fit(data, steps_per_epoch=steps, verbose=0, callbacks=[ProgressiveGrowth(SCHEDULE)])
+    return model
+
+
+@pytest.fixture
+def stream(tmp_path):
+    cache = ImageCache.from_arrays(IMAGES, base_shape=(2, 2), cache=tmp_path, progress=False)
+    return ImageStream(cache, SCHEDULE)
+
+
+@pytest.mark.filterwarnings("error:`shuffle:UserWarning")
+def test_a_stream_that_grows_goes_into_fit_as_it_is(stream):
+    served, heights = stream.batch, []
+
+    def batch(images):
+        heights.append(served(images).shape[1])
+        return served(images)
+
+    stream.batch = batch
+    model = fitted_to(stream)
+    assert int(model.images_shown) == SCHEDULE.total and model.generator.stage == 2
+    assert set(heights) == {2, 4, 8}
+
+
+def test_a_stream_of_the_final_size_is_reduced_to_the_stage(stream):
+    model = compiled()
+    of_one_size = ImageStream(stream.cache, batch_size=4)
+    history = model.fit(of_one_size, steps_per_epoch=2, verbose=0).history
+    assert model.generator.stage == 0 and np.isfinite(history["loss"]).all()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="for fit on TensorFlow")
+def test_a_stream_and_its_data_set_train_to_the_same_weights(stream):
+    pair = [fitted_to(data).weights for data in (stream, stream.as_tf_dataset())]
+    for ours, theirs in zip(*map(arrays, pair), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_a_schedule_without_learning_rates_leaves_those_compiled():

@@ -112,6 +112,14 @@ def test_a_growing_recipe_stopped_in_a_fade_resumes_to_the_weights_of_an_unbroke
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_a_recipe_stops_after_its_minutes_with_its_state_saved(recipe, tmp_path, capsys):
+    main = recipe("progan_32_cifar10").main
+    arguments = ["--tiny", "--out", str(tmp_path / "run"), "--minutes", "1e-9"]
+    shown = [int(main(arguments).images_shown) for _ in range(2)]
+    assert shown == [8, 16]  # an epoch of two batches of four, each time
+    assert "The same command resumes" in capsys.readouterr().out
+
+
 def test_the_images_of_a_package_are_read_from_its_archive(recipe, tmp_path):
     import io
     import tarfile
