@@ -302,8 +302,7 @@ def run_arm(options, arm, seed):
     clock = make_clock(options, record, file, metric, schedule)
     callbacks = [ProgressiveGrowth(schedule), clock]
     # One endless epoch: the clock ends it.
-    options_of_fit = {"steps_per_epoch": 10**9, "shuffle": False, "verbose": 0}
-    model.fit(stream, callbacks=callbacks, **options_of_fit)
+    model.fit(stream, callbacks=callbacks, steps_per_epoch=10**9, verbose=0)
     record["finished"] = True
     save(file, record)
 

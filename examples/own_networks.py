@@ -144,7 +144,6 @@ def train(phase_images, count, verbose=2):
             stream,
             steps_per_epoch=stream.steps,
             callbacks=[ProgressiveGrowth(schedule)],
-            shuffle=False,
             verbose=verbose,
         )
     return model

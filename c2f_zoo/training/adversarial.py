@@ -187,11 +187,12 @@ class AdversarialModel(TrainStep, keras.Model):
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         check_arrays(self, x, y, batch_size, kwargs.get("steps_per_epoch"))
-        if backend.backend() == "tensorflow" and hasattr(x, "as_tf_dataset"):
-            # Keras' own adapter holds every batch to the height and width of the first two.
-            x = x.as_tf_dataset()
+        if hasattr(x, "as_tf_dataset"):
             if not args:
-                kwargs.setdefault("shuffle", False)  # Keras' default warns of data sets
+                kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
+            if backend.backend() == "tensorflow":
+                # Keras' own adapter holds every batch to the height and width of the first two.
+                x = x.as_tf_dataset()
         self._is_fitting = True
         try:
             return super().fit(x, y, batch_size, *args, **kwargs)
