@@ -47,9 +47,10 @@ class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
 
 
 def _arguments(model_class):
-    """Names that the constructors of a pair take, a user's subclass included."""
+    """Names that the constructors of a pair take, in order, a user's subclass included."""
     classes = [each for each in model_class.__mro__ if issubclass(each, GenerativePair)]
-    return {name for each in classes for name in inspect.signature(each.__init__).parameters}
+    names = [name for each in classes for name in inspect.signature(each.__init__).parameters]
+    return list(dict.fromkeys(names))
 
 
 class _Stored(keras.Model):
