@@ -9,6 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Attributes of a recipe that its run does not depend on.
+REMARKS = ("limits", "hardware")
+
 
 @dataclass(frozen=True)
 class GenerativeRecipe:
@@ -29,6 +32,9 @@ class GenerativeRecipe:
     grid_every: int = 10_000
     precision: str = "float32"  # dtype policy of the networks; the checkpoint keeps float16
     seed: int = 1
+    # What the card says of the published checkpoint, once somebody has looked at its grids.
+    limits: str = ""
+    hardware: str = ""
 
     def schedule(self):
         """The `GrowthSchedule`, or None where nothing grows."""
@@ -110,7 +116,8 @@ def train(recipe, description, argv=None):
 def remember(recipe, out):
     """Write the recipe into the run's folder; refuse to resume the run of another one."""
     out.mkdir(parents=True, exist_ok=True)
-    file, text = out / "recipe.json", json.dumps(asdict(recipe), indent=1) + "\n"
+    settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
+    file, text = out / "recipe.json", json.dumps(settings, indent=1) + "\n"
     if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
         raise SystemExit(f"{out} holds a run of another recipe (see {file}): choose another --out.")
     file.write_text(text)

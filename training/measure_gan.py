@@ -125,13 +125,13 @@ def metadata(recipe, about, figures):
             f"--export models/{recipe.preset}",
             "images shown": f"{shown:,}",
             "precision": recipe.precision,
+            "trained on": recipe.hardware,
             "seed": recipe.seed,
         },
         "metrics": figures,
         "training_data": [{key: about[key] for key in ("name", "licence", "attribution")}],
         "limits": [
-            "Small, and trained on two CPU cores for as many images as the recipe says, a "
-            "hundredth of the papers': kind and colour are recognisable, detail rarely is.",
+            f"Small, and trained on {shown:,} images; the papers show millions. {recipe.limits}",
             "The figures compare with the training set, as is the custom; no images were held out.",
         ],
     }

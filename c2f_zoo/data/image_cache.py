@@ -16,7 +16,13 @@ from c2f_zoo.data.image_cache_build import (
     file_name,
     refuse,
 )
-from c2f_zoo.data.image_folder import ImageFolder, check_fit_options, fit_image, is_grey
+from c2f_zoo.data.image_folder import (
+    ImageFolder,
+    UnfitImageError,
+    check_fit_options,
+    fit_image,
+    is_grey,
+)
 from c2f_zoo.data.image_sources import ImageArray, TensorFlowDataset
 from c2f_zoo.data.resolutions import stage_resolutions
 
@@ -147,6 +153,7 @@ class ImageCache:
                 `background`: colour beneath transparent pixels, which are refused by default;
                 `resample`: `"lanczos"` (default) or `"area"`, to the final size;
                 `upscale`: enlarge images that are too small, default False;
+                `allow_grey`: keep images of a single channel, default True, else they are unfit;
                 `skip_broken`: leave unfit images out, warn, and list them in `skipped`, rather
                 than raise, default False;
                 `threads`: number of decoding threads; `progress`: show a bar, default True.
@@ -241,6 +248,7 @@ class ImageCache:
         background=None,
         resample="lanczos",
         upscale=False,
+        allow_grey=True,
         skip_broken=False,
         threads=None,
         progress=True,
@@ -248,6 +256,8 @@ class ImageCache:
         sizes = stage_resolutions(resolution, base_shape)
         background = check_fit_options(background, resample)
         settings = [FORMAT, sizes, background, resample, bool(upscale), source.classes]
+        if not allow_grey:
+            settings.append("no grey")
         key = hashlib.sha256(json.dumps([settings, source.fingerprint()]).encode()).hexdigest()[:20]
         home = _default_home() if cache is None else Path(cache).expanduser()
         folder = home / key
@@ -255,7 +265,10 @@ class ImageCache:
 
             def fit(load):
                 image = load()
-                return fit_image(image, sizes[-1], background, resample, upscale), is_grey(image)
+                was_grey = is_grey(image)
+                if was_grey and not allow_grey:
+                    raise UnfitImageError("it is grey")
+                return fit_image(image, sizes[-1], background, resample, upscale), was_grey
 
             build_cache(folder, source, sizes, fit, skip_broken, threads, progress)
         found = cls(folder)
@@ -271,7 +284,8 @@ class ImageCache:
         if 0 < len(found.grey) < len(found):
             warnings.warn(
                 f"{len(found.grey)} of {len(found)} images are grey ({_first(found.grey)}): "
-                "a network learns to make such ones too. cache.grey lists them all.",
+                "a network learns to make such ones too. cache.grey lists them all, and "
+                "allow_grey=False refuses them.",
                 stacklevel=3,
             )
         return found

@@ -214,6 +214,10 @@ def is_grey(image):
     """
     if isinstance(image, np.ndarray):
         return image.shape[-1] == 1
+    if image.mode == "P":
+        palette = np.reshape(image.getpalette("RGB"), (-1, 3))
+        used = [index for _, index in image.getcolors()]
+        return bool((np.ptp(palette[used], axis=1) == 0).all())
     return image.mode[0] in "1LIF" and image.mode != "LAB"
 
 

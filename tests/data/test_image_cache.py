@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from c2f_zoo.data import ImageCache, ImageFolder, box_pyramid, fit_image, save_image
+from c2f_zoo.data.image_folder import is_grey
 
 
 @pytest.fixture
@@ -212,6 +213,18 @@ def test_grey_among_coloured_images_is_named(pictures, cached):
     for _ in ("built", "opened"):
         with pytest.warns(UserWarning, match=r"^1 of 7 images are grey \(3b\.png\)"):
             assert cached(pictures).grey == ["3b.png"]
+    with pytest.raises(ValueError, match=r"it is grey.*Received: 3b\.png$"):
+        cached(pictures, allow_grey=False)
+    with pytest.warns(UserWarning, match="1 images were skipped"):
+        cache = cached(pictures, allow_grey=False, skip_broken=True)
+    assert cache.skipped == [("3b.png", "it is grey")] and cache.grey == [] and len(cache) == 6
+
+
+def test_a_palette_of_greys_is_grey():
+    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).convert("P")
+    assert is_grey(image)
+    image.putpalette([9, 9, 9] * 63 + [9, 9, 8])
+    assert not is_grey(image)
 
 
 def test_small_images_are_enlarged_on_request(pictures, cached):
