@@ -3,13 +3,15 @@
 import math
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from c2f_zoo import backend
-from c2f_zoo.data import image_grid, save_film, save_image
+from c2f_zoo.data import image_grid, load_image, save_film, save_image
+from c2f_zoo.data.picture_grid import check_film
 
 
 class ImageProgress(keras.callbacks.Callback):
@@ -75,7 +77,8 @@ class SampleGrids(keras.callbacks.Callback):
     """Writes a grid of the same pictures every so many images, and a film of them at the end.
 
     All grids have one size, so that the film shows the pictures grow. What an interrupted run
-    wrote is part of the film of the run that continues it.
+    wrote is part of the film of the run that continues it, as far as its grids have the size of
+    the last one: other `n` and `height`, or a model grown further, begin a film anew.
 
     Args:
         folder: Where `images_0000012000.png` and so on go.
@@ -85,11 +88,16 @@ class SampleGrids(keras.callbacks.Callback):
         height: Height of each picture in the grid, to which it is brought, smaller ones by
             repeating their pixels. By default that of the final resolution, or what makes a
             grid 2048 pixels high if that is less.
-        film: File to write when training ends, `.gif` or `.mp4`; None for no film.
+        film: File to write when training ends, `.gif` or `.mp4`; None for no film. If that
+            fails, on a full disk for instance, a warning says so and `fit` returns.
         fps: Grids per second in it.
 
     Raises:
-        ValueError: `every` or `n` is below 1.
+        ValueError: `every` or `n` is below 1; the film's suffix or rate cannot be written.
+        ImportError: An `.mp4` needs imageio-ffmpeg.
+
+    Warns:
+        UserWarning: From `fit`: the film could not be written.
 
     Example:
         ```python
@@ -102,6 +110,8 @@ class SampleGrids(keras.callbacks.Callback):
         super().__init__()
         if every < 1 or n < 1:
             raise ValueError(f"every and n are at least 1. Received: {every} and {n}")
+        if film is not None:
+            check_film(film, fps)
         self.folder, self.every, self.n, self.seed = Path(folder), int(every), int(n), seed
         self.height, self.film, self.fps = height, film, fps
         self.next = None
@@ -117,22 +127,34 @@ class SampleGrids(keras.callbacks.Callback):
             self.next = (images // self.every + 1) * self.every
 
     def on_train_end(self, logs=None):
-        self.draw(_images(self.model))
-        if self.film is not None:
+        last = self.draw(_images(self.model))
+        if self.film is None:
+            return
+        try:
+            size = _size(last)
             files = sorted(self.folder.glob("images_*.png"))
-            save_film(self.film, (_read(file) for file in files), self.fps)
+            frames = (load_image(file) for file in files if _size(file) == size)
+            save_film(self.film, frames, self.fps)
+        except (OSError, ValueError) as error:
+            # What follows `fit` is worth more: the grids are there, the film can be made of them.
+            warnings.warn(f"No film was made of the grids in {self.folder}. {error}", stacklevel=2)
 
     def draw(self, images):
         """Write the grid of the averaged generator as it is now.
 
         Args:
             images: Real images shown, for the file's name.
+
+        Returns:
+            Path of the grid.
         """
         pictures = sample_pictures(self.model, self.n, self.seed)
         rows = math.ceil(self.n / math.ceil(self.n**0.5))
         height = self.height or min(_final_height(self.model), max(16, 2048 // rows))
         grid = image_grid([_of_height(picture, height) for picture in pictures])
-        save_image(self.folder / f"images_{images:010d}.png", grid)
+        file = self.folder / f"images_{images:010d}.png"
+        save_image(file, grid)
+        return file
 
 
 class BestPreset(keras.callbacks.Callback):
@@ -287,7 +309,8 @@ def _of_height(picture, height):
     return np.asarray(Image.fromarray(picture).resize(size, filter_))
 
 
-def _read(file):
-    from c2f_zoo.data import load_image
+def _size(file):
+    from PIL import Image
 
-    return load_image(file)
+    with Image.open(file) as image:
+        return image.size

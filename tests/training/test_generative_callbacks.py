@@ -1,5 +1,7 @@
 """What a generative training shows and keeps while it runs."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -70,6 +72,38 @@ def test_grids_have_one_size_while_the_network_grows_and_make_a_film(tmp_path):
     assert {Image.open(file).size for file in files} == {(24, 16)}
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 3
+
+
+def test_a_film_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="ends with one of .gif"):
+        SampleGrids(tmp_path, film=tmp_path / "film.webm")
+    with pytest.raises(ValueError, match="at most 50 frames a second. Received: 60"):
+        SampleGrids(tmp_path, film=tmp_path / "film.gif", fps=60)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ImportError, match="imageio-ffmpeg"):
+        SampleGrids(tmp_path, film=tmp_path / "film.mp4")
+
+
+def test_a_film_takes_the_grids_that_have_the_size_of_the_last(tmp_path):
+    model, folder, film = make(), tmp_path / "grids", tmp_path / "film.gif"
+    for n in (4, 9):
+        grids = SampleGrids(folder, every=4, n=n, film=film)
+        model.fit(images(8), batch_size=4, verbose=0, callbacks=[grids])
+        other = SampleGrids(folder, n=n, height=10)  # neither comes into the film
+        other.set_model(model)
+        other.draw(10**6 + n)
+        side = 8 * round(n**0.5)
+        with Image.open(film) as written:
+            assert (written.size, written.n_frames) == ((side, side), 2)
+    assert len(list(folder.iterdir())) == 6
+
+
+def test_a_film_that_fails_is_a_warning_and_fit_returns(tmp_path):
+    (tmp_path / "film.gif").mkdir()
+    grids = SampleGrids(tmp_path / "grids", every=4, n=4, film=tmp_path / "film.gif")
+    with pytest.warns(UserWarning, match="No film was made of the grids in .*Received: "):
+        history = make().fit(images(8), batch_size=4, verbose=0, callbacks=[grids])
+    assert len(history.epoch) == 1 and len(list((tmp_path / "grids").iterdir())) == 2
 
 
 def test_the_best_preset_is_kept_and_remembered(tmp_path):
