@@ -168,16 +168,20 @@ class BestPreset(keras.callbacks.Callback):
         metric: `SlicedWasserstein`, `FeatureDistances` or another of `c2f_zoo.metrics` with
             `update_real`, `update_fake`, `reset(keep_real=True)` and `result()`.
         monitor: Name of the figure to compare, `"swd"` or `"fid"` for instance.
-        real: Array (N, H, W, 3) of real images, uint8 or float in [0, 1], at the resolution to
-            measure at.
+        real: Array (N, H, W, C) of real images, uint8 or float in [0, 1], of the generator's
+            final resolution and channels; nothing is measured before it has grown to them.
         every: Real images between measurements.
-        num_images: Images of each kind per measurement, by default as many as `real`.
+        num_images: Images of each kind per measurement, by default and at most as many as
+            `real`.
         mode: `"min"` where smaller is better, or `"max"`.
         precision: Of the preset's weights, `"float16"` or `"float32"`.
         seed: Seed of the pictures, the same each time.
 
     Raises:
-        ValueError: An option is out of range; from `fit`: the metric gives no such figure.
+        ValueError: An option is out of range. From `fit`, before training: `real` is not of the
+            generator's size, or the metric gives no such figure. The latter is found by measuring
+            16 real images against themselves; where these are too few for the metric, it shows
+            at the first measurement.
         TypeError: From `fit`: the model has no `save_pretrained`.
 
     Example:
@@ -204,8 +208,14 @@ class BestPreset(keras.callbacks.Callback):
             raise ValueError(
                 f"mode is 'min' or 'max', every at least 1. Received: {mode!r} and {every}"
             )
+        num_images = len(real) if num_images is None else num_images
+        if not 1 <= num_images <= len(real):
+            raise ValueError(
+                f"num_images is from 1 to the number of real images, {len(real)}. "
+                f"Received: {num_images}"
+            )
         self.folder, self.metric, self.monitor, self.real = Path(folder), metric, monitor, real
-        self.every, self.num_images = int(every), num_images or len(real)
+        self.every, self.num_images = int(every), num_images
         # Distances of sets of two sizes would compare the sizes too.
         self.real = self.real[: self.num_images]
         self.sign = 1.0 if mode == "min" else -1.0
@@ -218,6 +228,14 @@ class BestPreset(keras.callbacks.Callback):
                 "BestPreset keeps models that have save_pretrained, such as ProGAN. "
                 f"Received: {type(self.model).__name__}"
             )
+        made = _final_shape(self.model)
+        if made is not None and tuple(self.real.shape[1:]) != made:
+            raise ValueError(
+                f"The real images are compared with generated ones of (height, width, channels) "
+                f"{made}. Received: {tuple(self.real.shape[1:])}"
+            )
+        if not self.has_real:
+            self._check_monitor(_figures_of(self.metric, self.real[:16]))
         self.next = (_images(self.model) // self.every + 1) * self.every
         record = self.folder.with_name(f"{self.folder.name}.txt")
         if record.exists():
@@ -255,16 +273,19 @@ class BestPreset(keras.callbacks.Callback):
         real = None if self.has_real else self.real
         self.figures = measure_images(self.metric, real, fake, progress=False)
         self.has_real = True
-        if self.monitor not in self.figures:
-            raise ValueError(
-                f"The metric gives {', '.join(self.figures)}. Received: monitor={self.monitor!r}"
-            )
+        self._check_monitor(self.figures)
         value = float(self.figures[self.monitor])
         if self.best is None or self.sign * value < self.sign * self.best:
             self.best = value
             self.model.save_pretrained(self.folder, precision=self.precision)
             record = self.folder.with_name(f"{self.folder.name}.txt")
             record.write_text(f"{self.monitor} {value!r} after {images} images\n")
+
+    def _check_monitor(self, figures):
+        if figures is not None and self.monitor not in figures:
+            raise ValueError(
+                f"The metric gives {', '.join(figures)}. Received: monitor={self.monitor!r}"
+            )
 
 
 def sample_pictures(model, n, seed):
@@ -296,6 +317,31 @@ def _images(model):
 def _final_height(model):
     resolutions = getattr(model.generator, "resolutions", None)
     return resolutions[-1][0] if resolutions else 64
+
+
+def _final_shape(model):
+    """(height, width, channels) of the pictures of a grown generator, None if it is not known."""
+    generator = model.generator
+    resolutions = getattr(generator, "resolutions", None)
+    if not resolutions and hasattr(generator, "stage"):
+        return None  # it grows to what only its later stages show
+    channels = getattr(generator, "image_channels", None)
+    if not resolutions or channels is None:
+        *size, channels = sample_pictures(model, 1, 0).shape[1:]
+    return (*(resolutions[-1] if resolutions else size), channels)
+
+
+def _figures_of(metric, few):
+    """What a metric gives, measured on a few images; None where they are too few for it."""
+    from c2f_zoo.metrics import measure_images
+
+    metric.reset(keep_real=False)
+    try:
+        return list(measure_images(metric, few, few, progress=False))
+    except ValueError:
+        return None
+    finally:
+        metric.reset(keep_real=False)
 
 
 def _of_height(picture, height):
