@@ -21,6 +21,8 @@ EXAMPLES = """in the output folder (c2f_generate/ unless -o says another):
                           factors 1, 0.7, 0.5, 0, -0.5, -1
   mixing_coarse.png, ...  with --sheets: the left picture's styles in the top picture's place
   projected.png           with --project: the picture, and the nearest one that the model makes
+  projected.npz           with --project: the style w and the noise maps noise_0, noise_1, ... of
+                          that; both make it: model.synthesize says how
 
 examples:
   c2f generate                                  16 pictures of a model shipped with the package
@@ -198,9 +200,10 @@ def _extras(model, folder, arguments):
         target = fit_image(load_image(arguments.project), size, resample="area", upscale=True)
         path = folder / "projected.png"
         save_image(path, image_grid([target / np.float32(255), _rgb(found.image)], 2))
-        np.savez(folder / "projected.npz", w=found.w)
+        noise = {f"noise_{index}": map_ for index, map_ in enumerate(found.noise)}
+        np.savez(folder / "projected.npz", w=found.w, **noise)
         yield path, "the picture, and the nearest that the model makes"
-        yield folder / "projected.npz", "its style w, for model.synthesize"
+        yield folder / "projected.npz", "its style w and noise maps, for model.synthesize"
 
 
 def _rgb(picture):

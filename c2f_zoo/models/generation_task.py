@@ -135,10 +135,20 @@ class GenerationTask(LatentWalk):
             seed: Seed of the noise maps, the same for all pictures; None draws new ones.
             batch_size: Pictures computed at once.
             progress: Whether to show a bar.
-            noise: List of maps (1, h, w, 1) to use instead of drawn ones.
+            noise: List of maps (1, h, w, 1) to use instead of drawn ones, coarse to fine. A
+                picture that was projected follows from its style and its own noise together.
 
         Returns:
             numpy float32 (N, H, W, C), RGB in [0, 1].
+
+        Example:
+            The picture of a file that `c2f generate --project` has written:
+
+            ```python
+            with np.load("c2f_generate/projected.npz") as file:
+                noise = [file[f"noise_{index}"] for index in range(len(file.files) - 1)]
+                pictures = model.synthesize(file["w"], noise=noise)
+            ```
         """
         self._check_styled("w")
         if noise is None:

@@ -14,6 +14,9 @@ def presets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("presets")
     plain = ProGAN(8, latent_size=4, num_filters=(8, 4), seed=0)
     styled = StyleGAN2(16, latent_size=4, w_size=4, num_filters=(8, 4, 4), seed=0)
+    for weight in styled.ema_generator.weights:
+        if weight.path.endswith("strength"):  # of the noise, of which there is none at first
+            weight.assign(weight + 0.5)
     return {
         "plain": plain.save_pretrained(folder / "plain"),
         "styled": styled.save_pretrained(folder / "styled"),
@@ -45,11 +48,15 @@ def test_a_film(generate, tmp_path):
         assert film.n_frames > 1 and film.size == (16, 16)
 
 
-def test_sheets_and_a_projected_picture(generate, tmp_path, monkeypatch):
+@pytest.fixture
+def few_steps(monkeypatch):
     project = StyleGAN2.project
     monkeypatch.setattr(
         StyleGAN2, "project", lambda self, image, **o: project(self, image, steps=2, **o)
     )
+
+
+def test_sheets_and_a_projected_picture(generate, tmp_path, few_steps):
     Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
     options = ["--sheets", "--project", str(tmp_path / "red.png"), "-n", "1", "--quiet"]
     assert generate("styled", "--truncation", "0.5", "--style-mixing", "0.5", *options) == 0
@@ -57,7 +64,21 @@ def test_sheets_and_a_projected_picture(generate, tmp_path, monkeypatch):
     assert {"truncation.png", "mixing_coarse.png", "mixing_middle.png"} <= names
     assert "mixing_fine.png" not in names
     assert Image.open(tmp_path / "out" / "projected.png").size == (32, 16)
-    assert np.load(tmp_path / "out" / "projected.npz")["w"].shape == (1, 6, 4)
+
+
+def test_the_projected_picture_follows_from_its_file(generate, presets, tmp_path, few_steps):
+    Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
+    assert generate("styled", "--project", str(tmp_path / "red.png"), "-n", "1", "--quiet") == 0
+    model = hub.load(presets["styled"])
+    # As the docstring of `synthesize` says.
+    with np.load(tmp_path / "out" / "projected.npz") as file:
+        noise = [file[f"noise_{index}"] for index in range(len(file.files) - 1)]
+        w = file["w"]
+    assert w.shape == (1, 6, 4)
+    shown = np.asarray(Image.open(tmp_path / "out" / "projected.png"))[:, 16:] / 255
+    assert np.abs(model.synthesize(w, noise=noise)[0] - shown).max() <= 0.5 / 255 + 1e-4
+    # The style alone makes another one.
+    assert np.abs(model.synthesize(w, seed=0)[0] - shown).max() > 2 / 255
 
 
 @pytest.mark.parametrize(
