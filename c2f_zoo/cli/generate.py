@@ -85,6 +85,12 @@ def add_parser(verbs):
     parser.add_argument(
         "--project", metavar="IMAGE", help="also find the nearest picture (style-based models)"
     )
+    parser.add_argument(
+        "--background",
+        type=_colour,
+        metavar="COLOUR",
+        help="colour beneath transparent pixels of that picture: a name or #rrggbb",
+    )
     film = parser.add_argument_group("film")
     film.add_argument("--film", action="store_true", help="write a film instead of pictures")
     film.add_argument("--seconds", type=_positive, default=5.0, help="default: %(default)s")
@@ -122,6 +128,10 @@ def run(arguments):
         )
     if arguments.film and arguments.style_mixing:
         raise CommandError("--style-mixing is for pictures. Received: --film", status=USAGE)
+    if arguments.background and not arguments.project:
+        raise CommandError(
+            "--background is for a projected picture. Received: no --project", status=USAGE
+        )
     if arguments.project and not Path(arguments.project).expanduser().exists():
         raise CommandError(f"An input does not exist. Received: {arguments.project}")
     check_folder_is_writable(folder)
@@ -138,8 +148,13 @@ def run(arguments):
                 f"--{option} needs a style-based model. "
                 f"Received: {arguments.preset}, a {type(model).__name__}"
             )
+    # First, so that a picture that cannot be projected costs no other work.
+    target = _target(model, arguments) if arguments.project else None
     folder.mkdir(parents=True, exist_ok=True)
-    written = [*_pictures_or_film(model, folder, arguments), *_extras(model, folder, arguments)]
+    written = [
+        *_pictures_or_film(model, folder, arguments),
+        *_extras(model, folder, arguments, target),
+    ]
     if not arguments.quiet:
         longest = max(len(str(path)) for path, _ in written)
         say(*(f"{str(path).ljust(longest)}  {content}" for path, content in written))
@@ -176,10 +191,17 @@ def _pictures_or_film(model, folder, arguments):
     ]
 
 
-def _extras(model, folder, arguments):
+def _target(model, arguments):
+    from c2f_zoo.models.projection import projection_target
+
+    size = model.ema_generator.noise_shapes[-1]
+    return projection_target(arguments.project, size, arguments.background)
+
+
+def _extras(model, folder, arguments, target):
     import numpy as np
 
-    from c2f_zoo.data import fit_image, image_grid, load_image, save_image
+    from c2f_zoo.data import image_grid, save_image
 
     if arguments.sheets:
         path = folder / "truncation.png"
@@ -195,9 +217,8 @@ def _extras(model, folder, arguments):
             Path(arguments.project).expanduser(),
             seed=arguments.seed,
             progress=not arguments.quiet,
+            background=arguments.background,
         )
-        size = found.image.shape[:2]
-        target = fit_image(load_image(arguments.project), size, resample="area", upscale=True)
         path = folder / "projected.png"
         save_image(path, image_grid([target / np.float32(255), _rgb(found.image)], 2))
         noise = {f"noise_{index}": map_ for index, map_ in enumerate(found.noise)}
@@ -231,6 +252,12 @@ def _positive(text):
     return value
 
 
+def _colour(text):
+    from c2f_zoo.data.image_folder import check_fit_options
+
+    return check_fit_options(text, "area")
+
+
 # argparse: "invalid seed value"
 _seed.__name__, _share.__name__ = "seed (a whole number of at least 0)", "probability"
-_positive.__name__ = "positive number"
+_positive.__name__, _colour.__name__ = "positive number", "colour (a name or #rrggbb)"

@@ -81,6 +81,18 @@ def test_the_projected_picture_follows_from_its_file(generate, presets, tmp_path
     assert np.abs(model.synthesize(w, seed=0)[0] - shown).max() > 2 / 255
 
 
+def test_a_transparent_picture_needs_a_background(generate, tmp_path, few_steps, capsys):
+    file = tmp_path / "glass.png"
+    Image.new("RGBA", (16, 16), (0, 255, 0, 0)).save(file)
+    options = ["--project", str(file), "-n", "1", "--quiet"]
+    assert generate("styled", *options) == 1
+    assert "choose a background colour. Received: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert generate("styled", *options, "--background", "#0000ff") == 0
+    shown = np.asarray(Image.open(tmp_path / "out" / "projected.png"))
+    assert (shown[:, :16] == (0, 0, 255)).all()
+
+
 @pytest.mark.parametrize(
     ("name", "options", "status", "message"),
     [
@@ -89,6 +101,8 @@ def test_the_projected_picture_follows_from_its_file(generate, presets, tmp_path
         ("plain", ["--project", "missing.png"], 1, "Received: missing.png"),
         ("plain", ["--truncation", "0.5"], 1, "no styles"),
         ("plain", ["--label", "3"], 1, "without labels"),
+        ("plain", ["--background", "white"], 2, "no --project"),
+        ("plain", ["--background", "whitish"], 2, "invalid colour"),
         ("plain", ["-n", "0"], 2, "positive whole number"),
         ("plain", ["--seed", "-1"], 2, "-1"),
         ("plain", ["--style-mixing", "2"], 2, "probability"),
