@@ -20,7 +20,8 @@ EXAMPLES = """in the output folder (c2f_generate/ unless -o says another):
   truncation.png          with --sheets, of style-based models: rows are pictures, columns
                           factors 1, 0.7, 0.5, 0, -0.5, -1
   mixing_coarse.png, ...  with --sheets: the left picture's styles in the top picture's place
-  projected.png           with --project: the picture, and the nearest one that the model makes
+  projected.png           with --project, of StyleGAN and StyleGAN2: the picture, and the nearest
+                          one that the model makes
   projected.npz           with --project: the style w and the noise maps noise_0, noise_1, ... of
                           that; both make it: model.synthesize says how
 
@@ -83,7 +84,7 @@ def add_parser(verbs):
     )
     parser.add_argument("--sheets", action="store_true", help="also truncation and mixing sheets")
     parser.add_argument(
-        "--project", metavar="IMAGE", help="also find the nearest picture (style-based models)"
+        "--project", metavar="IMAGE", help="also find the nearest picture (StyleGAN, StyleGAN2)"
     )
     parser.add_argument(
         "--background",
@@ -141,12 +142,14 @@ def run(arguments):
             "A preset that generates images is needed (c2f models --task image_generation). "
             f"Received: {arguments.preset}, a {type(model).__name__}"
         )
-    able = {"sheets": hasattr(model.generator, "synthesis"), "project": hasattr(model, "project")}
-    for option, is_able in able.items():
+    able = {
+        "sheets": ("a style-based model", hasattr(model.generator, "synthesis")),
+        "project": ("a StyleGAN or StyleGAN2", hasattr(model, "project")),
+    }
+    for option, (what, is_able) in able.items():
         if getattr(arguments, option) and not is_able:
             raise CommandError(
-                f"--{option} needs a style-based model. "
-                f"Received: {arguments.preset}, a {type(model).__name__}"
+                f"--{option} needs {what}. Received: {arguments.preset}, a {type(model).__name__}"
             )
     # First, so that a picture that cannot be projected costs no other work.
     target = _target(model, arguments) if arguments.project else None

@@ -41,7 +41,11 @@ class Projection(typing.NamedTuple):
 
 
 class Projecting:
-    """Mixin of a style-based `AdversarialModel`: a picture's place in its latent space."""
+    """Mixin of `StyleGAN` and `StyleGAN2`: a picture's place in their latent space.
+
+    Their generator makes one picture of a style, and their discriminator has `features` of one;
+    `MSGGAN`'s networks make and take a picture at every scale.
+    """
 
     def project(
         self,

@@ -6,7 +6,7 @@ from PIL import Image
 
 from c2f_zoo import hub
 from c2f_zoo.cli.main import main
-from c2f_zoo.models import ProGAN, PWCNet, StyleGAN2
+from c2f_zoo.models import MSGGAN, ProGAN, PWCNet, StyleGAN2
 
 
 @pytest.fixture(scope="module")
@@ -17,9 +17,12 @@ def presets(tmp_path_factory):
     for weight in styled.ema_generator.weights:
         if weight.path.endswith("strength"):  # of the noise, of which there is none at first
             weight.assign(weight + 0.5)
+    styles = {"latent_size": 4, "w_size": 4, "mapping_depth": 1, "num_filters": (8, 4)}
+    scales = MSGGAN(8, architecture="stylegan", **styles, seed=0)
     return {
         "plain": plain.save_pretrained(folder / "plain"),
         "styled": styled.save_pretrained(folder / "styled"),
+        "scales": scales.save_pretrained(folder / "scales"),
         "flow": PWCNet("lite").save_pretrained(folder / "flow"),
     }
 
@@ -98,6 +101,7 @@ def test_a_transparent_picture_needs_a_background(generate, tmp_path, few_steps,
     [
         ("flow", [], 1, "generates images is needed"),
         ("plain", ["--sheets"], 1, "needs a style-based model"),
+        ("scales", ["--project", __file__], 1, "needs a StyleGAN or StyleGAN2. Received: "),
         ("plain", ["--project", "missing.png"], 1, "Received: missing.png"),
         ("plain", ["--truncation", "0.5"], 1, "no styles"),
         ("plain", ["--label", "3"], 1, "without labels"),
@@ -111,6 +115,11 @@ def test_a_transparent_picture_needs_a_background(generate, tmp_path, few_steps,
 def test_what_cannot_be_is_said(generate, capsys, name, options, status, message):
     assert generate(name, *options) == status
     assert message in capsys.readouterr().err
+
+
+def test_sheets_are_of_every_style_based_model(generate, tmp_path):
+    assert generate("scales", "--sheets", "-n", "1", "--quiet") == 0
+    assert (tmp_path / "out" / "truncation.png").exists()
 
 
 def test_an_output_that_is_a_file_name_is_refused(presets, tmp_path, capsys):
