@@ -100,7 +100,11 @@ def add_parser(verbs):
         "--gif", action="store_true", help="as a GIF, rather than an mp4 video (extra: video)"
     )
     parser.add_argument(
-        "--batch-size", type=positive_count, default=16, metavar="N", help="default: %(default)s"
+        "--batch-size",
+        type=positive_count,
+        default=16,
+        metavar="N",
+        help="pictures computed at once (default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
     return parser
@@ -166,20 +170,19 @@ def run(arguments):
 def _pictures_or_film(model, folder, arguments):
     from c2f_zoo.data import image_grid, save_image
 
-    options = {"truncation": arguments.truncation, "labels": arguments.label}
+    options = {
+        "seed": arguments.seed,
+        "truncation": arguments.truncation,
+        "labels": arguments.label,
+        "batch_size": arguments.batch_size,
+        "progress": not arguments.quiet,
+    }
     if arguments.film:
         path = folder / ("film.gif" if arguments.gif else "film.mp4")
         n = arguments.n or 9
-        model.film(path, arguments.seconds, arguments.fps, n, seed=arguments.seed, **options)
+        model.film(path, arguments.seconds, arguments.fps, n, **options)
         return [(path, f"{arguments.seconds:g} s, {n} walks through the latent space")]
-    pictures = model.generate(
-        arguments.n or 16,
-        seed=arguments.seed,
-        **options,
-        style_mixing=arguments.style_mixing,
-        batch_size=arguments.batch_size,
-        progress=not arguments.quiet,
-    )
+    pictures = model.generate(arguments.n or 16, style_mixing=arguments.style_mixing, **options)
     stem = folder / f"seed{arguments.seed:04d}"
     files = [f"{stem}_{index + 1:03d}.png" for index in range(len(pictures))]
     for file, picture in zip(files, pictures, strict=True):
@@ -207,11 +210,14 @@ def _extras(model, folder, arguments, target):
     from c2f_zoo.data import image_grid, save_image
 
     if arguments.sheets:
+        options = {"seed": arguments.seed, "batch_size": arguments.batch_size}
         path = folder / "truncation.png"
-        save_image(path, _rgb(model.truncation_sheet(seed=arguments.seed)))
+        save_image(path, _rgb(model.truncation_sheet(**options)))
         yield path, "columns: factors 1, 0.7, 0.5, 0, -0.5, -1"
         for layers in model.style_groups():
-            sheet = model.style_mixing_sheet(layers=layers, seed=arguments.seed)
+            sheet = model.style_mixing_sheet(
+                layers=layers, truncation=arguments.truncation, **options
+            )
             path = folder / f"mixing_{layers}.png"
             save_image(path, _rgb(sheet))
             yield path, f"the left picture's {layers} styles in the top one"

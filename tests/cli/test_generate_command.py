@@ -69,6 +69,38 @@ def test_sheets_and_a_projected_picture(generate, tmp_path, few_steps):
     assert Image.open(tmp_path / "out" / "projected.png").size == (32, 16)
 
 
+def test_batch_size_and_truncation_reach_sheets_and_film(generate, tmp_path, monkeypatch):
+    received = {}
+
+    def watch(name):
+        made = getattr(StyleGAN2, name)
+
+        def watched(self, *arguments, **options):
+            received[name] = options
+            return made(self, *arguments, **options)
+
+        monkeypatch.setattr(StyleGAN2, name, watched)
+
+    for name in ("film", "truncation_sheet", "style_mixing_sheet"):
+        watch(name)
+    options = ["--truncation", "0.5", "--batch-size", "3", "--sheets", "--quiet"]
+    film = ["--film", "--gif", "--seconds", "0.5", "--fps", "4", "-n", "1"]
+    assert generate("styled", *options, *film) == 0
+    assert {name: given["batch_size"] for name, given in received.items()} == {
+        "film": 3,
+        "truncation_sheet": 3,
+        "style_mixing_sheet": 3,
+    }
+    assert received["style_mixing_sheet"]["truncation"] == received["film"]["truncation"] == 0.5
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_film_has_a_progress_bar_unless_quiet(generate, capsys, quiet):
+    options = ["--film", "--gif", "--seconds", "1", "--fps", "4", "-n", "1"]
+    assert generate("plain", *options, *["--quiet"][:quiet]) == 0
+    assert ("4/4" in capsys.readouterr().err) != quiet
+
+
 def test_the_projected_picture_follows_from_its_file(generate, presets, tmp_path, few_steps):
     Image.new("RGB", (20, 30), "red").save(tmp_path / "red.png")
     assert generate("styled", "--project", str(tmp_path / "red.png"), "-n", "1", "--quiet") == 0

@@ -120,6 +120,48 @@ def test_films_of_walks(plain, tmp_path):
         assert (film.n_frames, film.size) == (4, (24, 16))
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_film_shows_how_far_it_is(plain, tmp_path, capsys, progress):
+    plain.film(tmp_path / "walk.gif", seconds=1, fps=4, n=1, seed=0, progress=progress)
+    assert ("4/4" in capsys.readouterr().err) == progress
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seconds": -5}, "seconds must be positive. Received: -5"),
+        ({"seconds": 0}, "Received: 0"),
+        ({"seconds": float("nan")}, "Received: nan"),
+        ({"fps": -1}, "Received: -1"),
+        ({"fps": 0}, "Received: 0"),
+        ({"n": 0}, "Received: 0"),
+    ],
+)
+def test_films_that_cannot_be_are_refused(plain, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        plain.film(tmp_path / "walk.gif", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_films_and_sheets_are_computed_in_batches(monkeypatch, tmp_path):
+    model, sizes = style_model(), []
+    predict = model.predict_on_batch
+
+    def watched(inputs):
+        sizes.append(len(inputs["w"]))
+        return predict(inputs)
+
+    monkeypatch.setattr(model, "predict_on_batch", watched)
+    for make in (
+        lambda: model.film(tmp_path / "walk.gif", 1, fps=2, n=5, seed=0, batch_size=2),
+        lambda: model.truncation_sheet(5, (1.0, 0.5), batch_size=2),
+        lambda: model.style_mixing_sheet(2, 3, batch_size=2),
+    ):
+        sizes.clear()
+        make()
+        assert max(sizes) == 2
+
+
 def test_sheets_show_rows_and_columns(model):
     sheet = model.truncation_sheet(2, (1.0, 0.0), seed=4)
     assert sheet.shape == (32, 32, 3)
