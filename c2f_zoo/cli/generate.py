@@ -20,7 +20,10 @@ EXAMPLES = """in the output folder (c2f_generate/ unless -o says another):
   truncation.png          with --sheets, of style-based models: rows are pictures, columns
                           factors 1, 0.7, 0.5, 0, -0.5, -1
   mixing_coarse.png, ...  with --sheets: the left picture's styles in the top picture's place
-  projected.png           with --project: the picture, and the nearest one that the model makes
+  projected.png           with --project, of StyleGAN and StyleGAN2: the picture, and the nearest
+                          one that the model makes
+  projected.npz           with --project: the style w and the noise maps noise_0, noise_1, ... of
+                          that; both make it: model.synthesize says how
 
 examples:
   c2f generate                                  16 pictures of a model shipped with the package
@@ -81,7 +84,13 @@ def add_parser(verbs):
     )
     parser.add_argument("--sheets", action="store_true", help="also truncation and mixing sheets")
     parser.add_argument(
-        "--project", metavar="IMAGE", help="also find the nearest picture (style-based models)"
+        "--project", metavar="IMAGE", help="also find the nearest picture (StyleGAN, StyleGAN2)"
+    )
+    parser.add_argument(
+        "--background",
+        type=_colour,
+        metavar="COLOUR",
+        help="colour beneath transparent pixels of that picture: a name or #rrggbb",
     )
     film = parser.add_argument_group("film")
     film.add_argument("--film", action="store_true", help="write a film instead of pictures")
@@ -91,7 +100,11 @@ def add_parser(verbs):
         "--gif", action="store_true", help="as a GIF, rather than an mp4 video (extra: video)"
     )
     parser.add_argument(
-        "--batch-size", type=positive_count, default=16, metavar="N", help="default: %(default)s"
+        "--batch-size",
+        type=positive_count,
+        default=16,
+        metavar="N",
+        help="pictures computed at once (default: %(default)s)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
     return parser
@@ -120,6 +133,10 @@ def run(arguments):
         )
     if arguments.film and arguments.style_mixing:
         raise CommandError("--style-mixing is for pictures. Received: --film", status=USAGE)
+    if arguments.background and not arguments.project:
+        raise CommandError(
+            "--background is for a projected picture. Received: no --project", status=USAGE
+        )
     if arguments.project and not Path(arguments.project).expanduser().exists():
         raise CommandError(f"An input does not exist. Received: {arguments.project}")
     check_folder_is_writable(folder)
@@ -129,15 +146,22 @@ def run(arguments):
             "A preset that generates images is needed (c2f models --task image_generation). "
             f"Received: {arguments.preset}, a {type(model).__name__}"
         )
-    able = {"sheets": hasattr(model.generator, "synthesis"), "project": hasattr(model, "project")}
-    for option, is_able in able.items():
+    able = {
+        "sheets": ("a style-based model", hasattr(model.generator, "synthesis")),
+        "project": ("a StyleGAN or StyleGAN2", hasattr(model, "project")),
+    }
+    for option, (what, is_able) in able.items():
         if getattr(arguments, option) and not is_able:
             raise CommandError(
-                f"--{option} needs a style-based model. "
-                f"Received: {arguments.preset}, a {type(model).__name__}"
+                f"--{option} needs {what}. Received: {arguments.preset}, a {type(model).__name__}"
             )
+    # First, so that a picture that cannot be projected costs no other work.
+    target = _target(model, arguments) if arguments.project else None
     folder.mkdir(parents=True, exist_ok=True)
-    written = [*_pictures_or_film(model, folder, arguments), *_extras(model, folder, arguments)]
+    written = [
+        *_pictures_or_film(model, folder, arguments),
+        *_extras(model, folder, arguments, target),
+    ]
     if not arguments.quiet:
         longest = max(len(str(path)) for path, _ in written)
         say(*(f"{str(path).ljust(longest)}  {content}" for path, content in written))
@@ -146,20 +170,19 @@ def run(arguments):
 def _pictures_or_film(model, folder, arguments):
     from c2f_zoo.data import image_grid, save_image
 
-    options = {"truncation": arguments.truncation, "labels": arguments.label}
+    options = {
+        "seed": arguments.seed,
+        "truncation": arguments.truncation,
+        "labels": arguments.label,
+        "batch_size": arguments.batch_size,
+        "progress": not arguments.quiet,
+    }
     if arguments.film:
         path = folder / ("film.gif" if arguments.gif else "film.mp4")
         n = arguments.n or 9
-        model.film(path, arguments.seconds, arguments.fps, n, seed=arguments.seed, **options)
+        model.film(path, arguments.seconds, arguments.fps, n, **options)
         return [(path, f"{arguments.seconds:g} s, {n} walks through the latent space")]
-    pictures = model.generate(
-        arguments.n or 16,
-        seed=arguments.seed,
-        **options,
-        style_mixing=arguments.style_mixing,
-        batch_size=arguments.batch_size,
-        progress=not arguments.quiet,
-    )
+    pictures = model.generate(arguments.n or 16, style_mixing=arguments.style_mixing, **options)
     stem = folder / f"seed{arguments.seed:04d}"
     files = [f"{stem}_{index + 1:03d}.png" for index in range(len(pictures))]
     for file, picture in zip(files, pictures, strict=True):
@@ -174,17 +197,27 @@ def _pictures_or_film(model, folder, arguments):
     ]
 
 
-def _extras(model, folder, arguments):
+def _target(model, arguments):
+    from c2f_zoo.models.projection import projection_target
+
+    size = model.ema_generator.noise_shapes[-1]
+    return projection_target(arguments.project, size, arguments.background)
+
+
+def _extras(model, folder, arguments, target):
     import numpy as np
 
-    from c2f_zoo.data import fit_image, image_grid, load_image, save_image
+    from c2f_zoo.data import image_grid, save_image
 
     if arguments.sheets:
+        options = {"seed": arguments.seed, "batch_size": arguments.batch_size}
         path = folder / "truncation.png"
-        save_image(path, _rgb(model.truncation_sheet(seed=arguments.seed)))
+        save_image(path, _rgb(model.truncation_sheet(**options)))
         yield path, "columns: factors 1, 0.7, 0.5, 0, -0.5, -1"
         for layers in model.style_groups():
-            sheet = model.style_mixing_sheet(layers=layers, seed=arguments.seed)
+            sheet = model.style_mixing_sheet(
+                layers=layers, truncation=arguments.truncation, **options
+            )
             path = folder / f"mixing_{layers}.png"
             save_image(path, _rgb(sheet))
             yield path, f"the left picture's {layers} styles in the top one"
@@ -193,14 +226,14 @@ def _extras(model, folder, arguments):
             Path(arguments.project).expanduser(),
             seed=arguments.seed,
             progress=not arguments.quiet,
+            background=arguments.background,
         )
-        size = found.image.shape[:2]
-        target = fit_image(load_image(arguments.project), size, resample="area", upscale=True)
         path = folder / "projected.png"
         save_image(path, image_grid([target / np.float32(255), _rgb(found.image)], 2))
-        np.savez(folder / "projected.npz", w=found.w)
+        noise = {f"noise_{index}": map_ for index, map_ in enumerate(found.noise)}
+        np.savez(folder / "projected.npz", w=found.w, **noise)
         yield path, "the picture, and the nearest that the model makes"
-        yield folder / "projected.npz", "its style w, for model.synthesize"
+        yield folder / "projected.npz", "its style w and noise maps, for model.synthesize"
 
 
 def _rgb(picture):
@@ -228,6 +261,12 @@ def _positive(text):
     return value
 
 
+def _colour(text):
+    from c2f_zoo.data.image_folder import check_fit_options
+
+    return check_fit_options(text, "area")
+
+
 # argparse: "invalid seed value"
 _seed.__name__, _share.__name__ = "seed (a whole number of at least 0)", "probability"
-_positive.__name__ = "positive number"
+_positive.__name__, _colour.__name__ = "positive number", "colour (a name or #rrggbb)"

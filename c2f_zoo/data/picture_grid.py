@@ -1,12 +1,15 @@
 """Many pictures in one: grids, and films as animated GIF or video."""
 
+import itertools
 import math
+import struct
 from pathlib import Path
 
 import numpy as np
 
+from c2f_zoo.data import ffmpeg
 from c2f_zoo.data.atomic import atomic_write
-from c2f_zoo.data.video import VideoWriter
+from c2f_zoo.data.video import WRITABLE_VIDEO_SUFFIXES, VideoWriter
 
 
 def image_grid(images, columns=None, gap=0):
@@ -68,8 +71,37 @@ def enlarge_pixels(image, factor):
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
+def check_film(path, fps):
+    """Refuse a film that cannot be written, before its frames are made.
+
+    Args:
+        path: As of `save_film`.
+        fps: As of `save_film`.
+
+    Raises:
+        ValueError: The suffix or rate cannot be written.
+        ImportError: A video needs imageio-ffmpeg.
+
+    Example:
+        >>> check_film("noise.gif", fps=50)
+    """
+    suffix = Path(path).suffix.lower()
+    known = (".gif", *WRITABLE_VIDEO_SUFFIXES)
+    if suffix and suffix not in known:
+        raise ValueError(
+            f"A film ends with one of {', '.join(known)}, a folder of frames has no suffix. "
+            f"Received: {path}"
+        )
+    if suffix == ".gif" and not 0.01 <= fps <= 50:
+        raise ValueError(f"A GIF has at least 0.01 and at most 50 frames a second. Received: {fps}")
+    if not (np.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be positive. Received: {fps}")
+    if suffix in WRITABLE_VIDEO_SUFFIXES:
+        ffmpeg.program()
+
+
 def save_film(path, frames, fps=24):
-    """Write pictures as a film.
+    """Write pictures as a film, of which a few frames at a time are in memory.
 
     Args:
         path: File to write: `.gif`, or `.mp4` and what else `VideoWriter` knows (which needs
@@ -82,7 +114,7 @@ def save_film(path, frames, fps=24):
         Path of the film.
 
     Raises:
-        ValueError: There is no frame, the suffix or rate cannot be written.
+        ValueError: There is no frame, they differ in size, the suffix or rate cannot be written.
         ImportError: A video needs imageio-ffmpeg.
 
     Example:
@@ -92,49 +124,46 @@ def save_film(path, frames, fps=24):
         'noise.gif'
     """
     path = Path(path)
+    check_film(path, fps)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix.lower() == ".gif":
-        return _save_gif(path, frames, fps)
-    iterator = iter(frames)
-    first = next(iterator, None)
+    frames = iter(frames)
+    first = next(frames, None)
     if first is None:
         raise ValueError(f"A film needs at least one frame. Received: none for {path}")
-    with VideoWriter(path, fps, np.shape(first)[:2]) as video:
-        video.write(_levels(first))
-        for frame in iterator:
-            video.write(_levels(frame))
+    size = np.shape(first)[:2]
+    frames = (_levels(frame, size) for frame in itertools.chain([first], frames))
+    if path.suffix.lower() == ".gif":
+        with atomic_write(path) as file:
+            _write_gif(file, frames, size, fps)
+        return path
+    with VideoWriter(path, fps, size) as video:
+        for frame in frames:
+            video.write(frame)
     return path
 
 
-def _save_gif(path, frames, fps):
-    from PIL import Image
+def _write_gif(file, frames, size, fps):
+    # By hand, because Pillow's `save_all` holds every frame until the last has come.
+    from PIL import GifImagePlugin, Image
 
-    if not 0 < fps <= 50:
-        raise ValueError(f"A GIF has more than 0 and at most 50 frames a second. Received: {fps}")
-    pictures = [Image.fromarray(_levels(frame)) for frame in frames]
-    if len({picture.size for picture in pictures}) != 1:
-        sizes = sorted({picture.size for picture in pictures})
-        raise ValueError(
-            "A film needs at least one frame, and all of one size. "
-            f"Received: {len(pictures)} of the sizes {sizes} for {path}"
-        )
-    # Each frame with colours of its own: one palette for all would show in smooth places.
-    pictures = [picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG) for picture in pictures]
-    with atomic_write(path) as file:
-        pictures[0].save(
-            file,
-            format="GIF",
-            save_all=True,
-            append_images=pictures[1:],
-            duration=round(100 / fps) * 10,
-            loop=0,
-            optimize=False,
-        )
-    return path
+    height, width = size
+    file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
+    file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", 0, 0))  # a loop without end
+    for frame in frames:
+        # Each with colours of its own: one palette for all would show in smooth places.
+        picture = Image.fromarray(frame).quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        duration = round(100 / fps) * 10
+        blocks = GifImagePlugin.getdata(picture, duration=duration, include_color_table=True)
+        file.writelines(blocks)
+    file.write(b";")
 
 
-def _levels(frame):
+def _levels(frame, size):
     frame = np.asarray(frame)
+    if frame.shape[:2] != size:
+        raise ValueError(
+            f"All frames of a film have one size, {size} so far. Received: shape {frame.shape}"
+        )
     if frame.shape[-1] == 1:
         frame = frame.repeat(3, axis=-1)
     if frame.dtype == np.uint8:

@@ -271,7 +271,8 @@ class MSGGAN(GenerativePair):
     """MSG-GAN of Karnewar and Wang (CVPR 2020), on ProGAN's or StyleGAN's networks.
 
     From coarse to fine without growing: the generator makes a picture at every scale, and the
-    discriminator sees them all. `generate` returns the finest.
+    discriminator sees them all. `generate` returns the finest. On StyleGAN's networks it takes
+    `truncation` and `style_mixing`; `project` is of `StyleGAN` and `StyleGAN2` alone.
 
     Args:
         resolution: Height: the base height times a power of two.

@@ -135,10 +135,20 @@ class GenerationTask(LatentWalk):
             seed: Seed of the noise maps, the same for all pictures; None draws new ones.
             batch_size: Pictures computed at once.
             progress: Whether to show a bar.
-            noise: List of maps (1, h, w, 1) to use instead of drawn ones.
+            noise: List of maps (1, h, w, 1) to use instead of drawn ones, coarse to fine. A
+                picture that was projected follows from its style and its own noise together.
 
         Returns:
             numpy float32 (N, H, W, C), RGB in [0, 1].
+
+        Example:
+            The picture of a file that `c2f generate --project` has written:
+
+            ```python
+            with np.load("c2f_generate/projected.npz") as file:
+                noise = [file[f"noise_{index}"] for index in range(len(file.files) - 1)]
+                pictures = model.synthesize(file["w"], noise=noise)
+            ```
         """
         self._check_styled("w")
         if noise is None:
@@ -165,13 +175,16 @@ class GenerationTask(LatentWalk):
         images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
         return keras.tree.map_structure(lambda x: ops.clip((x + 1.0) / 2.0, 0.0, 1.0), images)
 
-    def truncation_sheet(self, n=6, truncations=(1.0, 0.7, 0.5, 0.0, -0.5, -1.0), seed=0):
+    def truncation_sheet(
+        self, n=6, truncations=(1.0, 0.7, 0.5, 0.0, -0.5, -1.0), seed=0, batch_size=16
+    ):
         """Show what truncation does: a row for each picture, a column for each factor.
 
         Args:
             n: Number of rows.
             truncations: Factors psi, left to right.
             seed: As for `generate`.
+            batch_size: Pictures computed at once.
 
         Returns:
             float32 array (n * H, len(truncations) * W, C) in [0, 1].
@@ -186,13 +199,16 @@ class GenerationTask(LatentWalk):
         """
         latents = self.sample_latents(n, seed)
         columns = [
-            self.synthesize(self.styles(latents, psi, cutoff=None), seed) for psi in truncations
+            self.synthesize(self.styles(latents, psi, cutoff=None), seed, batch_size)
+            for psi in truncations
         ]
         return image_grid(
             [picture for row in zip(*columns, strict=True) for picture in row], len(columns)
         )
 
-    def style_mixing_sheet(self, rows=4, columns=6, layers="coarse", truncation=1.0, seed=0):
+    def style_mixing_sheet(
+        self, rows=4, columns=6, layers="coarse", truncation=1.0, seed=0, batch_size=16
+    ):
         """Show what the styles of some layers hold.
 
         The top row are pictures A, the left column pictures B; in between stands A with some of
@@ -205,6 +221,7 @@ class GenerationTask(LatentWalk):
                 `"fine"` (from 64x64 on), or a pair (first, end) of layers.
             truncation: As for `generate`.
             seed: As for `generate`.
+            batch_size: Pictures computed at once.
 
         Returns:
             float32 array ((rows + 1) * H, (columns + 1) * W, C) in [0, 1].
@@ -219,8 +236,8 @@ class GenerationTask(LatentWalk):
         tops, sides = w[rows:], w[:rows]
         mixed = np.repeat(tops[None], rows, axis=0)
         mixed[:, :, first:end] = sides[:, None, first:end]
-        cells = self.synthesize(mixed.reshape(-1, *w.shape[1:]), seed)
-        edges = self.synthesize(w, seed)
+        cells = self.synthesize(mixed.reshape(-1, *w.shape[1:]), seed, batch_size)
+        edges = self.synthesize(w, seed, batch_size)
         pictures = [np.ones_like(edges[0]), *edges[rows:]]
         for row in range(rows):
             pictures += [edges[row], *cells[row * columns : (row + 1) * columns]]

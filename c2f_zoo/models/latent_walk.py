@@ -3,6 +3,7 @@
 import numpy as np
 
 from c2f_zoo.data import image_grid, save_film
+from c2f_zoo.data.picture_grid import check_film
 from c2f_zoo.models.seeds import seeded_generator, whole_number
 
 _PATH = 5  # what these random numbers are for, see generation_task.py
@@ -11,7 +12,16 @@ _PATH = 5  # what these random numbers are for, see generation_task.py
 class LatentWalk:
     """Mixin of a model with `generate` and `latent_size`."""
 
-    def interpolation(self, frames=120, n=1, seed=None, truncation=1.0, smoothness=24, labels=None):
+    def interpolation(
+        self,
+        frames=120,
+        n=1,
+        seed=None,
+        truncation=1.0,
+        smoothness=24,
+        labels=None,
+        batch_size=16,
+    ):
         """Walk through the latent space on a smooth closed path.
 
         The path is white noise over time, smoothed by a Gaussian window that wraps around.
@@ -23,6 +33,7 @@ class LatentWalk:
             truncation: As for `generate`.
             smoothness: Standard deviation of the window, in frames.
             labels: As for `generate`; the same in all frames.
+            batch_size: Pictures of a frame computed at once.
 
         Yields:
             float32 arrays (n, H, W, C) in [0, 1], one per frame; the last leads to the first.
@@ -39,13 +50,15 @@ class LatentWalk:
         frames = whole_number("frames", frames, 1)
         n = whole_number("n, the number of pictures,", n, 1)
         path = latent_path(frames, n, self.latent_size, seed, smoothness)
-        options = {"truncation": truncation, "labels": labels}
+        options = {"truncation": truncation, "labels": labels, "batch_size": batch_size}
         # Drawn once: noise or classes that change from frame to frame would flicker.
         seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
         for latents in path:
             yield self.generate(latents=latents, seed=seed, **options)
 
-    def film(self, path, seconds=5.0, fps=24, n=9, columns=None, seed=None, **options):
+    def film(
+        self, path, seconds=5.0, fps=24, n=9, columns=None, seed=None, progress=False, **options
+    ):
         """Write a walk through the latent space as a film that plays in a loop.
 
         Args:
@@ -55,19 +68,27 @@ class LatentWalk:
             n: Pictures side by side.
             columns: Of these in a row; by default about a square of them.
             seed: As for `generate`.
-            **options: `truncation`, `smoothness` and `labels` of `interpolation`.
+            progress: Whether to show a bar.
+            **options: `truncation`, `smoothness`, `labels` and `batch_size` of `interpolation`.
 
         Returns:
             Path of the film.
 
         Raises:
             ValueError: A number is out of range, or the suffix is not known.
+            ImportError: A video needs imageio-ffmpeg.
         """
+        from tqdm import tqdm
+
+        check_film(path, fps)
+        if not 0 < seconds < float("inf"):
+            raise ValueError(f"seconds must be positive. Received: {seconds}")
         frames = max(1, round(seconds * fps))
         # A window as long as a short film would smooth all motion away.
         options.setdefault("smoothness", min(fps, frames / 8))
         walk = self.interpolation(frames, n, seed, **options)
-        return save_film(path, (image_grid(pictures, columns) for pictures in walk), fps)
+        with tqdm(walk, total=frames, unit="frame", disable=not progress) as bar:
+            return save_film(path, (image_grid(pictures, columns) for pictures in bar), fps)
 
 
 def latent_path(frames, n, latent_size, seed=None, smoothness=24):

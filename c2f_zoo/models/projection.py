@@ -1,12 +1,15 @@
 """From a picture back to the style that makes it."""
 
+import os
 import typing
+from pathlib import Path
 
 import numpy as np
 from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.data import fit_image, load_image
+from c2f_zoo.data import as_numpy, load_image
+from c2f_zoo.data.image_folder import UnfitImageError, check_fit_options, fit_image
 from c2f_zoo.layers import average_pool
 from c2f_zoo.models.seeds import seeded_generator, whole_number
 from c2f_zoo.training.steps import value_and_gradients
@@ -38,7 +41,11 @@ class Projection(typing.NamedTuple):
 
 
 class Projecting:
-    """Mixin of a style-based `AdversarialModel`: a picture's place in its latent space."""
+    """Mixin of `StyleGAN` and `StyleGAN2`: a picture's place in their latent space.
+
+    Their generator makes one picture of a style, and their discriminator has `features` of one;
+    `MSGGAN`'s networks make and take a picture at every scale.
+    """
 
     def project(
         self,
@@ -50,6 +57,7 @@ class Projecting:
         learning_rate=0.1,
         seed=0,
         progress=True,
+        background=None,
     ):
         """Find the style, and the noise maps, whose picture is nearest to a given one.
 
@@ -68,12 +76,15 @@ class Projecting:
             learning_rate: Largest rate of Adam, reached after a warm-up.
             seed: Seed of the start.
             progress: Whether to show a bar.
+            background: Colour beneath transparent pixels: a name or #rrggbb that Pillow knows, or
+                (r, g, b) from 0 to 255. None (default) refuses pictures that have any.
 
         Returns:
             `Projection`.
 
         Raises:
-            ValueError: The picture is unreadable or empty, or an option is out of range.
+            ValueError: The picture is unreadable, empty or transparent, or an option is out of
+                range.
             TypeError: The picture is none of these.
 
         Source: StyleGAN2 (arXiv 1912.04958), appendix D: the schedule of rate and noise; the
@@ -94,7 +105,7 @@ class Projecting:
             raise ValueError(f"space must be one of {SPACES}. Received: {space!r}")
         distance = self._distance(loss, features)
         resolution = self.ema_generator.noise_shapes[-1]
-        target = fit_image(load_image(image), resolution, resample="area", upscale=True)
+        target = projection_target(image, resolution, background)
         target = target[None].astype("float32") / 255
         if self.ema_generator.image_channels == 1:
             target = target.mean(axis=-1, keepdims=True)
@@ -119,6 +130,63 @@ class Projecting:
                 return self.discriminator.features(2.0 * images - 1.0)
 
         return lambda a, b: feature_distance(features(a), features(b))
+
+
+def projection_target(image, size, background=None):
+    """Bring a picture to what is projected: its centred part of the model's shape and size.
+
+    Args:
+        image: As of `project`.
+        size: (height, width).
+        background: As of `project`.
+
+    Returns:
+        uint8 array (height, width, 3).
+
+    Raises:
+        ValueError: As of `project`.
+        TypeError: As of `project`.
+
+    Example:
+        >>> half = np.full((2, 4, 4), 0.5)
+        >>> projection_target(half, (2, 2), background="white")[0, 0]
+        array([191, 191, 191], dtype=uint8)
+    """
+    background = check_fit_options(background, "area")
+    pixels, opacity = load_image(image), _opacity(image)
+    if opacity is not None:
+        # The colours beneath are nowhere to be seen, and not what a picture is to be near to.
+        pixels = np.concatenate([pixels, opacity], axis=-1)
+    try:
+        return fit_image(pixels, size, background, resample="area", upscale=True)
+    except UnfitImageError as error:
+        raise ValueError(
+            f"The picture cannot be projected: {error}. Received: {_described(image)}"
+        ) from error
+
+
+def _opacity(image):
+    """The alpha channel (H, W, 1) of what `load_image` takes, in [0, 1]; None if it has none."""
+    if hasattr(image, "shape"):
+        pixels = as_numpy(image)
+        has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
+        return load_image(pixels[..., -1:])[..., :1] if has_alpha else None
+    from PIL import Image, ImageOps
+
+    if isinstance(image, (str, os.PathLike)):
+        with Image.open(Path(image).expanduser()) as file:
+            return _opacity(ImageOps.exif_transpose(file))
+    # Pillow brings 16-bit grey to no other mode.
+    if image.mode.startswith("I") or not image.has_transparency_data:
+        return None
+    alpha = ImageOps.exif_transpose(image).convert("RGBA").getchannel("A")
+    return load_image(alpha)[..., :1]
+
+
+def _described(image):
+    if isinstance(image, (str, os.PathLike)):
+        return str(image)
+    return f"shape {tuple(image.shape)}" if hasattr(image, "shape") else f"mode {image.mode}"
 
 
 def feature_distance(features, others):

@@ -125,8 +125,9 @@ class StopOnNaN(keras.callbacks.Callback):
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(float(loss)):
             raise FloatingPointError(
-                "The loss is no longer finite. The last saved state is from before; resume from "
-                f"it with {self._advice()}. Received: loss {loss} at batch {batch}"
+                "The loss is no longer finite. If you keep a TrainingState, its last state is from "
+                f"before: resume from it, or else begin anew, with {self._advice()}. "
+                f"Received: loss {loss} at batch {batch}"
             )
 
     def _advice(self):
@@ -134,8 +135,8 @@ class StopOnNaN(keras.callbacks.Callback):
             # A label out of range becomes NaN where no step can see it: see `as_labels`.
             return (
                 "lower learning rates, another weight of the gradient penalty (penalty_weight: "
-                "R1's gamma, or lambda), labels that are all in range, or mixed_bfloat16 instead "
-                "of mixed_float16"
+                "R1's gamma, or lambda), labels that are all in range, or float32 instead of "
+                "bfloat16"
             )
         return (
             "a lower learning rate, gradient clipping (global_clipnorm), or float32 instead of "

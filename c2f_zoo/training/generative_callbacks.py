@@ -3,13 +3,15 @@
 import math
 import re
 import sys
+import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from c2f_zoo import backend
-from c2f_zoo.data import image_grid, save_film, save_image
+from c2f_zoo.data import image_grid, load_image, save_film, save_image
+from c2f_zoo.data.picture_grid import check_film
 
 
 class ImageProgress(keras.callbacks.Callback):
@@ -75,7 +77,8 @@ class SampleGrids(keras.callbacks.Callback):
     """Writes a grid of the same pictures every so many images, and a film of them at the end.
 
     All grids have one size, so that the film shows the pictures grow. What an interrupted run
-    wrote is part of the film of the run that continues it.
+    wrote is part of the film of the run that continues it, as far as its grids have the size of
+    the last one: other `n` and `height`, or a model grown further, begin a film anew.
 
     Args:
         folder: Where `images_0000012000.png` and so on go.
@@ -85,11 +88,16 @@ class SampleGrids(keras.callbacks.Callback):
         height: Height of each picture in the grid, to which it is brought, smaller ones by
             repeating their pixels. By default that of the final resolution, or what makes a
             grid 2048 pixels high if that is less.
-        film: File to write when training ends, `.gif` or `.mp4`; None for no film.
+        film: File to write when training ends, `.gif` or `.mp4`; None for no film. If that
+            fails, on a full disk for instance, a warning says so and `fit` returns.
         fps: Grids per second in it.
 
     Raises:
-        ValueError: `every` or `n` is below 1.
+        ValueError: `every` or `n` is below 1; the film's suffix or rate cannot be written.
+        ImportError: An `.mp4` needs imageio-ffmpeg.
+
+    Warns:
+        UserWarning: From `fit`: the film could not be written.
 
     Example:
         ```python
@@ -102,6 +110,8 @@ class SampleGrids(keras.callbacks.Callback):
         super().__init__()
         if every < 1 or n < 1:
             raise ValueError(f"every and n are at least 1. Received: {every} and {n}")
+        if film is not None:
+            check_film(film, fps)
         self.folder, self.every, self.n, self.seed = Path(folder), int(every), int(n), seed
         self.height, self.film, self.fps = height, film, fps
         self.next = None
@@ -117,22 +127,34 @@ class SampleGrids(keras.callbacks.Callback):
             self.next = (images // self.every + 1) * self.every
 
     def on_train_end(self, logs=None):
-        self.draw(_images(self.model))
-        if self.film is not None:
+        last = self.draw(_images(self.model))
+        if self.film is None:
+            return
+        try:
+            size = _size(last)
             files = sorted(self.folder.glob("images_*.png"))
-            save_film(self.film, (_read(file) for file in files), self.fps)
+            frames = (load_image(file) for file in files if _size(file) == size)
+            save_film(self.film, frames, self.fps)
+        except (OSError, ValueError) as error:
+            # What follows `fit` is worth more: the grids are there, the film can be made of them.
+            warnings.warn(f"No film was made of the grids in {self.folder}. {error}", stacklevel=2)
 
     def draw(self, images):
         """Write the grid of the averaged generator as it is now.
 
         Args:
             images: Real images shown, for the file's name.
+
+        Returns:
+            Path of the grid.
         """
         pictures = sample_pictures(self.model, self.n, self.seed)
         rows = math.ceil(self.n / math.ceil(self.n**0.5))
         height = self.height or min(_final_height(self.model), max(16, 2048 // rows))
         grid = image_grid([_of_height(picture, height) for picture in pictures])
-        save_image(self.folder / f"images_{images:010d}.png", grid)
+        file = self.folder / f"images_{images:010d}.png"
+        save_image(file, grid)
+        return file
 
 
 class BestPreset(keras.callbacks.Callback):
@@ -146,16 +168,20 @@ class BestPreset(keras.callbacks.Callback):
         metric: `SlicedWasserstein`, `FeatureDistances` or another of `c2f_zoo.metrics` with
             `update_real`, `update_fake`, `reset(keep_real=True)` and `result()`.
         monitor: Name of the figure to compare, `"swd"` or `"fid"` for instance.
-        real: Array (N, H, W, 3) of real images, uint8 or float in [0, 1], at the resolution to
-            measure at.
+        real: Array (N, H, W, C) of real images, uint8 or float in [0, 1], of the generator's
+            final resolution and channels; nothing is measured before it has grown to them.
         every: Real images between measurements.
-        num_images: Images of each kind per measurement, by default as many as `real`.
+        num_images: Images of each kind per measurement, by default and at most as many as
+            `real`.
         mode: `"min"` where smaller is better, or `"max"`.
         precision: Of the preset's weights, `"float16"` or `"float32"`.
         seed: Seed of the pictures, the same each time.
 
     Raises:
-        ValueError: An option is out of range; from `fit`: the metric gives no such figure.
+        ValueError: An option is out of range. From `fit`, before training: `real` is not of the
+            generator's size, or the metric gives no such figure. The latter is found by measuring
+            16 real images against themselves; where these are too few for the metric, it shows
+            at the first measurement.
         TypeError: From `fit`: the model has no `save_pretrained`.
 
     Example:
@@ -182,8 +208,14 @@ class BestPreset(keras.callbacks.Callback):
             raise ValueError(
                 f"mode is 'min' or 'max', every at least 1. Received: {mode!r} and {every}"
             )
+        num_images = len(real) if num_images is None else num_images
+        if not 1 <= num_images <= len(real):
+            raise ValueError(
+                f"num_images is from 1 to the number of real images, {len(real)}. "
+                f"Received: {num_images}"
+            )
         self.folder, self.metric, self.monitor, self.real = Path(folder), metric, monitor, real
-        self.every, self.num_images = int(every), num_images or len(real)
+        self.every, self.num_images = int(every), num_images
         # Distances of sets of two sizes would compare the sizes too.
         self.real = self.real[: self.num_images]
         self.sign = 1.0 if mode == "min" else -1.0
@@ -196,6 +228,14 @@ class BestPreset(keras.callbacks.Callback):
                 "BestPreset keeps models that have save_pretrained, such as ProGAN. "
                 f"Received: {type(self.model).__name__}"
             )
+        made = _final_shape(self.model)
+        if made is not None and tuple(self.real.shape[1:]) != made:
+            raise ValueError(
+                f"The real images are compared with generated ones of (height, width, channels) "
+                f"{made}. Received: {tuple(self.real.shape[1:])}"
+            )
+        if not self.has_real:
+            self._check_monitor(_figures_of(self.metric, self.real[:16]))
         self.next = (_images(self.model) // self.every + 1) * self.every
         record = self.folder.with_name(f"{self.folder.name}.txt")
         if record.exists():
@@ -233,16 +273,19 @@ class BestPreset(keras.callbacks.Callback):
         real = None if self.has_real else self.real
         self.figures = measure_images(self.metric, real, fake, progress=False)
         self.has_real = True
-        if self.monitor not in self.figures:
-            raise ValueError(
-                f"The metric gives {', '.join(self.figures)}. Received: monitor={self.monitor!r}"
-            )
+        self._check_monitor(self.figures)
         value = float(self.figures[self.monitor])
         if self.best is None or self.sign * value < self.sign * self.best:
             self.best = value
             self.model.save_pretrained(self.folder, precision=self.precision)
             record = self.folder.with_name(f"{self.folder.name}.txt")
             record.write_text(f"{self.monitor} {value!r} after {images} images\n")
+
+    def _check_monitor(self, figures):
+        if figures is not None and self.monitor not in figures:
+            raise ValueError(
+                f"The metric gives {', '.join(figures)}. Received: monitor={self.monitor!r}"
+            )
 
 
 def sample_pictures(model, n, seed):
@@ -276,6 +319,31 @@ def _final_height(model):
     return resolutions[-1][0] if resolutions else 64
 
 
+def _final_shape(model):
+    """(height, width, channels) of the pictures of a grown generator, None if it is not known."""
+    generator = model.generator
+    resolutions = getattr(generator, "resolutions", None)
+    if not resolutions and hasattr(generator, "stage"):
+        return None  # it grows to what only its later stages show
+    channels = getattr(generator, "image_channels", None)
+    if not resolutions or channels is None:
+        *size, channels = sample_pictures(model, 1, 0).shape[1:]
+    return (*(resolutions[-1] if resolutions else size), channels)
+
+
+def _figures_of(metric, few):
+    """What a metric gives, measured on a few images; None where they are too few for it."""
+    from c2f_zoo.metrics import measure_images
+
+    metric.reset(keep_real=False)
+    try:
+        return list(measure_images(metric, few, few, progress=False))
+    except ValueError:
+        return None
+    finally:
+        metric.reset(keep_real=False)
+
+
 def _of_height(picture, height):
     from PIL import Image
 
@@ -287,7 +355,8 @@ def _of_height(picture, height):
     return np.asarray(Image.fromarray(picture).resize(size, filter_))
 
 
-def _read(file):
-    from c2f_zoo.data import load_image
+def _size(file):
+    from PIL import Image
 
-    return load_image(file)
+    with Image.open(file) as image:
+        return image.size

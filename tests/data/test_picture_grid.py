@@ -1,10 +1,14 @@
 """Grids of pictures, and films."""
 
+import sys
+import weakref
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from c2f_zoo.data import enlarge_pixels, image_grid, save_film
+from c2f_zoo.data.picture_grid import check_film
 
 
 def test_a_grid_is_read_like_a_page():
@@ -41,6 +45,42 @@ def test_a_gif_holds_every_frame_and_loops(tmp_path):
         assert np.abs(np.asarray(film.convert("RGB")).astype(int) - 120).max() <= 1
 
 
+def test_every_frame_of_a_gif_has_colours_of_its_own(tmp_path):
+    draw = np.random.default_rng(0)
+    few = draw.integers(0, 256, (3, 100, 3), dtype="uint8")  # other colours in each frame
+    frames = [colours[draw.integers(0, 100, (20, 30))] for colours in few]
+    with Image.open(save_film(tmp_path / "film.gif", frames)) as film:
+        for index, frame in enumerate(frames):
+            film.seek(index)
+            assert np.abs(np.asarray(film.convert("RGB")).astype(int) - frame).max() <= 8
+
+
+def test_a_gif_keeps_few_frames_in_memory(tmp_path, monkeypatch):
+    quantize, pictures, most = Image.Image.quantize, [], []
+
+    def watched(*arguments, **options):
+        picture = quantize(*arguments, **options)
+        pictures.append(weakref.ref(picture))
+        return picture
+
+    def frames():
+        for shade in range(12):
+            most.append(sum(picture() is not None for picture in pictures))
+            yield np.full((4, 6, 3), shade, "uint8")
+
+    monkeypatch.setattr(Image.Image, "quantize", watched)
+    with Image.open(save_film(tmp_path / "film.gif", frames())) as film:
+        assert film.n_frames == len(most) == 12
+    assert max(most) <= 2
+
+
+def test_frames_of_two_sizes_are_refused_and_leave_no_film(tmp_path):
+    frames = [np.zeros((4, 6, 3)), np.zeros((6, 4, 3))]
+    with pytest.raises(ValueError, match=r"one size, \(4, 6\) so far. Received: shape \(6, 4, 3\)"):
+        save_film(tmp_path / "film.gif", frames)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_video_holds_every_frame(tmp_path):
     pytest.importorskip("imageio_ffmpeg")
     from c2f_zoo.data import read_frames
@@ -51,10 +91,33 @@ def test_a_video_holds_every_frame(tmp_path):
 
 @pytest.mark.parametrize("name", ["film.gif", "film.mp4"])
 def test_a_film_needs_a_frame(tmp_path, name):
+    if name.endswith(".mp4"):
+        pytest.importorskip("imageio_ffmpeg")
     with pytest.raises(ValueError, match="at least one frame"):
         save_film(tmp_path / name, [])
 
 
-def test_a_gif_has_no_more_than_50_frames_a_second(tmp_path):
-    with pytest.raises(ValueError, match="Received: 60"):
-        save_film(tmp_path / "film.gif", [np.zeros((2, 2, 3))], fps=60)
+@pytest.mark.parametrize(
+    ("name", "fps", "message"),
+    [
+        ("film.gif", 60, "at most 50 frames a second. Received: 60"),
+        ("film.gif", -1, "Received: -1"),
+        ("film.gif", float("nan"), "Received: nan"),
+        ("film.mp4", 0, "must be positive. Received: 0"),
+        ("film.webm", 24, "ends with one of .gif, .*Received: .*film.webm"),
+    ],
+)
+def test_a_film_that_cannot_be_is_refused_before_its_frames_are_made(tmp_path, name, fps, message):
+    def frames():
+        raise AssertionError("a frame was made")
+        yield
+
+    with pytest.raises(ValueError, match=message):
+        save_film(tmp_path / name, frames(), fps=fps)
+
+
+def test_a_video_without_ffmpeg_is_refused_before_its_frames_are_made(monkeypatch):
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    check_film("film.gif", 24)
+    with pytest.raises(ImportError, match="imageio-ffmpeg"):
+        check_film("film.mp4", 24)

@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from c2f_zoo.models import MSGGAN, ProGAN, StyleGAN, StyleGAN2
 from c2f_zoo.models.latent_walk import latent_path
+from c2f_zoo.models.projection import projection_target
 
 
 def style_model(model_class=StyleGAN2, resolution=16):
@@ -113,11 +115,51 @@ def test_a_walk_is_smooth_and_closed():
 
 
 def test_films_of_walks(plain, tmp_path):
-    from PIL import Image
-
     path = plain.film(tmp_path / "walk.gif", seconds=1, fps=4, n=6, columns=3, seed=0)
     with Image.open(path) as film:
         assert (film.n_frames, film.size) == (4, (24, 16))
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_a_film_shows_how_far_it_is(plain, tmp_path, capsys, progress):
+    plain.film(tmp_path / "walk.gif", seconds=1, fps=4, n=1, seed=0, progress=progress)
+    assert ("4/4" in capsys.readouterr().err) == progress
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seconds": -5}, "seconds must be positive. Received: -5"),
+        ({"seconds": 0}, "Received: 0"),
+        ({"seconds": float("nan")}, "Received: nan"),
+        ({"fps": -1}, "Received: -1"),
+        ({"fps": 0}, "Received: 0"),
+        ({"n": 0}, "Received: 0"),
+    ],
+)
+def test_films_that_cannot_be_are_refused(plain, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        plain.film(tmp_path / "walk.gif", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_films_and_sheets_are_computed_in_batches(monkeypatch, tmp_path):
+    model, sizes = style_model(), []
+    predict = model.predict_on_batch
+
+    def watched(inputs):
+        sizes.append(len(inputs["w"]))
+        return predict(inputs)
+
+    monkeypatch.setattr(model, "predict_on_batch", watched)
+    for make in (
+        lambda: model.film(tmp_path / "walk.gif", 1, fps=2, n=5, seed=0, batch_size=2),
+        lambda: model.truncation_sheet(5, (1.0, 0.5), batch_size=2),
+        lambda: model.style_mixing_sheet(2, 3, batch_size=2),
+    ):
+        sizes.clear()
+        make()
+        assert max(sizes) == 2
 
 
 def test_sheets_show_rows_and_columns(model):
@@ -167,6 +209,55 @@ def test_a_picture_of_any_size_is_projected_but_not_one_that_is_no_picture():
     assert len(model.project(np.zeros((3, 50), "uint8"), steps=1, progress=False).losses) == 1
     with pytest.raises(ValueError, match="Received"):
         model.project(np.full((16, 16, 3), np.nan), progress=False)
+
+
+def see_through(kind, folder):
+    """A red picture whose left half is transparent green, in one of the ways to say so."""
+    pixels = np.zeros((16, 16, 4), "uint8")
+    pixels[:, :8] = (0, 255, 0, 0)
+    pixels[:, 8:] = (255, 0, 0, 255)
+    if kind == "array":
+        return pixels
+    if kind == "float":
+        return pixels / 255
+    image = Image.fromarray(pixels)
+    if kind == "palette":
+        image = Image.fromarray((pixels[..., 3] // 255).astype("uint8")).convert("P")
+        image.putpalette([0, 255, 0, 255, 0, 0])
+        image.info["transparency"] = 0
+    if kind == "image":
+        return image
+    image.save(folder / "see_through.png")
+    return folder / "see_through.png"
+
+
+@pytest.mark.parametrize("kind", ["array", "float", "image", "file", "palette"])
+def test_a_transparent_picture_is_projected_over_a_background_alone(kind, tmp_path):
+    picture = see_through(kind, tmp_path)
+    with pytest.raises(ValueError, match="transparent pixels: choose a background .*Received: "):
+        projection_target(picture, (16, 16))
+    over = projection_target(picture, (16, 16), background="blue")
+    assert (over[:, :8] == (0, 0, 255)).all() and (over[:, 8:] == (255, 0, 0)).all()
+
+
+def test_an_opaque_picture_needs_no_background():
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 4), dtype="uint8")
+    pixels[..., 3] = 255
+    np.testing.assert_array_equal(projection_target(pixels, (16, 16)), pixels[..., :3])
+    two = projection_target(pixels[..., 2:].astype("uint16") * 257, (16, 16))  # grey and alpha
+    np.testing.assert_array_equal(two, pixels[..., 2:3].repeat(3, axis=-1))
+
+
+def test_project_takes_a_background(tmp_path):
+    model, picture = style_model(), see_through("file", tmp_path)
+    with pytest.raises(ValueError, match="Received: .*see_through.png"):
+        model.project(picture, steps=1, progress=False)
+    with pytest.raises(ValueError, match="Received: 'no colour'"):
+        model.project(picture, steps=1, progress=False, background="no colour")
+    options = {"steps": 1, "loss": "pixel", "progress": False}
+    over = projection_target(picture, (16, 16), background=(0, 0, 255))
+    found = model.project(picture, background="blue", **options)
+    assert found.losses == model.project(over, **options).losses
 
 
 def test_the_exploring_noise_is_as_long_as_styles_are_from_their_average():

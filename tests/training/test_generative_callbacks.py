@@ -1,19 +1,23 @@
 """What a generative training shows and keeps while it runs."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from c2f_zoo.backend import to_numpy
-from c2f_zoo.metrics import SlicedWasserstein
+from c2f_zoo.metrics import FeatureDistances, SlicedWasserstein
 from c2f_zoo.models import ProGAN
 from c2f_zoo.training import (
+    AdversarialModel,
     BestPreset,
     GrowthSchedule,
     ImageProgress,
     ProgressiveGrowth,
     SampleGrids,
 )
+from tests.training.adversarial_toys import dense_pair
 
 
 def make(resolution=8):
@@ -72,6 +76,38 @@ def test_grids_have_one_size_while_the_network_grows_and_make_a_film(tmp_path):
         assert film.n_frames == 3
 
 
+def test_a_film_that_cannot_be_written_is_refused_before_training(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="ends with one of .gif"):
+        SampleGrids(tmp_path, film=tmp_path / "film.webm")
+    with pytest.raises(ValueError, match="at most 50 frames a second. Received: 60"):
+        SampleGrids(tmp_path, film=tmp_path / "film.gif", fps=60)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(ImportError, match="imageio-ffmpeg"):
+        SampleGrids(tmp_path, film=tmp_path / "film.mp4")
+
+
+def test_a_film_takes_the_grids_that_have_the_size_of_the_last(tmp_path):
+    model, folder, film = make(), tmp_path / "grids", tmp_path / "film.gif"
+    for n in (4, 9):
+        grids = SampleGrids(folder, every=4, n=n, film=film)
+        model.fit(images(8), batch_size=4, verbose=0, callbacks=[grids])
+        other = SampleGrids(folder, n=n, height=10)  # neither comes into the film
+        other.set_model(model)
+        other.draw(10**6 + n)
+        side = 8 * round(n**0.5)
+        with Image.open(film) as written:
+            assert (written.size, written.n_frames) == ((side, side), 2)
+    assert len(list(folder.iterdir())) == 6
+
+
+def test_a_film_that_fails_is_a_warning_and_fit_returns(tmp_path):
+    (tmp_path / "film.gif").mkdir()
+    grids = SampleGrids(tmp_path / "grids", every=4, n=4, film=tmp_path / "film.gif")
+    with pytest.warns(UserWarning, match="No film was made of the grids in .*Received: "):
+        history = make().fit(images(8), batch_size=4, verbose=0, callbacks=[grids])
+    assert len(history.epoch) == 1 and len(list((tmp_path / "grids").iterdir())) == 2
+
+
 def test_the_best_preset_is_kept_and_remembered(tmp_path):
     real = images(16, 16)
 
@@ -91,11 +127,48 @@ def test_the_best_preset_is_kept_and_remembered(tmp_path):
     assert again.best == first.best
 
 
-def test_what_no_metric_gives_cannot_be_monitored(tmp_path):
+def test_what_no_metric_gives_cannot_be_monitored_and_is_refused_before_training(tmp_path):
     metric = SlicedWasserstein(patches_per_image=8, directions=8, repeats=1)
     best = BestPreset(tmp_path / "best", metric, "fid", images(8, 16), every=8)
-    with pytest.raises(ValueError, match="Received: monitor='fid'"):
-        make(16).fit(images(8, 16), batch_size=8, verbose=0, callbacks=[best])
+    model = make(16)
+    with pytest.raises(ValueError, match="swd_16, swd. Received: monitor='fid'"):
+        model.fit(images(8, 16), batch_size=8, verbose=0, callbacks=[best])
+    assert int(model.images_shown) == 0
+
+
+def test_where_a_few_images_do_not_show_its_figures_the_first_measurement_does(tmp_path):
+    metric = FeatureDistances(lambda batch: batch.mean(axis=(1, 2)), "precision_recall", 17)
+    best = BestPreset(tmp_path / "best", metric, "fid", images(20, 8), every=8)
+    model = make(8)
+    with pytest.raises(ValueError, match="precision, recall. Received: monitor='fid'"):
+        model.fit(images(8), batch_size=8, verbose=0, callbacks=[best])
+    assert int(model.images_shown) == 8
+
+
+@pytest.mark.parametrize("num_images", [0, -1, 9])
+def test_no_more_images_are_measured_than_there_are(tmp_path, num_images):
+    with pytest.raises(ValueError, match=f"from 1 to .*, 8. Received: {num_images}"):
+        BestPreset(tmp_path, SlicedWasserstein(), "swd", images(8, 16), num_images=num_images)
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 3), (8, 12, 3), (8, 8, 1)])
+def test_real_images_have_the_size_of_the_grown_generator(tmp_path, shape):
+    real = np.zeros((8, *shape), "uint8")
+    best = BestPreset(tmp_path / "best", SlicedWasserstein(), "swd", real)
+    model = make(8)
+    model.set_stage(0)
+    with pytest.raises(ValueError, match=rf"\(8, 8, 3\). Received: \({shape[0]}, {shape[1]}"):
+        model.fit(images(8, 4), batch_size=8, verbose=0, callbacks=[best])
+    assert int(model.images_shown) == 0
+
+
+def test_real_images_have_the_size_that_any_generator_makes(tmp_path):
+    best = BestPreset(tmp_path / "best", SlicedWasserstein(), "swd", images(8, 16))
+    pair = AdversarialModel(*dense_pair(), seed=0)
+    pair.save_pretrained = None  # BestPreset keeps none but those that have it
+    best.set_model(pair)
+    with pytest.raises(ValueError, match=r"\(2, 2, 1\). Received: \(16, 16, 3\)"):
+        best.on_train_begin()
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"n": 0}])
@@ -116,7 +189,6 @@ def test_grids_of_another_height_have_one_size_too(tmp_path):
 
 def test_grids_of_any_pair(tmp_path):
     from c2f_zoo.models import ProGANDiscriminator, ProGANGenerator
-    from c2f_zoo.training import AdversarialModel
 
     options = {"label_size": 3, "num_filters": (4, 4)}
     pair = AdversarialModel(
