@@ -11,9 +11,9 @@ class ProgressiveGrowth(keras.callbacks.Callback):
 
     Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and,
     where the schedule has any, learning rates; where a fade begins or ends it resets the
-    optimizers; once the schedule is done it ends training. What it needs to know is in the model's
-    variables, so that a run which was stopped, in the middle of a fade too, continues as if it had
-    not been. Logs get `images`, `resolution` (the height) and `alpha`.
+    optimizers; once the schedule is done it sets alpha to 1 and ends training. What it needs to
+    know is in the model's variables, so that a run which was stopped, in the middle of a fade too,
+    continues as if it had not been. Logs get `images`, `resolution` (the height) and `alpha`.
 
     Place it before callbacks that save or draw.
 
@@ -60,9 +60,13 @@ class ProgressiveGrowth(keras.callbacks.Callback):
         self._apply(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
-        images = self._report(self.model, logs)
-        if self.schedule.at(images).phase == "done":
-            self.model.stop_training = True
+        model = self.model
+        state = self.schedule.at(self._report(model, logs))
+        if state.phase == "done":
+            # No step follows that would do this, and a schedule may end with a fade.
+            model.set_stage(state.stage)
+            model.set_alpha(state.alpha)
+            model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         self._report(self.model, logs)

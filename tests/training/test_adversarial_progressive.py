@@ -242,6 +242,18 @@ def test_a_schedule_may_end_before_the_final_resolution():
     assert int(model.images_shown) == 24 and model.generator.stage == 1
 
 
+def test_a_schedule_that_ends_in_a_fade_leaves_a_model_that_is_fully_in():
+    schedule = GrowthSchedule.by_images(
+        4, base_shape=(2, 2), stabilise={2: 4, 4: 0}, fade=8, batch_sizes=4
+    )
+    assert schedule.phases[-1].kind == "fade"
+    model, watch = compiled(), Watch()
+    fit(model, 9, callbacks=[ProgressiveGrowth(schedule), watch])
+    assert [alpha for _, alpha, _, _ in watch.seen] == [1.0, 0.0, 0.5]
+    for network in (model.generator, model.discriminator, model.ema_generator):
+        assert (network.stage, float(network.alpha)) == (1, 1.0)
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data's unknown shapes")
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_images_of_a_size_known_only_at_run_time_are_not_taken_for_another(jit_compile):
