@@ -1,6 +1,7 @@
 """Training a generator against a discriminator with `fit`."""
 
 import dataclasses
+import inspect
 
 import keras
 from keras import ops
@@ -11,7 +12,12 @@ from c2f_zoo.training.adversarial_batch import (
     generator_inputs,
     read_batch,
 )
-from c2f_zoo.training.adversarial_checks import check_arrays, check_settings
+from c2f_zoo.training.adversarial_checks import (
+    MEASURE,
+    check_arrays,
+    check_no_validation,
+    check_settings,
+)
 from c2f_zoo.training.adversarial_config import AdversarialTraining
 from c2f_zoo.training.adversarial_step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
@@ -186,18 +192,22 @@ class AdversarialModel(TrainStep, keras.Model):
     # Steps
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        check_arrays(self, x, y, batch_size, kwargs.get("steps_per_epoch"))
+        options = inspect.signature(super().fit).bind(x, y, batch_size, *args, **kwargs).arguments
+        check_no_validation(options)
+        check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
         if hasattr(x, "as_tf_dataset"):
-            if not args:
-                kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
+            options.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
             if backend.backend() == "tensorflow":
                 # Keras' own adapter holds every batch to the height and width of the first two.
-                x = x.as_tf_dataset()
+                options["x"] = x.as_tf_dataset()
         self._is_fitting = True
         try:
-            return super().fit(x, y, batch_size, *args, **kwargs)
+            return super().fit(**options)
         finally:
             self._is_fitting = False
+
+    def evaluate(self, x=None, *args, **kwargs):
+        raise NotImplementedError(f"{MEASURE} Received: evaluate() of {self.name}")
 
     def make_train_function(self, force=False):
         # Called at the start of every fit. The number of the step is read anew then, since

@@ -3,6 +3,11 @@
 from c2f_zoo.layers.minibatch_stddev import group_of
 from c2f_zoo.training.adversarial_batch import check_images, check_range, split_batch
 
+MEASURE = (
+    "Nothing says what pictures should have been, so that there is no loss to evaluate: compare "
+    "them with real ones by c2f_zoo.metrics.measure_images, or from epoch to epoch by BestPreset."
+)
+
 
 def check_settings(model, settings, options):
     """Refuse what the networks or Keras' trainer cannot do.
@@ -61,6 +66,22 @@ def check_growth(model, schedule):
     for phase in getattr(schedule, "phases", ()):
         height, width = phase.resolution
         _check_batch(model, phase.batch_size, f"the {phase.kind} phase of {height}x{width}")
+
+
+def check_no_validation(options):
+    """Refuse what would make `fit` evaluate the model.
+
+    Args:
+        options: Dict of the arguments of `fit`.
+
+    Raises:
+        ValueError: There is validation data among them.
+    """
+    for name in ("validation_split", "validation_data"):
+        value = options.get(name)
+        # Not the truth of `value`: of an array it is not known.
+        if value is not None and not (isinstance(value, (int, float)) and value == 0):
+            raise ValueError(f"{MEASURE} Received: {name} of type {type(value).__name__}")
 
 
 def check_arrays(model, x, y, batch_size, steps_per_epoch):

@@ -80,6 +80,30 @@ def test_a_batch_known_only_at_run_time_has_a_clear_error():
         function(tf.zeros((6, 4, 4, 3)))
 
 
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        ({"validation_split": 0.5}, "validation_split of type float"),
+        ({"validation_data": (images(4),)}, "validation_data of type tuple"),
+        ({"validation_data": images(4)}, "validation_data of type ndarray"),
+    ],
+)
+def test_validation_is_refused_before_a_step(options, received):
+    model = progan()
+    with pytest.raises(ValueError, match=f"measure_images.* Received: {received}$"):
+        model.fit(images(8), batch_size=4, verbose=0, **options)
+    with pytest.raises(ValueError, match="Received: validation_split of type float$"):
+        model.fit(images(8), None, 4, 1, 0, None, 0.5)
+    assert int(model.images_shown) == 0
+    model.fit(images(4), None, 4, 1, 0, None, 0.0, None)
+    assert int(model.images_shown) == 4
+
+
+def test_evaluate_names_what_measures_pictures():
+    with pytest.raises(NotImplementedError, match="metrics.measure_images.* Received: evaluate"):
+        progan().evaluate(images(4), verbose=0)
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 255), (-1, 1), (0, float("nan"))])
 def test_float_images_out_of_range_are_refused(low, high):
     bad = np.full((4, *SIZE), low, "float32")
