@@ -154,7 +154,8 @@ class AdversarialModel(TrainStep, keras.Model):
             **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
 
         Raises:
-            ValueError: The settings ask for what the networks or Keras' trainer cannot do.
+            ValueError: The settings ask for what the networks or Keras' trainer cannot do, or
+                there are other options.
         """
         settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
         if isinstance(settings, str):

@@ -18,7 +18,8 @@ def check_settings(model, settings, options):
         options: Dict of the other arguments of `compile`.
 
     Raises:
-        ValueError: The settings ask for something of the kind.
+        ValueError: The settings ask for something of the kind, or there are other options, which
+            would be ignored.
     """
     if settings.has_path_length and not model.has_styles:
         raise ValueError(
@@ -34,6 +35,13 @@ def check_settings(model, settings, options):
         raise ValueError(
             "Lazy penalties make steps differ, so each is executed by itself. "
             f"Received: steps_per_execution={options['steps_per_execution']}"
+        )
+    others = set(options) - {"run_eagerly", "jit_compile", "steps_per_execution"}
+    if others:
+        raise ValueError(
+            "The settings choose the losses, and what is logged: beside them and two optimizers, "
+            "compile takes run_eagerly and jit_compile. "
+            f"Received: {', '.join(f'{name}={options[name]!r}' for name in sorted(others))}"
         )
     for network in (model.generator, model.discriminator):
         if network.dtype_policy.name == "mixed_float16":

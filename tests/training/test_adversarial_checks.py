@@ -104,6 +104,22 @@ def test_evaluate_names_what_measures_pictures():
         progan().evaluate(images(4), verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        ({"loss": "mse"}, "loss='mse'"),
+        ({"loss": "mse", "metrics": ["mae"]}, r"loss='mse', metrics=\['mae'\]"),
+        ({"optimizer": "adam"}, "optimizer='adam'"),
+    ],
+)
+def test_options_of_compile_that_would_be_ignored_are_refused(options, received):
+    model = AdversarialModel(*dense_pair(), seed=0)
+    with pytest.raises(ValueError, match=f"run_eagerly and jit_compile. Received: {received}$"):
+        model.compile("progan", **options)
+    model.compile("progan", run_eagerly=True, jit_compile=False)
+    assert model.run_eagerly
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 255), (-1, 1), (0, float("nan"))])
 def test_float_images_out_of_range_are_refused(low, high):
     bad = np.full((4, *SIZE), low, "float32")
