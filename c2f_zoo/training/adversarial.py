@@ -40,9 +40,9 @@ class AdversarialModel(TrainStep, keras.Model):
     Every random number comes from seeds that are saved with the model, so that a run which was
     stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
     noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16. Under
-    `MirroredStrategy` the groups of a minibatch standard deviation are made of each replica's
-    share of the batch. They must divide every batch, an epoch's last one too, unless it is
-    smaller than one group.
+    `MirroredStrategy` the replicas must divide every batch, and the groups of a minibatch standard
+    deviation are made of each replica's share. They must divide every share, an epoch's last one
+    too, unless it is smaller than one group.
 
     The networks are anything that keeps this protocol: `generator(latents)` gives images in
     [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes

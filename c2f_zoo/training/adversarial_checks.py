@@ -59,8 +59,8 @@ def check_growth(model, schedule):
         schedule: `GrowthSchedule`. Of another object with `at()` nothing is known beforehand.
 
     Raises:
-        ValueError: The schedule's resolutions are not the generator's first ones, or the groups
-            of the discriminator do not divide a phase's batch.
+        ValueError: The schedule's resolutions are not the generator's first ones, or the replicas,
+            or the groups of the discriminator, do not divide a phase's batch.
     """
     theirs = getattr(schedule, "resolutions", None)
     ours = getattr(model.generator, "resolutions", None)
@@ -105,8 +105,8 @@ def check_arrays(model, x, y, batch_size, steps_per_epoch):
         steps_per_epoch: As for `fit`; where it is given, no batch need be smaller than others.
 
     Raises:
-        ValueError: Images or labels are out of range, or the groups of the discriminator divide
-            neither the batches nor the last one, of what is left.
+        ValueError: Images or labels are out of range, or the replicas, or the groups of the
+            discriminator, do not divide the batches or the last one, of what is left.
     """
     batch = split_batch(x, y) if isinstance(x, dict) or y is not None else {"images": x}
     if batch.get("labels") is not None and model.label_size:
@@ -116,20 +116,27 @@ def check_arrays(model, x, y, batch_size, steps_per_epoch):
         return
     check_images(images)
     count, size = images.shape[0], 32 if batch_size is None else batch_size
-    if count is None or steps_per_epoch is not None:
+    if count is None:
         return
-    for part in (min(size, count), count % size):
+    last = count % size if steps_per_epoch is None else 0
+    for part in (min(size, count), last):
         if part:
             _check_batch(model, part, f"{count} images in batches of {size}")
 
 
 def _check_batch(model, size, what):
-    """Refuse a batch that the groups of the minibatch standard deviation do not divide."""
+    """Refuse a batch that replicas or groups of the minibatch standard deviation do not divide."""
     group = getattr(model.discriminator, "group_size", None)
     # Each replica makes groups of its own share.
     strategy = getattr(model, "distribute_strategy", None)
     replicas = getattr(strategy, "num_replicas_in_sync", 1)
-    if group is None or size % replicas:
+    if size % replicas:
+        raise ValueError(
+            "Replicas take equal shares of a batch, or their gradients would be averaged with the "
+            "wrong weights: choose a batch size and a number of images that they divide. "
+            f"Received: a batch of {size} for {replicas} replicas in {what}"
+        )
+    if group is None:
         return
     try:
         group_of(size // replicas, group)

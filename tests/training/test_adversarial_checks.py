@@ -1,11 +1,14 @@
 """What is refused before a step: batches that groups do not divide, images out of range."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 
 from c2f_zoo.models import ProGAN
 from c2f_zoo.training import AdversarialModel, GrowthSchedule, ProgressiveGrowth
+from c2f_zoo.training.adversarial_checks import check_arrays, check_growth
 from c2f_zoo.training.growth_presets import GROUP_SIZES, PRESETS
 from tests.training.adversarial_toys import SIZE, dense_pair
 
@@ -56,6 +59,24 @@ def test_a_phase_whose_batch_the_groups_do_not_divide_is_refused_before_a_step()
     with pytest.raises(ValueError, match=received):
         model.fit(images(8), batch_size=8, verbose=0, callbacks=[ProgressiveGrowth(schedule)])
     assert int(model.images_shown) == 0
+
+
+@pytest.mark.parametrize("group_size", [None, 4])
+def test_batches_that_replicas_do_not_divide_are_refused(group_size):
+    model = SimpleNamespace(
+        generator=SimpleNamespace(),
+        discriminator=SimpleNamespace(group_size=group_size),
+        distribute_strategy=SimpleNamespace(num_replicas_in_sync=2),
+    )
+    of_seven = "a batch of 7 for 2 replicas in 15 images in batches of 8$"
+    with pytest.raises(ValueError, match=of_seven):
+        check_arrays(model, images(15), None, 8, None)
+    with pytest.raises(ValueError, match="a batch of 5 for 2 replicas in 15 images in batches"):
+        check_arrays(model, images(15), None, 5, 3)
+    schedule = GrowthSchedule.by_images(8, stabilise=8, fade=8, batch_sizes={4: 8, 8: 9})
+    with pytest.raises(ValueError, match="a batch of 9 for 2 replicas in the fade phase of 8x8$"):
+        check_growth(model, schedule)
+    check_arrays(model, images(16), None, 8, None)
 
 
 @pytest.mark.parametrize("name", PRESETS)
