@@ -60,6 +60,7 @@ class Watch(keras.callbacks.Callback):
         self.seen.append((model.generator.stage, *alphas, round(rate, 6), steps))
 
 
+@pytest.mark.filterwarnings("error:Batches are not:UserWarning")
 def test_stage_alpha_rates_and_resets_follow_the_schedule():
     watch = Watch()
     model = compiled()
@@ -71,6 +72,17 @@ def test_stage_alpha_rates_and_resets_follow_the_schedule():
     assert watch.seen == expected
     assert int(model.images_shown) == SCHEDULE.total
     assert model.stop_training
+
+
+def test_batches_of_other_sizes_than_the_schedules_are_warned_of_once_per_fit():
+    model, growth = compiled(), ProgressiveGrowth(SCHEDULE)
+    for shown in (0, 16):
+        with pytest.warns(UserWarning) as caught:
+            model.fit(IMAGES, batch_size=8, shuffle=False, verbose=0, callbacks=[growth])
+        messages = [str(warning.message) for warning in caught]
+        ours = [message for message in messages if "ImageStream" in message]
+        assert len(ours) == 1
+        assert ours[0].endswith(f"Received: a batch of 8, not 4, after {shown} images")
 
 
 def fitted_to(data):
