@@ -74,9 +74,11 @@ class GrowsFurther:
         """Make a larger model that has learned what this one has, to grow it further.
 
         It stands at this one's stage and, in the middle of a fade, at its alpha, so that it makes
-        the same pictures. A schedule with `first_stage=larger.stage` goes on from there:
-        `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0})`. No schedule
-        fades its first stage in: let a fade end before, or the first step of `fit` cuts it short.
+        the same pictures. A schedule with `first_stage=larger.stage` goes on from there. This
+        one fades 128 in at once and then trains it:
+        `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0, 128: 600_000})`.
+        No schedule fades its first stage in: let a fade end before, or the first step of `fit`
+        cuts it short.
 
         Args:
             resolution: Final height, this one's times a power of two.

@@ -20,9 +20,8 @@ class ProGAN(GrowsFurther, GenerativePair):
     """Progressively growing GAN of Karras, Aila, Laine and Lehtinen (ICLR 2018).
 
     From coarse to fine: generator and discriminator grow together from 4x4 to the final
-    resolution, each new one faded in. `model.generate(16, seed=0)` makes pictures;
-    `model.compile(); model.fit(images, callbacks=[ProgressiveGrowth(schedule)])` trains as the
-    paper does.
+    resolution, each new one faded in. `model.generate(16, seed=0)` makes pictures; `compile()`
+    and `fit` of an `ImageStream` with `ProgressiveGrowth` train as the paper does.
 
     Args:
         resolution: Final height: the base height times a power of two.
@@ -51,6 +50,15 @@ class ProGAN(GrowsFurther, GenerativePair):
         >>> model = ProGAN(16, latent_size=8, num_filters=(16, 8, 4))
         >>> model.generate(2, seed=0).shape
         (2, 16, 16, 3)
+
+        ```python
+        model = ProGAN(256)
+        schedule = GrowthSchedule.preset("progan-v2-1gpu", resolution=256)
+        stream = ImageStream(ImageCache.from_folder("pictures", resolution=256), schedule)
+        growth = ProgressiveGrowth(schedule)  # ends training long before the last epoch
+        model.compile()
+        model.fit(stream, steps_per_epoch=500, epochs=100_000, callbacks=[growth])
+        ```
     """
 
     preset_defaults = {

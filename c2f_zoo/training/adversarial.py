@@ -1,6 +1,7 @@
 """Training a generator against a discriminator with `fit`."""
 
 import dataclasses
+import inspect
 
 import keras
 from keras import ops
@@ -11,7 +12,12 @@ from c2f_zoo.training.adversarial_batch import (
     generator_inputs,
     read_batch,
 )
-from c2f_zoo.training.adversarial_checks import check_arrays, check_settings
+from c2f_zoo.training.adversarial_checks import (
+    MEASURE,
+    check_arrays,
+    check_no_validation,
+    check_settings,
+)
 from c2f_zoo.training.adversarial_config import AdversarialTraining
 from c2f_zoo.training.adversarial_step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
@@ -34,9 +40,9 @@ class AdversarialModel(TrainStep, keras.Model):
     Every random number comes from seeds that are saved with the model, so that a run which was
     stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
     noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16. Under
-    `MirroredStrategy` the groups of a minibatch standard deviation are made of each replica's
-    share of the batch. They must divide every batch, an epoch's last one too, unless it is
-    smaller than one group.
+    `MirroredStrategy` the replicas must divide every batch, and the groups of a minibatch standard
+    deviation are made of each replica's share. They must divide every share, an epoch's last one
+    too, unless it is smaller than one group.
 
     The networks are anything that keeps this protocol: `generator(latents)` gives images in
     [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes
@@ -148,7 +154,8 @@ class AdversarialModel(TrainStep, keras.Model):
             **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
 
         Raises:
-            ValueError: The settings ask for what the networks or Keras' trainer cannot do.
+            ValueError: The settings ask for what the networks or Keras' trainer cannot do, or
+                there are other options.
         """
         settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
         if isinstance(settings, str):
@@ -186,18 +193,22 @@ class AdversarialModel(TrainStep, keras.Model):
     # Steps
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        check_arrays(self, x, y, batch_size, kwargs.get("steps_per_epoch"))
+        options = inspect.signature(super().fit).bind(x, y, batch_size, *args, **kwargs).arguments
+        check_no_validation(options)
+        check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
         if hasattr(x, "as_tf_dataset"):
-            if not args:
-                kwargs.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
+            options.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
             if backend.backend() == "tensorflow":
                 # Keras' own adapter holds every batch to the height and width of the first two.
-                x = x.as_tf_dataset()
+                options["x"] = x.as_tf_dataset()
         self._is_fitting = True
         try:
-            return super().fit(x, y, batch_size, *args, **kwargs)
+            return super().fit(**options)
         finally:
             self._is_fitting = False
+
+    def evaluate(self, x=None, *args, **kwargs):
+        raise NotImplementedError(f"{MEASURE} Received: evaluate() of {self.name}")
 
     def make_train_function(self, force=False):
         # Called at the start of every fit. The number of the step is read anew then, since

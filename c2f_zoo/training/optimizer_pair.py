@@ -2,6 +2,8 @@
 
 import keras
 
+from c2f_zoo import backend
+
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class OptimizerPair(keras.optimizers.Optimizer):
@@ -27,6 +29,7 @@ class OptimizerPair(keras.optimizers.Optimizer):
 
     def __init__(self, generator, discriminator, name="optimizer_pair"):
         super().__init__(learning_rate=0.0, name=name)
+        self._initial = ()  # values of each optimizer's variables, once there are slots
         self.generator = keras.optimizers.get(generator)
         self.discriminator = keras.optimizers.get(discriminator)
         if self.generator is self.discriminator:
@@ -44,14 +47,16 @@ class OptimizerPair(keras.optimizers.Optimizer):
         raise TypeError(f"Call build_for(generator, discriminator). Received: {len(variables)}")
 
     def build_for(self, generator_variables, discriminator_variables):
-        """Create the slots of both.
+        """Create the slots of both, and remember what they begin with.
 
         Args:
             generator_variables: List of Keras variables.
             discriminator_variables: List of Keras variables.
         """
-        self.generator.build(generator_variables)
-        self.discriminator.build(discriminator_variables)
+        self._initial = (
+            _built(self.generator, generator_variables),
+            _built(self.discriminator, discriminator_variables),
+        )
         self.built = True
 
     def apply(self, grads, trainable_variables=None):
@@ -77,13 +82,15 @@ class OptimizerPair(keras.optimizers.Optimizer):
     def reset(self):
         """Forget everything but the learning rates, as ProGAN does when a layer comes or stays.
 
-        Slots become zero, which is what Adam, RMSprop and SGD start from.
+        Slots become what they began with: zero with most optimizers, 0.1 with Adagrad, and one of
+        Nadam's is 1.
         """
-        for optimizer in (self.generator, self.discriminator):
+        pair = (self.generator, self.discriminator)
+        for optimizer, initial in zip(pair, self._initial, strict=False):
             rate = optimizer.learning_rate
-            for variable in optimizer.variables:
+            for variable, value in zip(optimizer.variables, initial, strict=True):
                 if variable is not rate:
-                    variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+                    variable.assign(keras.ops.full(variable.shape, value, variable.dtype))
 
     def get_config(self):
         return {
@@ -95,3 +102,19 @@ class OptimizerPair(keras.optimizers.Optimizer):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return cls(**config)
+
+
+def _built(optimizer, variables):
+    """Build an optimizer, and give the values that its variables begin with."""
+    untouched = optimizer
+    if optimizer.built:  # and perhaps used: a model may be compiled again with the same one
+        untouched = type(optimizer).from_config(optimizer.get_config())
+    untouched.build(variables)
+    optimizer.build(variables)
+    return tuple(_condensed(backend.to_numpy(variable)) for variable in untouched.variables)
+
+
+def _condensed(values):
+    """The one number that an array holds throughout, or a copy of the array."""
+    first = values.ravel()[:1]
+    return first[0] if first.size and (values == first).all() else values.copy()

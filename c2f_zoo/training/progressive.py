@@ -1,5 +1,7 @@
 """Applying a growth schedule to an adversarial model while it is fitted."""
 
+import warnings
+
 import keras
 
 from c2f_zoo import backend
@@ -11,11 +13,12 @@ class ProgressiveGrowth(keras.callbacks.Callback):
 
     Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and,
     where the schedule has any, learning rates; where a fade begins or ends it resets the
-    optimizers; once the schedule is done it ends training. What it needs to know is in the model's
-    variables, so that a run which was stopped, in the middle of a fade too, continues as if it had
-    not been. Logs get `images`, `resolution` (the height) and `alpha`.
+    optimizers; once the schedule is done it sets alpha to 1 and ends training. What it needs to
+    know is in the model's variables, so that a run which was stopped, in the middle of a fade too,
+    continues as if it had not been. Logs get `images`, `resolution` (the height) and `alpha`.
 
-    Place it before callbacks that save or draw.
+    Place it before callbacks that save or draw. Batches are those that `fit` is given, and it warns
+    where they are not of the schedule's sizes: an `ImageStream` of the same schedule serves these.
 
     Args:
         schedule: `GrowthSchedule`, or anything with its `at(images)`, which gives `stage`,
@@ -33,13 +36,16 @@ class ProgressiveGrowth(keras.callbacks.Callback):
     Example:
         ```python
         schedule = GrowthSchedule.by_images(64, stabilise=600_000, fade=600_000)
-        model.fit(images, epochs=1000, callbacks=[ProgressiveGrowth(schedule)])
+        cache = ImageCache.from_folder("pictures", resolution=64)
+        stream = ImageStream(cache, schedule)
+        growth = ProgressiveGrowth(schedule)  # ends training long before the last epoch
+        model.fit(stream, steps_per_epoch=500, epochs=100_000, callbacks=[growth])
         ```
     """
 
     def __init__(self, schedule):
         super().__init__()
-        self.schedule, self.rates = schedule, None
+        self.schedule, self.rates, self.has_warned = schedule, None, False
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -50,7 +56,7 @@ class ProgressiveGrowth(keras.callbacks.Callback):
                 f"Received: {type(model).__name__} {model.name}"
             )
         check_growth(model, self.schedule)
-        self.rates = None
+        self.rates, self.has_warned = None, False
         # Before the first trace, or a stage that is not trained would be compiled.
         self._apply(model)
         if self.schedule.at(_number(model.images_shown)).phase == "done":
@@ -60,9 +66,14 @@ class ProgressiveGrowth(keras.callbacks.Callback):
         self._apply(self.model)
 
     def on_train_batch_end(self, batch, logs=None):
-        images = self._report(self.model, logs)
-        if self.schedule.at(images).phase == "done":
-            self.model.stop_training = True
+        model = self.model
+        self._compare_batch(model)
+        state = self.schedule.at(self._report(model, logs))
+        if state.phase == "done":
+            # No step follows that would do this, and a schedule may end with a fade.
+            model.set_stage(state.stage)
+            model.set_alpha(state.alpha)
+            model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         self._report(self.model, logs)
@@ -80,6 +91,20 @@ class ProgressiveGrowth(keras.callbacks.Callback):
         # phase and the first of the next resets just as the unbroken one does.
         if self.schedule.resets_between(before, images):
             model.reset_optimizers()
+
+    def _compare_batch(self, model):
+        before, images = _number(model.images_before), _number(model.images_shown)
+        # A schedule of somebody's own may leave the size to whoever makes the batches.
+        expected = getattr(self.schedule.at(before), "batch_size", None)
+        if self.has_warned or images == before or expected in (None, images - before):
+            return
+        self.has_warned = True
+        warnings.warn(
+            "Batches are not of the schedule's sizes. An ImageStream serves these: "
+            "fit(ImageStream(cache, schedule), steps_per_epoch=...). "
+            f"Received: a batch of {images - before}, not {expected}, after {before} images",
+            stacklevel=2,
+        )
 
     def _report(self, model, logs):
         images = _number(model.images_shown)

@@ -60,6 +60,7 @@ class Watch(keras.callbacks.Callback):
         self.seen.append((model.generator.stage, *alphas, round(rate, 6), steps))
 
 
+@pytest.mark.filterwarnings("error:Batches are not:UserWarning")
 def test_stage_alpha_rates_and_resets_follow_the_schedule():
     watch = Watch()
     model = compiled()
@@ -71,6 +72,17 @@ def test_stage_alpha_rates_and_resets_follow_the_schedule():
     assert watch.seen == expected
     assert int(model.images_shown) == SCHEDULE.total
     assert model.stop_training
+
+
+def test_batches_of_other_sizes_than_the_schedules_are_warned_of_once_per_fit():
+    model, growth = compiled(), ProgressiveGrowth(SCHEDULE)
+    for shown in (0, 16):
+        with pytest.warns(UserWarning) as caught:
+            model.fit(IMAGES, batch_size=8, shuffle=False, verbose=0, callbacks=[growth])
+        messages = [str(warning.message) for warning in caught]
+        ours = [message for message in messages if "ImageStream" in message]
+        assert len(ours) == 1
+        assert ours[0].endswith(f"Received: a batch of 8, not 4, after {shown} images")
 
 
 def fitted_to(data):
@@ -240,6 +252,18 @@ def test_a_schedule_may_end_before_the_final_resolution():
     model = compiled()
     fit(model, 9, callbacks=[ProgressiveGrowth(schedule)])
     assert int(model.images_shown) == 24 and model.generator.stage == 1
+
+
+def test_a_schedule_that_ends_in_a_fade_leaves_a_model_that_is_fully_in():
+    schedule = GrowthSchedule.by_images(
+        4, base_shape=(2, 2), stabilise={2: 4, 4: 0}, fade=8, batch_sizes=4
+    )
+    assert schedule.phases[-1].kind == "fade"
+    model, watch = compiled(), Watch()
+    fit(model, 9, callbacks=[ProgressiveGrowth(schedule), watch])
+    assert [alpha for _, alpha, _, _ in watch.seen] == [1.0, 0.0, 0.5]
+    for network in (model.generator, model.discriminator, model.ema_generator):
+        assert (network.stage, float(network.alpha)) == (1, 1.0)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data's unknown shapes")

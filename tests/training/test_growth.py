@@ -1,11 +1,14 @@
 import dataclasses
 import json
 import math
+import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from c2f_zoo.models import ProGAN
 from c2f_zoo.training import GrowthSchedule
 
 
@@ -164,6 +167,14 @@ def test_epochs_count_passes_over_the_data_of_which_the_first_half_fades():
     later = GrowthSchedule.by_epochs(2, 100, 16, first_stage=1)
     assert [phase.kind for phase in later] == ["stabilise", "fade", "stabilise"]
     assert later.total == 400
+
+
+def test_the_schedule_documented_for_a_grown_model_fades_in_and_trains_what_is_new():
+    call = re.search(r"`(GrowthSchedule\.by_images\(.*?\))`", ProGAN.grown.__doc__).group(1)
+    larger = SimpleNamespace(stage=4)  # a model of 128x128 that stands at 64x64
+    schedule = eval(call, {"GrowthSchedule": GrowthSchedule, "larger": larger})
+    phases = [(phase.kind, phase.resolution[0], phase.end) for phase in schedule]
+    assert phases == [("fade", 128, 600_000), ("stabilise", 128, 1_200_000)]
 
 
 def test_steps_and_images_agree_with_a_walk_through_the_schedule():
