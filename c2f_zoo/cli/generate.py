@@ -29,8 +29,8 @@ examples:
   c2f generate                                  16 pictures of a model shipped with the package
   c2f generate progan_64.fluent -n 16 -o out/
   c2f generate progan_64.fluent --film --seconds 8
-  c2f generate models/stylegan2_64.fluent --truncation 0.7 --sheets
-  c2f generate models/stylegan2_64.fluent --project photo.png"""
+  c2f generate stylegan2_64.fluent --truncation 0.7 --sheets
+  c2f generate stylegan2_64.fluent --project photo.png"""
 
 
 def add_parser(verbs):
