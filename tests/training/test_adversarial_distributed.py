@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from keras import ops
 
-from c2f_zoo.training import AdversarialModel, AdversarialTraining
+from c2f_zoo.data import ImageCache, ImageStream
+from c2f_zoo.models import StyleGAN
+from c2f_zoo.training import (
+    AdversarialModel,
+    AdversarialTraining,
+    GrowthSchedule,
+    ProgressiveGrowth,
+)
 from tests.training.adversarial_toys import LATENT, dense_batch, dense_pair, labelled_batch
 
 pytestmark = pytest.mark.distributed
@@ -75,3 +82,35 @@ def test_each_replica_draws_its_own_noise_and_resumes_it():
     np.testing.assert_array_equal(*[v.numpy() for v in model.seed_generator.state.value.values])
     again = replicas.run(tf.function(draw)).values[0]
     assert not np.allclose(first, again)
+
+
+def test_a_stylegan_grows_from_a_stream_on_two_replicas_alike(tmp_path, rng):
+    replicas = strategy()
+    schedule = GrowthSchedule.by_images(8, stabilise={4: 8, 8: 0}, fade=16, batch_sizes=8)
+    images = rng.integers(0, 256, (24, 8, 8, 3)).astype("uint8")
+    cache = ImageCache.from_arrays(images, cache=tmp_path, progress=False)
+    stream = ImageStream(cache, schedule)
+    with replicas.scope():
+        model = StyleGAN(
+            8,
+            latent_size=4,
+            w_size=4,
+            mapping_depth=1,
+            num_filters=(4, 4),
+            stage=schedule.first_stage,
+            seed=0,
+        )
+        model.compile()
+        before = [ops.convert_to_numpy(weight) for weight in model.ema_generator.weights]
+        growth = ProgressiveGrowth(schedule)
+        history = model.fit(stream, steps_per_epoch=stream.steps, verbose=0, callbacks=[growth])
+    assert ops.convert_to_numpy(model.images_shown) == schedule.total == 24
+    assert ops.convert_to_numpy(model.steps) == stream.steps == 3
+    assert np.isfinite(history.history["loss"]).all()
+    for network in (model.generator, model.discriminator, model.ema_generator):
+        assert network.stage == 1 and ops.convert_to_numpy(network.alpha) == 1.0
+    after = [weight.value.values for weight in model.ema_generator.weights]
+    for of_first, of_second in after:
+        np.testing.assert_array_equal(of_first.numpy(), of_second.numpy())
+    moved = [np.any(old != new.numpy()) for old, (new, _) in zip(before, after, strict=True)]
+    assert sum(moved) > len(moved) / 2
