@@ -11,12 +11,14 @@ from c2f_zoo.layers.fir import (
     upsample_fir,
     upsample_nearest,
 )
+from c2f_zoo.layers.luma import luma
 from c2f_zoo.layers.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv2d
 from c2f_zoo.layers.noise_injection import NoiseInjection
 from c2f_zoo.layers.padding import crop_to, pad_to_stride
 from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
 from c2f_zoo.layers.resampling import Upsampling, average_pool, max_pool, upsample_bilinear
+from c2f_zoo.layers.similarity import structural_similarity
 from c2f_zoo.layers.warp import warp
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "downsample_fir",
     "instance_norm",
     "local_correlation",
+    "luma",
     "max_pool",
     "minibatch_stddev",
     "modulated_conv2d",
@@ -43,6 +46,7 @@ __all__ = [
     "pixel_norm",
     "resampling_conv2d",
     "scaled_leaky_relu",
+    "structural_similarity",
     "upsample_bilinear",
     "upsample_fir",
     "upsample_nearest",
