@@ -71,7 +71,7 @@ class KernelBlur(Degradation):
     Example:
         >>> shift = KernelBlur([[0, 0, 1]])  # what was at column 0 is now at column 1
         >>> row = np.arange(4, dtype="float32").reshape(1, 1, 4, 1)
-        >>> np.asarray(shift(row)).ravel().round(4).tolist()
+        >>> (np.asarray(shift(row)).ravel().round(4) + 0.0).tolist()
         [3.0, 0.0, 1.0, 2.0]
     """
 

@@ -29,7 +29,7 @@ class GaussianNoise(Degradation):
     Example:
         >>> images = np.full((2, 64, 64, 3), 0.5)
         >>> noisy = GaussianNoise((0.0, 55 / 255))(images, index=7)
-        >>> tuple(noisy.shape), bool(np.std(noisy) > 0)
+        >>> tuple(noisy.shape), bool(np.asarray(noisy).std() > 0)
         ((2, 64, 64, 3), True)
     """
 

@@ -68,8 +68,8 @@ def ssim(y_true, y_pred, channel="rgb", border=0):
     Example:
         >>> import numpy as np
         >>> images = np.random.default_rng(0).random((1, 16, 16, 3))
-        >>> round(float(ssim(images, 1 - images)[0]), 1)
-        -0.9
+        >>> bool(ssim(images, 1 - images)[0] < -0.9)
+        True
     """
     truth, estimate = _prepare(y_true, y_pred, channel, border)
     _check_sides("SSIM", truth, WINDOW_SIZE)
