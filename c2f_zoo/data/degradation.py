@@ -35,6 +35,8 @@ class Degradation:
             where the values lie on the host).
     """
 
+    on_host = False  # whether `apply` leaves the device, and so cannot be compiled
+
     def __init__(self, seed=0):
         if isinstance(seed, bool) or seed != int(seed) or seed < 0:
             raise ValueError(f"seed is a whole number of at least 0. Received: {seed!r}")
@@ -86,6 +88,10 @@ class Degradation:
             for sample in sample_numbers(count, index)
         ]
         return keras.tree.map_structure(lambda *values: np.stack(values), *drawn)
+
+    def __getstate__(self):
+        # A compiled function cannot go to another process.
+        return {**self.__dict__, "_compiled": None}
 
     def __call__(self, images, index=0):
         """Degrade a batch; arguments and results are in the class's documentation."""

@@ -33,6 +33,8 @@ class JPEG(Degradation):
         (1, 16, 24, 3)
     """
 
+    on_host = True
+
     def __init__(self, quality=(30, 95), seed=0):
         super().__init__(seed)
         self.quality = tuple(int(bound) for bound in as_range("quality", quality, 1))

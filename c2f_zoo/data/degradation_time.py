@@ -16,7 +16,7 @@ class TimedNoise(Degradation):
     images in [-1, 1], where the paper's code works.
 
     Args:
-        degradation: A, a `Degradation`; None leaves the images as they are.
+        degradation: A, a `Degradation` other than `JPEG`; None leaves the images as they are.
         time: Range from which each image draws its t, uniformly, within [0, 1].
         reverse: Whether t is the share of the image and not of the noise.
         seed: Non-negative integer.
@@ -28,7 +28,7 @@ class TimedNoise(Degradation):
         `(x_t, t)`: float32 tensors of the shape of A(x), and (B,).
 
     Raises:
-        ValueError: A range beyond [0, 1].
+        ValueError: A range beyond [0, 1], or a degradation that runs on the host.
 
     Source: Ahamed et al., arXiv 2501.12739, released code.
 
@@ -43,6 +43,11 @@ class TimedNoise(Degradation):
         super().__init__(seed)
         if degradation is not None and not isinstance(degradation, Degradation):
             raise ValueError(f"degradation is a Degradation. Received: {degradation!r}")
+        if degradation is not None and degradation.on_host:
+            raise ValueError(
+                "degradation must be one of the device; apply others beforehand. "
+                f"Received: {type(degradation).__name__}"
+            )
         self.degradation, self.reverse = degradation, bool(reverse)
         self.time = as_range("time", time)
         if self.time[1] > 1:

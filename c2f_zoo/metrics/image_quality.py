@@ -116,8 +116,9 @@ class _ImageMean(ExactMean):
 
     def __init__(self, channel="rgb", border=0, name=None, dtype=None):
         _check_options(channel, border)
-        stem = type(self).__name__.lower() if name is None else name
-        super().__init__(name=f"{stem}_y" if name is None and channel == "y" else stem, dtype=dtype)
+        if name is None:
+            name = self._per_image.__name__ + ("_y" if channel == "y" else "")
+        super().__init__(name=name, dtype=dtype)
         self.channel, self.border = channel, int(border)
 
     def update_state(self, y_true, y_pred, sample_weight=None):
@@ -214,7 +215,7 @@ class MSSSIM(_ImageMean):
     Args:
         channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
         border: Pixels to leave out on each side.
-        name: Name in logs. Defaults to `msssim`, with `"y"` to `msssim_y`.
+        name: Name in logs. Defaults to `ms_ssim`, with `"y"` to `ms_ssim_y`.
         dtype: Kept for Keras; everything is computed in float32.
 
     Raises:

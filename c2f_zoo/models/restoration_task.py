@@ -74,6 +74,26 @@ class RestorationTask:
             time = ops.reshape(ops.cast(ops.convert_to_tensor(time), "float32"), (-1,))
         return images, time
 
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """Export for serving, as `keras.Model.export` does.
+
+        Args:
+            filepath: Where to.
+            *args: Of `keras.Model.export`: `format`, `verbose`.
+            input_signature: Default: images (B, H, W, 3) with B, H and W left open, with their
+                times (B,) where the network is told them, for TensorFlow's SavedModel, the format
+                that is tested. Other formats and backends want fixed sizes: give them.
+            **kwargs: Of `keras.Model.export`.
+
+        Returns:
+            What `keras.Model.export` returns.
+        """
+        if input_signature is None:
+            images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
+            time = keras.InputSpec(shape=(None,), dtype="float32")
+            input_signature = [(images, time)] if self.time_embedding else [images]
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Compile; without arguments, for training as in the paper.
 

@@ -1,5 +1,7 @@
 """Tests of the degradations: seeds, noise, boxes, times, compression, bad input."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -53,6 +55,14 @@ def test_a_sample_depends_on_its_seed_and_number_alone(name, images):
     np.testing.assert_allclose(swapped[::-1], result, atol=1e-6)
     for other in (degrade(images, index=4), RANDOM[name](seed=1)(images, index=3)):
         assert not np.allclose(result, image_of(other), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_a_degradation_goes_to_another_process(name, images):
+    degrade = RANDOM[name]()
+    result = image_of(degrade(images, index=3))
+    again = pickle.loads(pickle.dumps(degrade))
+    np.testing.assert_array_equal(image_of(again(images, index=3)), result)
 
 
 def test_the_noise_is_the_same_numbers_on_every_backend():
@@ -219,6 +229,7 @@ def test_what_is_no_batch_of_images_is_refused(name):
         (lambda: RandomBoxes(side=(0.5, 1.5)), r"\(0.5, 1.5\)$"),
         (lambda: TimedNoise(time=(0, 2)), r"\(0, 2\)$"),
         (lambda: TimedNoise("blur"), "'blur'$"),
+        (lambda: TimedNoise(JPEG()), "JPEG$"),
         (lambda: JPEG((0, 50)), r"\(0, 50\)$"),
         (lambda: JPEG(101), "101$"),
         (lambda: JPEG()(np.ones((1, 4, 4, 2))), r"\(1, 4, 4, 2\)$"),

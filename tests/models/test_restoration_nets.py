@@ -150,6 +150,21 @@ def test_it_is_restored_from_a_file_and_from_a_preset(name, tmp_path):
     assert task_of(type(model)) == task
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="a SavedModel of open size needs TensorFlow"
+)
+@every_network
+def test_a_saved_model_serves_any_size(name, tmp_path):
+    import tensorflow as tf
+
+    model = make(name)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    for size, batch in (((12, 16), 2), ((9, 7), 1)):
+        inputs = inputs_of(model, size, batch)
+        np.testing.assert_allclose(served.serve(inputs).numpy(), answer(model, inputs), atol=1e-4)
+
+
 @every_network
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_stays_near_float32_and_trains(name, policy):
