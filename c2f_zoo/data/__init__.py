@@ -1,4 +1,4 @@
-"""Reading, rendering, augmenting and showing the data of coarse-to-fine models.
+"""Reading, rendering, augmenting, degrading and showing the data of coarse-to-fine models.
 
 Names are imported when they are first used, so that `import c2f_zoo.data` costs nothing and needs
 no optional package.
@@ -13,6 +13,12 @@ from c2f_zoo.data.flow_picture import flow_picture
 _MODULES = {
     "atomic": ["atomic_write"],
     "augmentation": ["AugmentedStream", "FlowAugmentation"],
+    "degradation": ["Degradation"],
+    "degradation_blur": ["GaussianBlur", "KernelBlur", "gaussian_blur"],
+    "degradation_jpeg": ["JPEG"],
+    "degradation_noise": ["GaussianNoise", "RandomBoxes", "box_mask"],
+    "degradation_resize": ["Downsampling", "downsample", "upsample_bicubic"],
+    "degradation_time": ["TimedNoise"],
     "flow_datasets": [
         "FLOW_DATASETS",
         "HD1K",

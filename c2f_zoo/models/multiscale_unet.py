@@ -1,0 +1,223 @@
+"""The U-Net of multiscale training: restoration by residual blocks on several scales."""
+
+import keras
+from keras import ops
+
+from c2f_zoo.hub import PresetMixin, register_model
+from c2f_zoo.layers import crop_to, pad_to_stride, upsample_nearest
+from c2f_zoo.layers.time_embedding import sinusoid
+from c2f_zoo.models.restoration_task import RestorationTask, to_network_range
+from c2f_zoo.models.unet_blocks import (
+    ResidualBlock,
+    SelfAttention,
+    convolution,
+    dense,
+    group_norm,
+)
+
+
+@register_model(task="image_restoration")
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
+    """The U-Net with which Ahamed et al. denoise, deblur and inpaint (arXiv 2501.12739).
+
+    Down by strided convolutions, up by nearest neighbours and a convolution, residual blocks on
+    every scale, attention on the coarsest. Each block on the way down is handed across to one on
+    the way up. A fresh network answers 1/2 everywhere: its last convolution starts at zero.
+
+    The default is the paper's network, of 2,537,187 parameters. Any size: images are padded
+    (replicated) to multiples of `2^(len(multipliers) - 1)` and the answer is cropped.
+
+    Args:
+        width: Features of the finest scale.
+        multipliers: Features of each scale, fine to coarse, as multiples of `width`.
+        blocks: Residual blocks of each scale on the way down; one more on the way up.
+        groups: Of the group normalisations; divides every scale's features.
+        dropout: Share of features dropped within a block in training.
+        attention: Attention heads on the coarsest scale; 0 for none. Its cost grows with the
+            square of the image's pixels.
+        time_embedding: Whether the network is told the time of `TimedNoise`.
+        time_factor: What the time is multiplied by before its sines and cosines are taken. The
+            released code has 1, by which those of a time in [0, 1] hardly vary.
+        residual: Whether the network's answer is added to its input. Defaults to False, the
+            paper's.
+        **kwargs: Of `keras.Model`: `name`, `dtype`.
+
+    Call arguments:
+        inputs: Pair of images (B, H, W, 3), RGB in [0, 1] or uint8, and of their times (B,);
+            without `time_embedding` the images alone.
+
+    Returns:
+        float32 tensor (B, H, W, 3), RGB in [0, 1] where the estimate is good; not clipped.
+
+    Raises:
+        ValueError: Settings or inputs that do not fit.
+
+    Source: Ahamed et al., arXiv 2501.12739, released code, after Dhariwal and Nichol,
+    arXiv 2105.05233.
+
+    Example:
+        >>> import numpy as np
+        >>> model = MultiscaleUNet(width=16, multipliers=(1, 2), time_embedding=False)
+        >>> tuple(model(np.zeros((1, 33, 50, 3), "float32")).shape)
+        (1, 33, 50, 3)
+    """
+
+    preset_defaults = {
+        "paper": {
+            "title": "Multiscale Training of Convolutional Neural Networks",
+            "arxiv": "2501.12739",
+        },
+    }
+
+    def __init__(
+        self,
+        width=32,
+        multipliers=(1, 2, 4),
+        blocks=1,
+        groups=16,
+        dropout=0.5,
+        attention=1,
+        time_embedding=True,
+        time_factor=1.0,
+        residual=False,
+        **kwargs,
+    ):
+        # Images keep float32; the layers cast to their own precision.
+        super().__init__(autocast=False, **kwargs)
+        self.width, self.multipliers = int(width), tuple(int(m) for m in multipliers)
+        self.blocks, self.groups, self.dropout = int(blocks), int(groups), float(dropout)
+        self.attention, self.residual = int(attention), bool(residual)
+        self.time_embedding, self.time_factor = bool(time_embedding), float(time_factor)
+        self._check_settings()
+        self.stride = 2 ** (len(self.multipliers) - 1)
+        self._create()
+        self.built = True
+
+    def _check_settings(self):
+        widths = [self.width * multiplier for multiplier in self.multipliers]
+        if not widths or self.width < 2 or min(widths) < 1 or self.blocks < 1:
+            raise ValueError(
+                "MultiscaleUNet takes width, multipliers and blocks of at least 1. Received: "
+                f"width={self.width}, multipliers={self.multipliers}, blocks={self.blocks}"
+            )
+        if self.groups < 1 or any(features % self.groups for features in [self.width, *widths]):
+            raise ValueError(
+                f"groups divides the features of every scale, {widths}. Received: {self.groups}"
+            )
+        if self.attention < 0 or (self.attention and widths[-1] % self.attention):
+            raise ValueError(
+                f"attention is a number of heads that divides {widths[-1]} features. "
+                f"Received: {self.attention}"
+            )
+        if self.time_embedding and self.width % 2:
+            raise ValueError(f"A network with time has an even width. Received: {self.width}")
+
+    def _create(self):
+        dtype, width = self.dtype_policy, self.width
+        time_width = 4 * width if self.time_embedding else None
+        self.time_layers = []
+        if self.time_embedding:
+            self.time_layers = [
+                dense(width, time_width, "time_0", dtype, activation="silu"),
+                dense(time_width, time_width, "time_1", dtype),
+            ]
+
+        def block(channels, filters, name):
+            return ResidualBlock(
+                channels, filters, self.groups, self.dropout, time_width, dtype=dtype, name=name
+            )
+
+        self.stem = convolution(3, width, 3, "stem", dtype)
+        channels, handed = width, [width]
+        self.down, self.shrink = [], []
+        for level, multiplier in enumerate(self.multipliers):
+            row = []
+            for index in range(self.blocks):
+                row.append(block(channels, width * multiplier, f"down_{level}_{index}"))
+                channels = width * multiplier
+                handed.append(channels)
+            self.down.append(row)
+            if level < len(self.multipliers) - 1:
+                self.shrink.append(
+                    convolution(channels, channels, 3, f"shrink_{level}", dtype, strides=2)
+                )
+                handed.append(channels)
+
+        self.middle = [block(channels, channels, f"middle_{index}") for index in range(2)]
+        self.middle_attention = None
+        if self.attention:
+            self.middle_attention = SelfAttention(
+                channels, self.groups, self.attention, dtype=dtype, name="attention"
+            )
+
+        self.up, self.enlarge = [], []
+        for level, multiplier in reversed(list(enumerate(self.multipliers))):
+            row = []
+            for index in range(self.blocks + 1):
+                known = channels + handed.pop()
+                row.append(block(known, width * multiplier, f"up_{level}_{index}"))
+                channels = width * multiplier
+            self.up.append(row)
+            if level:
+                self.enlarge.append(convolution(channels, channels, 3, f"enlarge_{level}", dtype))
+        self.norm = group_norm(channels, self.groups, "norm", dtype)
+        self.head = convolution(channels, 3, 3, "head", dtype, zero=True)
+
+    def call(self, inputs, training=None):
+        images, time = self.split_inputs(inputs)
+        padded = to_network_range(pad_to_stride(images, self.stride))
+        answer = ops.cast(self.restore_features(padded, time, training), "float32")
+        answer = crop_to(answer, *ops.shape(images)[1:3])
+        return images + answer / 2.0 if self.residual else (answer + 1.0) / 2.0
+
+    def restore_features(self, images, time=None, training=None):
+        """Run the network proper.
+
+        Args:
+            images: Tensor (B, H, W, 3) in [-1, 1]; H and W multiples of the stride.
+            time: Tensor (B,), or None without time embedding.
+            training: Whether to drop features.
+
+        Returns:
+            Tensor (B, H, W, 3): the estimate in [-1, 1].
+        """
+        if time is not None:
+            time = sinusoid(time * self.time_factor, self.width)
+            for layer in self.time_layers:
+                time = layer(time)
+        x = self.stem(images)
+        handed = [x]
+        for level, row in enumerate(self.down):
+            for block in row:
+                x = block(x, time, training=training)
+                handed.append(x)
+            if level < len(self.shrink):
+                x = self.shrink[level](x)
+                handed.append(x)
+
+        x = self.middle[0](x, time, training=training)
+        if self.middle_attention is not None:
+            x = self.middle_attention(x)
+        x = self.middle[1](x, time, training=training)
+
+        for level, row in enumerate(self.up):
+            for block in row:
+                x = block(ops.concatenate([x, handed.pop()], axis=-1), time, training=training)
+            if level < len(self.enlarge):
+                x = self.enlarge[level](upsample_nearest(x))
+        return self.head(ops.silu(self.norm(x)))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "multipliers": list(self.multipliers),
+            "blocks": self.blocks,
+            "groups": self.groups,
+            "dropout": self.dropout,
+            "attention": self.attention,
+            "time_embedding": self.time_embedding,
+            "time_factor": self.time_factor,
+            "residual": self.residual,
+        }

@@ -1,0 +1,119 @@
+"""The parts the multiscale U-Net is built from: residual blocks, attention, resampling."""
+
+import math
+
+import keras
+from keras import ops
+
+from c2f_zoo.layers import Conv2D
+from c2f_zoo.models.restoration_task import uniform_kernel
+
+
+def convolution(channels, filters, kernel_size, name, dtype, strides=1, zero=False):
+    """A convolution, built; of zeros where a block starts as the identity."""
+    layer = Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        kernel_initializer="zeros" if zero else uniform_kernel(),
+        dtype=dtype,
+        name=name,
+    )
+    layer.build((None, None, None, channels))
+    return layer
+
+
+def dense(channels, width, name, dtype, activation=None):
+    """A dense layer, built."""
+    layer = keras.layers.Dense(
+        width, activation, kernel_initializer=uniform_kernel(), dtype=dtype, name=name
+    )
+    layer.build((None, channels))
+    return layer
+
+
+def group_norm(channels, groups, name, dtype):
+    """A group normalisation with PyTorch's epsilon, built; Keras computes it in float32."""
+    layer = keras.layers.GroupNormalization(groups, epsilon=1e-5, dtype=dtype, name=name)
+    layer.build((None, None, None, channels))
+    return layer
+
+
+class ResidualBlock(keras.layers.Layer):
+    """Two normalised convolutions around which the input passes: `x + f(x, time)`.
+
+    Args:
+        channels: Input channels.
+        filters: Output channels.
+        groups: Of the group normalisations.
+        dropout: Share of features dropped before the second convolution.
+        time_width: Width of the time's embedding; None for a block without time.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (B, h, w, channels).
+        time: Tensor (B, time_width), or None.
+        training: Whether to drop.
+
+    Returns:
+        Tensor (B, h, w, filters).
+    """
+
+    def __init__(self, channels, filters, groups, dropout, time_width=None, **kwargs):
+        super().__init__(**kwargs)
+        dtype = self.dtype_policy
+        self.norm_in = group_norm(channels, groups, "norm_in", dtype)
+        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype)
+        self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
+        self.norm_out = group_norm(filters, groups, "norm_out", dtype)
+        self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
+        self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, zero=True)
+        same = channels == filters
+        self.skip = None if same else convolution(channels, filters, 1, "skip", dtype)
+        self.built = True
+
+    def call(self, x, time=None, training=None):
+        h = self.conv_in(ops.silu(self.norm_in(x)))
+        if self.embed is not None:
+            h = h + self.embed(ops.silu(time))[:, None, None, :]
+        h = self.dropout(ops.silu(self.norm_out(h)), training=training)
+        return (x if self.skip is None else self.skip(x)) + self.conv_out(h)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Every pixel looks at every other: `x + projection(softmax(q k / sqrt(d)) v)`.
+
+    Args:
+        channels: Input and output channels, a multiple of `heads`.
+        groups: Of the group normalisation.
+        heads: Number of heads.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (B, h, w, channels).
+
+    Returns:
+        Tensor (B, h, w, channels).
+
+    Source: Vaswani et al., arXiv 1706.03762; Ho et al., arXiv 2006.11239, for images.
+    """
+
+    def __init__(self, channels, groups, heads=1, **kwargs):
+        super().__init__(**kwargs)
+        dtype = self.dtype_policy
+        self.heads = heads
+        self.norm = group_norm(channels, groups, "norm", dtype)
+        self.query_key_value = convolution(channels, 3 * channels, 1, "query_key_value", dtype)
+        self.projection = convolution(channels, channels, 1, "projection", dtype, zero=True)
+        self.built = True
+
+    def call(self, x):
+        shape = ops.shape(x)
+        length, channels = shape[1] * shape[2], x.shape[-1]
+        query, key, value = (
+            ops.reshape(part, (-1, length, self.heads, channels // self.heads))
+            for part in ops.split(self.query_key_value(self.norm(x)), 3, axis=-1)
+        )
+        scale = 1.0 / math.sqrt(channels // self.heads)
+        attended = ops.dot_product_attention(query, key, value, scale=scale)
+        return x + self.projection(ops.reshape(attended, shape))
