@@ -37,13 +37,14 @@ def restrict(x, factor, method="subsample"):
     if method not in RESTRICTIONS:
         known = ", ".join(map(repr, RESTRICTIONS))
         raise ValueError(f"method is one of {known}. Received: {method!r}")
+    x = ops.convert_to_tensor(x)
     for side in x.shape[1:3]:
         if side is not None and side % factor:
             raise ValueError(
                 f"Height and width must be divisible by {factor}. Received: shape {tuple(x.shape)}"
             )
     if factor == 1:
-        return ops.convert_to_tensor(x)
+        return x
     if method == "average":
         return average_pool(x, factor)
     if method == "subsample" or factor % 2:

@@ -229,8 +229,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
             raise ValueError(
                 "The model must take images of every size that the meshes have (no Flatten, no "
-                f"Input of a fixed size). Received: {self.model.name} with inputs of shapes "
-                f"{shapes}, which said: {error}"
+                f"Input of a fixed size), and said: {error}. Received: {self.model.name} with "
+                f"inputs of shapes {shapes}"
             ) from error
 
     def _restricted(self, tensor, factor):
@@ -256,6 +256,18 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             data = self.prepare(x, y, sample_weight, self.seed_generator)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return x, (x if y is None else y), sample_weight
+
+    def _symbolic_build(self, iterator=None, data_batch=None):
+        # Keras builds what is not built by the shapes of a first batch: here those that `prepare`
+        # makes of it. What it draws for that is drawn again in the first step.
+        if self.prepare is not None:
+            if data_batch is None:
+                _, _, first = next(iter(iterator))
+                data_batch = first[0] if isinstance(first, (list, tuple)) else next(first)
+            state = ops.copy(self.seed_generator.state.value)
+            data_batch = tuple(self._prepared(data_batch))
+            self.seed_generator.state.assign(state)
+        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
 
     # Saving
 
