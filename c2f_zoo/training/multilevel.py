@@ -155,9 +155,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or max(
                 1, len(x.source) // samples
             )
-        if isinstance(x, MultilevelStream) and backend.backend() == "tensorflow":
-            # Keras' own adapter would hold every batch to the size of the first ones.
-            x = x.as_tf_dataset()
+        if isinstance(x, MultilevelStream):
+            kwargs["shuffle"] = False
+            if backend.backend() == "tensorflow":
+                # Keras' own adapter would hold every batch to the size of the first ones.
+                x = x.as_tf_dataset()
         return super().fit(x, y, epochs=epochs, **kwargs)
 
     def _stream(self, arrays):
@@ -253,7 +255,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     def _prepared(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.prepare is not None:
-            data = self.prepare(x, y, sample_weight, self.seed_generator)
+            tensors = _map(ops.convert_to_tensor, (x, y, sample_weight))
+            data = self.prepare(*tensors, self.seed_generator)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return x, (x if y is None else y), sample_weight
 
