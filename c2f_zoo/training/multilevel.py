@@ -193,6 +193,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             if term < stage.corrections:
                 meshes.append((stage.mesh + term + 1, -1.0))
             for mesh, sign in meshes:
+                # One mesh at a time, so that no more than one's activations are held.
+                part = _ordered(calls, gradients, part)
                 is_finest = mesh == stage.mesh
                 loss, found, outputs, given = self._mesh_gradients(
                     calls, part, mesh, weights, is_finest
@@ -321,6 +323,15 @@ def _map(function, batch):
     return tuple(
         None if part is None else keras.tree.map_structure(function, part) for part in batch
     )
+
+
+def _ordered(calls, gradients, batch):
+    """The batch, to be used only once the gradients so far have been computed."""
+    earlier = [gradient for gradient in gradients if gradient is not None]
+    if not earlier:
+        return batch
+    leaves = iter(calls.after(earlier, keras.tree.flatten([p for p in batch if p is not None])))
+    return _map(lambda _: next(leaves), batch)
 
 
 def _is_image(tensor):
