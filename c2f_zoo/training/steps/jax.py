@@ -80,6 +80,19 @@ class GradientCalls:
         """
         return ops.mean(values, axis=axis)
 
+    def after(self, earlier, tensors):
+        """Order what is computed from some tensors behind others; see the package.
+
+        Args:
+            earlier: List of tensors of any shape.
+            tensors: List of tensors of any shape.
+
+        Returns:
+            The tensors, as a list.
+        """
+        tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
+        return tensors
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""

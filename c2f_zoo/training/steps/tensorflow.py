@@ -72,6 +72,19 @@ class GradientCalls:
             return mean
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, mean)
 
+    def after(self, earlier, tensors):
+        """Order what is computed from some tensors behind others; see the package.
+
+        Args:
+            earlier: List of tensors of any shape.
+            tensors: List of tensors of any shape.
+
+        Returns:
+            The tensors, as a list.
+        """
+        with tf.control_dependencies(earlier):
+            return [tf.identity(tensor) for tensor in tensors]
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""

@@ -63,6 +63,18 @@ class GradientCalls:
         """
         return ops.mean(values, axis=axis)
 
+    def after(self, earlier, tensors):
+        """Order what is computed from some tensors behind others; see the package.
+
+        Args:
+            earlier: List of tensors of any shape.
+            tensors: List of tensors of any shape.
+
+        Returns:
+            The tensors, as a list.
+        """
+        return list(tensors)
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""
