@@ -19,6 +19,7 @@ from c2f_zoo.layers.noise_injection import NoiseInjection
 from c2f_zoo.layers.padding import crop_to, pad_to_stride
 from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
 from c2f_zoo.layers.resampling import Upsampling, average_pool, max_pool, upsample_bilinear
+from c2f_zoo.layers.restriction import restrict
 from c2f_zoo.layers.similarity import structural_similarity
 from c2f_zoo.layers.time_embedding import TimeFeatures, sinusoid
 from c2f_zoo.layers.warp import warp
@@ -49,6 +50,7 @@ __all__ = [
     "pad_to_stride",
     "pixel_norm",
     "resampling_conv2d",
+    "restrict",
     "scaled_leaky_relu",
     "sinusoid",
     "structural_similarity",
