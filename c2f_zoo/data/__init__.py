@@ -53,6 +53,7 @@ _MODULES = {
     "image_sources": ["ImageArray", "TensorFlowDataset"],
     "image_stream": ["ImageStream", "fade_images"],
     "images": ["as_numpy", "check_same_size", "load_image", "save_image"],
+    "tiles": ["apply_in_tiles"],
     "picture_grid": ["enlarge_pixels", "image_grid", "save_film"],
     "png16": ["decode_png16", "encode_png16"],
     "scenes": ["SceneStream", "Scenes"],

@@ -8,12 +8,11 @@ import numpy as np
 def apply_in_tiles(function, image, tile=256, overlap=32, scale=1, batch_size=1, progress=False):
     """Apply a function to an image tile by tile, and blend the results where tiles overlap.
 
-    Every call gets tiles of one size, so that it compiles once. In an overlap the weight of a tile
-    falls linearly from the inside to its edge; its outermost pixels, which miss most of what lies
-    beyond, weigh next to nothing. If no pixel of the output depends on input further away than
-    `overlap` / 2, the blend differs from the whole result only by what the outer halves of the
-    overlaps contribute, and with a larger overlap by less. At most the image, the result and one
-    row of tiles are held.
+    Every call gets tiles of one size, so that it compiles once. Of an overlap each tile's outer
+    quarter is left out, where it misses what lies beyond, and in the middle half the weights go
+    over linearly from one tile to the other. If no pixel of the output depends on input further
+    away than `overlap` / 4, the result is that without tiles. At most the image, the result and
+    one row of tiles are held.
 
     Args:
         function: Takes a float32 array (B, tile, tile, C), B at most `batch_size`, and returns an
@@ -89,7 +88,7 @@ def _weights(starts, tile, scale):
     weights = [np.ones(tile, np.float64) for _ in starts]
     for number in range(len(starts) - 1):
         shared = starts[number] + tile - starts[number + 1]
-        rising = (np.arange(shared) + 0.5) / max(1, shared)
+        rising = np.clip(2 * (np.arange(shared) + 0.5) / max(1, shared) - 0.5, 0, 1)
         if shared > 0:
             weights[number][-shared:] *= 1 - rising
             weights[number + 1][:shared] *= rising

@@ -54,7 +54,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         prepare: Function that is given a batch (inputs, targets, sample weights, None where there
             are none) and a `keras.random.SeedGenerator`, and returns inputs and targets, or these
             and weights. It runs on the device before the restriction: the place to add noise.
-        seed: Of the generator that `prepare` is given, and of the order of arrays.
+        seed: Of the generator that `prepare` is given, and of the order of samples.
         **kwargs: `name` of `keras.Model`.
 
     Attributes:
@@ -74,8 +74,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         >>> training.compile("adam", "mse")
         >>> images = np.random.default_rng(0).random((20, 16, 16, 3), dtype="float32")
         >>> history = training.fit(images, images, steps_per_epoch=3, verbose=0)
-        >>> history.history["work_units"], network(images[:1]).shape[1:]
-        ([16.5], (16, 16, 3))
+        >>> history.history["work_units"][0], tuple(network(images[:1]).shape[1:])
+        (12.75, (16, 16, 3))
     """
 
     def __init__(

@@ -88,7 +88,7 @@ class GradientCalls:
             tensors: List of tensors of any shape.
 
         Returns:
-            The tensors, as a list.
+            List of the tensors, of their own shapes.
         """
         tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
         return tensors

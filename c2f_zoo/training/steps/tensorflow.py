@@ -80,7 +80,7 @@ class GradientCalls:
             tensors: List of tensors of any shape.
 
         Returns:
-            The tensors, as a list.
+            List of the tensors, of their own shapes.
         """
         with tf.control_dependencies(earlier):
             return [tf.identity(tensor) for tensor in tensors]

@@ -71,7 +71,7 @@ class GradientCalls:
             tensors: List of tensors of any shape.
 
         Returns:
-            The tensors, as a list.
+            List of the tensors, of their own shapes.
         """
         return list(tensors)
 
