@@ -18,7 +18,14 @@ from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv
 from c2f_zoo.layers.noise_injection import NoiseInjection
 from c2f_zoo.layers.padding import crop_to, pad_to_stride
 from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
-from c2f_zoo.layers.resampling import Upsampling, average_pool, max_pool, upsample_bilinear
+from c2f_zoo.layers.resampling import (
+    Upsampling,
+    average_pool,
+    depth_to_space,
+    max_pool,
+    space_to_depth,
+    upsample_bilinear,
+)
 from c2f_zoo.layers.restriction import restrict
 from c2f_zoo.layers.similarity import structural_similarity
 from c2f_zoo.layers.time_embedding import TimeFeatures, sinusoid
@@ -39,6 +46,7 @@ __all__ = [
     "average_pool",
     "blur",
     "crop_to",
+    "depth_to_space",
     "downsample_fir",
     "image_norm",
     "instance_norm",
@@ -53,6 +61,7 @@ __all__ = [
     "restrict",
     "scaled_leaky_relu",
     "sinusoid",
+    "space_to_depth",
     "structural_similarity",
     "upsample_bilinear",
     "upsample_fir",

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo.hub import PresetMixin, register_model
-from c2f_zoo.layers import Conv2D, upsample_bilinear
+from c2f_zoo.layers import Conv2D, depth_to_space, upsample_bilinear
 from c2f_zoo.layers.image_norm import image_norm
 from c2f_zoo.layers.time_embedding import TimeFeatures
 from c2f_zoo.models.restoration_task import RestorationTask, to_network_range, uniform_kernel
@@ -33,6 +33,7 @@ class NormalizedBlock(keras.layers.Layer):
     Args:
         width: Features.
         time_embedding: Whether it is told the time.
+        normalize: Whether there is the norm.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -43,8 +44,9 @@ class NormalizedBlock(keras.layers.Layer):
         Tensor (B, h, w, width).
     """
 
-    def __init__(self, width, time_embedding, **kwargs):
+    def __init__(self, width, time_embedding, normalize=True, **kwargs):
         super().__init__(autocast=False, **kwargs)
+        self.normalize = normalize
         dtype, kernel = self.dtype_policy, uniform_kernel()
         self.conv_in = _convolution(width, width, 3, kernel, dtype, "conv_in")
         self.conv_out = _convolution(width, width, 3, kernel, dtype, "conv_out")
@@ -55,7 +57,8 @@ class NormalizedBlock(keras.layers.Layer):
         h = self.conv_in(x)
         if self.embed is not None:
             h = h + self.embed(time)[:, None, None, :]
-        return x + self.conv_out(_normalized(h))
+        h = _normalized(h) if self.normalize else ops.leaky_relu(h, negative_slope=0.2)
+        return x + self.conv_out(h)
 
 
 @register_model(task="image_restoration")
@@ -71,13 +74,19 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     super-resolution is `RestorationResNet(100, 9, time_embedding=False, scale=2)`, of 1,622,503.
 
     Each block normalises by the mean and variance of the whole image: the answer at a pixel
-    depends on all others, and on where the image was cut.
+    depends on all others, and on where the image was cut. Without that, `normalize=False`, it
+    depends on the pixels within `reach` alone, so that large photographs can be restored in tiles.
 
     Args:
         width: Features; a multiple of 4 with time.
         blocks: Residual blocks.
         time_embedding: Whether the network is told the time of `TimedNoise`.
         scale: Factor of enlargement.
+        normalize: Whether blocks normalise.
+        enlarge: `"first"`, the paper's: all blocks work on the enlarged image. `"last"`: they work
+            on the image as given, with 3x3 convolutions before and behind them, and the last one
+            gives the pixels of the larger image side by side (a sub-pixel convolution), at about
+            `scale^2` times the speed.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
 
     Call arguments:
@@ -88,10 +97,15 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
         float32 tensor (B, scale * H, scale * W, 3), RGB in [0, 1] where the estimate is good; not
         clipped.
 
+    Attributes:
+        reach: Distance in pixels of the input beyond which nothing has an influence; None without
+            a limit.
+
     Raises:
         ValueError: Settings or inputs that do not fit.
 
-    Source: Ahamed et al., arXiv 2501.12739, released code.
+    Source: Ahamed et al., arXiv 2501.12739, released code. Enlarging last is from Shi et al.,
+    arXiv 1609.05158, blocks without normalisation from Lim et al. (EDSR), arXiv 1707.02921.
 
     Example:
         >>> import numpy as np
@@ -103,49 +117,78 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
 
     preset_defaults = PAPER
 
-    def __init__(self, width=128, blocks=2, time_embedding=True, scale=1, **kwargs):
+    def __init__(
+        self,
+        width=128,
+        blocks=2,
+        time_embedding=True,
+        scale=1,
+        normalize=True,
+        enlarge="first",
+        **kwargs,
+    ):
         # Images keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
         self.width, self.num_blocks = int(width), int(blocks)
         self.time_embedding, self.scale = bool(time_embedding), _whole_scale(scale)
+        self.normalize, self.enlarge = bool(normalize), enlarge
         if self.width < 1 or self.num_blocks < 0 or (self.time_embedding and self.width % 4):
             raise ValueError(
                 "RestorationResNet takes a positive width, with time a multiple of 4, and blocks. "
                 f"Received: width={width}, blocks={blocks}"
             )
+        if enlarge not in ("first", "last"):
+            raise ValueError(f'enlarge is "first" or "last". Received: {enlarge!r}')
         dtype, kernel = self.dtype_policy, uniform_kernel()
-        self.open = _convolution(3, self.width, 1, kernel, dtype, "open")
+        size, pixels = (3, self.scale**2) if enlarge == "last" else (1, 1)
+        self.open = _convolution(3, self.width, size, kernel, dtype, "open")
         self.blocks = [
-            NormalizedBlock(self.width, self.time_embedding, dtype=dtype, name=f"block_{index}")
+            NormalizedBlock(
+                self.width, self.time_embedding, self.normalize, dtype=dtype, name=f"block_{index}"
+            )
             for index in range(self.num_blocks)
         ]
         # A thousandth of the usual size: the network begins as next to nothing.
-        self.close = _convolution(self.width, 3, 1, uniform_kernel(1e-3), dtype, "close")
+        self.close = _convolution(
+            self.width, 3 * pixels, size, uniform_kernel(1e-3), dtype, "close"
+        )
         self.built = True
 
     def call(self, inputs):
         images, time = self.split_inputs(inputs)
-        images = upsample_bilinear(images, self.scale)
-        answer = self.restore_features(to_network_range(images), time)
+        large = upsample_bilinear(images, self.scale)
+        answer = self.restore_features(
+            to_network_range(images if self.enlarge == "last" else large), time
+        )
         answer = ops.cast(answer, "float32")
-        return images + answer if self.scale > 1 else (answer + 1.0) / 2.0
+        return large + answer if self.scale > 1 else (answer + 1.0) / 2.0
+
+    @property
+    def reach(self):
+        """Distance in pixels beyond which nothing has an influence, or None without a limit."""
+        if self.normalize:
+            return None
+        if self.enlarge == "last":
+            return 2 * self.num_blocks + 2
+        return -(-2 * self.num_blocks // self.scale) + (self.scale > 1)
 
     def restore_features(self, images, time=None, training=None):
         """Run the network proper.
 
         Args:
-            images: Tensor (B, H, W, 3) in [-1, 1], enlarged already.
+            images: Tensor (B, H, W, 3) in [-1, 1], enlarged already unless that comes last.
             time: Tensor (B,), or None without time embedding.
             training: Has no effect.
 
         Returns:
-            Tensor (B, H, W, 3): the estimate in [-1, 1], or with a scale above 1 what is to be
-            added to the enlarged image in [0, 1].
+            Tensor of the size of the result: the estimate in [-1, 1], or with a scale above 1
+            what is to be added to the enlarged image in [0, 1].
         """
         x = self.open(images)
         for block in self.blocks:
             x = block(x, time)
-        return self.close(x)
+        x = self.close(x)
+        return depth_to_space(x, self.scale) if self.enlarge == "last" else x
 
     def get_config(self):
         return {
@@ -154,6 +197,8 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
             "blocks": self.num_blocks,
             "time_embedding": self.time_embedding,
             "scale": self.scale,
+            "normalize": self.normalize,
+            "enlarge": self.enlarge,
         }
 
 
@@ -189,7 +234,6 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     """
 
     preset_defaults = PAPER
-    time_embedding = False
 
     def __init__(self, width=64, scale=2, **kwargs):
         super().__init__(autocast=False, **kwargs)

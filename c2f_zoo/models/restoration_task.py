@@ -10,11 +10,17 @@ from c2f_zoo.metrics import PSNR
 class RestorationTask:
     """Mixin that gives a restoration network its inputs, their checks and its defaults of training.
 
-    The network defines `call` and
-    the attributes `time_embedding` and `scale`.
+    The network defines `call` and where they differ from what stands here the attributes
+    `time_embedding` and `mask` (whether it is told a time, or which pixels are known), `scale`,
+    `stride` (what an image is padded to multiples of) and `reach` (distance in input pixels beyond
+    which nothing has an influence; None without a limit).
     """
 
+    time_embedding = False
+    mask = False
     scale = 1
+    stride = 1
+    reach = None
 
     def __call__(self, inputs, *args, **kwargs):
         self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
@@ -24,19 +30,22 @@ class RestorationTask:
         """Check what the network was called with.
 
         Args:
-            inputs: Images (B, H, W, 3), or a pair of them and of times, shape (B,).
+            inputs: Images (B, H, W, 3), or a pair of them and of times, shape (B,), or of masks,
+                shape (B, H, W, 1).
 
         Raises:
             ValueError: What came in is not what this network takes.
         """
         name = type(self).__name__
+        second = "time" if self.time_embedding else "mask" if self.mask else None
         is_pair = isinstance(inputs, (list, tuple))
-        if self.time_embedding and (not is_pair or len(inputs) != 2):
+        if second and (not is_pair or len(inputs) != 2):
             received = f"{len(inputs)} of them" if is_pair else "images alone"
-            raise ValueError(f"{name} takes a pair (images, time). Received: {received}")
-        if not self.time_embedding and is_pair:
+            raise ValueError(f"{name} takes a pair (images, {second}). Received: {received}")
+        if not second and is_pair:
             raise ValueError(
-                f"{name} without time_embedding takes images alone. Received: {len(inputs)} inputs"
+                f"{name} without time_embedding or mask takes images alone. "
+                f"Received: {len(inputs)} inputs"
             )
         images = inputs[0] if is_pair else inputs
         shape = tuple(images.shape)
@@ -47,14 +56,8 @@ class RestorationTask:
             raise ValueError(
                 f"{name} takes images of uint8, or float in [0, 1]. Received: dtype {dtype}"
             )
-        if is_pair:
-            times = tuple(inputs[1].shape)
-            fits = len(times) == 1 or (len(times) == 2 and times[1] == 1)
-            if not fits or (None not in (times[0], shape[0]) and times[0] != shape[0]):
-                raise ValueError(
-                    f"{name} takes one time for each image, shape ({shape[0]},). "
-                    f"Received: shape {times}"
-                )
+        if second:
+            (check_times if second == "time" else check_masks)(name, tuple(inputs[1].shape), shape)
 
     def split_inputs(self, inputs):
         """Bring what the network was called with to float32.
@@ -63,16 +66,19 @@ class RestorationTask:
             inputs: As of `check_inputs`.
 
         Returns:
-            Images (B, H, W, 3) in [0, 1], and times (B,) or None.
+            Images (B, H, W, 3) in [0, 1], and times (B,), masks (B, H, W, 1) or None.
         """
-        images, time = inputs if self.time_embedding else (inputs, None)
+        is_pair = self.time_embedding or self.mask
+        images, condition = inputs if is_pair else (inputs, None)
         images = ops.convert_to_tensor(images)
         is_bytes = keras.backend.standardize_dtype(images.dtype) == "uint8"
         images = ops.cast(images, "float32")
         images = images / 255.0 if is_bytes else images
-        if time is not None:
-            time = ops.reshape(ops.cast(ops.convert_to_tensor(time), "float32"), (-1,))
-        return images, time
+        if condition is not None:
+            condition = ops.cast(ops.convert_to_tensor(condition), "float32")
+        if self.time_embedding:
+            condition = ops.reshape(condition, (-1,))
+        return images, condition
 
     def export(self, filepath, *args, input_signature=None, **kwargs):
         """Export for serving, as `keras.Model.export` does.
@@ -81,8 +87,9 @@ class RestorationTask:
             filepath: Where to.
             *args: Of `keras.Model.export`: `format`, `verbose`.
             input_signature: Default: images (B, H, W, 3) with B, H and W left open, with their
-                times (B,) where the network is told them, for TensorFlow's SavedModel, the format
-                that is tested. Other formats and backends want fixed sizes: give them.
+                times (B,) or masks (B, H, W, 1) where the network is told them, for TensorFlow's
+                SavedModel, the format that is tested. Other formats and backends want fixed
+                sizes: give them.
             **kwargs: Of `keras.Model.export`.
 
         Returns:
@@ -90,8 +97,10 @@ class RestorationTask:
         """
         if input_signature is None:
             images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
-            time = keras.InputSpec(shape=(None,), dtype="float32")
-            input_signature = [(images, time)] if self.time_embedding else [images]
+            shape = (None,) if self.time_embedding else (None, None, None, 1)
+            condition = keras.InputSpec(shape=shape, dtype="float32")
+            is_pair = self.time_embedding or self.mask
+            input_signature = [(images, condition)] if is_pair else [images]
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
@@ -110,6 +119,43 @@ class RestorationTask:
             loss = SSIMLoss("zero", offset=0) if enlarges else keras.losses.MeanSquaredError()
         metrics = [PSNR()] if metrics is None else metrics
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+
+def check_times(name, times, images):
+    """Check that there is one time for each image.
+
+    Args:
+        name: Of the network, for the message.
+        times: Shape of the times.
+        images: Shape of the images.
+
+    Raises:
+        ValueError: There is not.
+    """
+    fits = len(times) == 1 or (len(times) == 2 and times[1] == 1)
+    if not fits or (None not in (times[0], images[0]) and times[0] != images[0]):
+        raise ValueError(
+            f"{name} takes one time for each image, shape ({images[0]},). Received: shape {times}"
+        )
+
+
+def check_masks(name, masks, images):
+    """Check that there is a mask of each image's size.
+
+    Args:
+        name: Of the network, for the message.
+        masks: Shape of the masks.
+        images: Shape of the images.
+
+    Raises:
+        ValueError: There is not.
+    """
+    wanted = (*images[:3], 1)
+    fits = len(masks) == 4 and all(
+        None in pair or pair[0] == pair[1] for pair in zip(masks, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} takes masks of shape {wanted}. Received: shape {masks}")
 
 
 def to_network_range(images):

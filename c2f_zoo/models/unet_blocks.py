@@ -33,10 +33,20 @@ def dense(channels, width, name, dtype, activation=None):
 
 
 def group_norm(channels, groups, name, dtype):
-    """A group normalisation with PyTorch's epsilon, built; Keras computes it in float32."""
+    """A group normalisation with PyTorch's epsilon, built; Keras computes it in float32.
+
+    None without groups.
+    """
+    if not groups:
+        return None
     layer = keras.layers.GroupNormalization(groups, epsilon=1e-5, dtype=dtype, name=name)
     layer.build((None, None, None, channels))
     return layer
+
+
+def activated(x, norm):
+    """`silu(norm(x))`; None normalises nothing."""
+    return ops.silu(x if norm is None else norm(x))
 
 
 class ResidualBlock(keras.layers.Layer):
@@ -45,7 +55,7 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         channels: Input channels.
         filters: Output channels.
-        groups: Of the group normalisations.
+        groups: Of the group normalisations; 0 for none.
         dropout: Share of features dropped before the second convolution.
         time_width: Width of the time's embedding; None for a block without time.
         **kwargs: Of `keras.layers.Layer`.
@@ -73,10 +83,10 @@ class ResidualBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, x, time=None, training=None):
-        h = self.conv_in(ops.silu(self.norm_in(x)))
+        h = self.conv_in(activated(x, self.norm_in))
         if self.embed is not None:
             h = h + self.embed(ops.silu(time))[:, None, None, :]
-        h = self.dropout(ops.silu(self.norm_out(h)), training=training)
+        h = self.dropout(activated(h, self.norm_out), training=training)
         return (x if self.skip is None else self.skip(x)) + self.conv_out(h)
 
 
@@ -85,7 +95,7 @@ class SelfAttention(keras.layers.Layer):
 
     Args:
         channels: Input and output channels, a multiple of `heads`.
-        groups: Of the group normalisation.
+        groups: Of the group normalisation; 0 for none.
         heads: Number of heads.
         **kwargs: Of `keras.layers.Layer`.
 
@@ -109,10 +119,11 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, x):
         shape = ops.shape(x)
+        normal = x if self.norm is None else self.norm(x)
         length, channels = shape[1] * shape[2], x.shape[-1]
         query, key, value = (
             ops.reshape(part, (-1, length, self.heads, channels // self.heads))
-            for part in ops.split(self.query_key_value(self.norm(x)), 3, axis=-1)
+            for part in ops.split(self.query_key_value(normal), 3, axis=-1)
         )
         scale = 1.0 / math.sqrt(channels // self.heads)
         attended = ops.dot_product_attention(query, key, value, scale=scale)
