@@ -14,6 +14,7 @@ from c2f_zoo.layers import (
 from c2f_zoo.layers.time_embedding import sinusoid
 from c2f_zoo.models.restoration_task import RestorationTask, to_network_range
 from c2f_zoo.models.unet_blocks import (
+    KEEPING,
     ResidualBlock,
     SelfAttention,
     activated,
@@ -163,7 +164,9 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             )
 
         pixels = self.patch**2
-        self.stem = convolution((4 if self.mask else 3) * pixels, width, 3, "stem", dtype)
+        gain = 1.0 if self.groups else KEEPING
+        channels = (4 if self.mask else 3) * pixels
+        self.stem = convolution(channels, width, 3, "stem", dtype, gain=gain)
         channels, handed = width, [width]
         self.down, self.shrink = [], []
         for level, multiplier in enumerate(self.multipliers):
@@ -175,7 +178,9 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             self.down.append(row)
             if level < len(self.multipliers) - 1:
                 self.shrink.append(
-                    convolution(channels, channels, 3, f"shrink_{level}", dtype, strides=2)
+                    convolution(
+                        channels, channels, 3, f"shrink_{level}", dtype, strides=2, gain=gain
+                    )
                 )
                 handed.append(channels)
 
@@ -195,7 +200,9 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
                 channels = width * multiplier
             self.up.append(row)
             if level:
-                self.enlarge.append(convolution(channels, channels, 3, f"enlarge_{level}", dtype))
+                self.enlarge.append(
+                    convolution(channels, channels, 3, f"enlarge_{level}", dtype, gain=gain)
+                )
         self.norm = group_norm(channels, self.groups, "norm", dtype)
         self.head = convolution(channels, 3 * pixels, 3, "head", dtype, zero=True)
 

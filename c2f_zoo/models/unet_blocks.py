@@ -8,14 +8,18 @@ from keras import ops
 from c2f_zoo.layers import Conv2D
 from c2f_zoo.models.restoration_task import uniform_kernel
 
+# Factors of PyTorch's initialisation that keep the size of features without normalisation: their
+# variance is 3 times that, and 6 times behind a SiLU (He et al., arXiv 1502.01852, for the ReLU).
+KEEPING, KEEPING_ACTIVATED = math.sqrt(3), math.sqrt(6)
 
-def convolution(channels, filters, kernel_size, name, dtype, strides=1, zero=False):
+
+def convolution(channels, filters, kernel_size, name, dtype, strides=1, zero=False, gain=1.0):
     """A convolution, built; of zeros where a block starts as the identity."""
     layer = Conv2D(
         filters,
         kernel_size,
         strides=strides,
-        kernel_initializer="zeros" if zero else uniform_kernel(),
+        kernel_initializer="zeros" if zero else uniform_kernel(gain),
         dtype=dtype,
         name=name,
     )
@@ -73,13 +77,15 @@ class ResidualBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.norm_in = group_norm(channels, groups, "norm_in", dtype)
-        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype)
+        gain = 1.0 if groups else KEEPING_ACTIVATED
+        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, gain=gain)
         self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
         self.norm_out = group_norm(filters, groups, "norm_out", dtype)
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
         self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, zero=True)
         same = channels == filters
-        self.skip = None if same else convolution(channels, filters, 1, "skip", dtype)
+        gain = 1.0 if groups else KEEPING
+        self.skip = None if same else convolution(channels, filters, 1, "skip", dtype, gain=gain)
         self.built = True
 
     def call(self, x, time=None, training=None):

@@ -16,6 +16,11 @@ from c2f_zoo.training.growth_parts import GrowthPhase, GrowthState
 from c2f_zoo.training.multilevel import Multilevel
 from c2f_zoo.training.multilevel_schedule import MultilevelSchedule, MultilevelStage
 from c2f_zoo.training.multilevel_stream import MultilevelStream
+from c2f_zoo.training.multilevel_variance import (
+    GradientVariance,
+    TermVariance,
+    gradient_variance,
+)
 from c2f_zoo.training.optimizer_pair import OptimizerPair
 from c2f_zoo.training.progressive import ProgressiveGrowth
 from c2f_zoo.training.schedules import Halving, WarmupPlateauCosine
@@ -26,6 +31,7 @@ __all__ = [
     "BestPreset",
     "DeeplySupervised",
     "FlowPictures",
+    "GradientVariance",
     "GrowthPhase",
     "GrowthSchedule",
     "GrowthState",
@@ -41,6 +47,8 @@ __all__ = [
     "StopOnNaN",
     "StopOnSignal",
     "TensorBoardLog",
+    "TermVariance",
     "TrainingState",
     "WarmupPlateauCosine",
+    "gradient_variance",
 ]
