@@ -12,6 +12,12 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEFAULT_FLOW_PRESET = "pwcnet_lite.scenes"
 DEFAULT_GENERATOR_PRESET = "progan_64.fluent"
+DEFAULT_RESTORATION_PRESETS = {
+    "denoise": "unet_denoise.photos",
+    "deblur": "unet_deblur.photos",
+    "inpaint": "unet_inpaint.photos",
+    "upscale": "srnet_x2.photos",
+}
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -215,6 +221,40 @@ def load_flow_model(preset):
         raise CommandError(
             f"A preset for optical flow is needed (c2f models --task optical_flow). "
             f"Received: {preset}, a {type(model).__name__}"
+        )
+    return model
+
+
+def load_restoration_model(preset, verb=None):
+    """Load a preset that restores images.
+
+    Args:
+        preset: Name, folder or `hf://` address.
+        verb: Method that is needed: `"restore"`, `"upscale"` or `"inpaint"`; any by default.
+
+    Returns:
+        The model, with its `restore`, `upscale` and `inpaint`, of which `image_verb` works.
+
+    Raises:
+        CommandError: The preset has another task.
+
+    Example:
+        ```python
+        restored = load_restoration_model("unet_denoise.photos").restore("photo.jpg")
+        ```
+    """
+    model = load_model(preset)
+    found = getattr(model, "image_verb", None)
+    if found is None or (verb is not None and found != verb):
+        kinds = {
+            "restore": "restores images of their size (c2f denoise, c2f deblur)",
+            "upscale": "enlarges images (c2f upscale)",
+            "inpaint": "fills holes of images (c2f inpaint)",
+        }
+        of_it = f", which {kinds[found]}" if found else ""
+        raise CommandError(
+            f"A preset that {kinds[verb] if verb else 'restores images'} is needed; c2f models "
+            f"lists those there are. Received: {preset}, a {type(model).__name__}{of_it}"
         )
     return model
 

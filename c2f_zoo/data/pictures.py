@@ -169,8 +169,8 @@ def write_picture(path, pixels, like=None, image_format=None, quality=95):
     from PIL import Image
 
     path = Path(path)
-    if image_format is None:
-        image_format = Image.registered_extensions().get(path.suffix.lower())
+    extensions = Image.registered_extensions()  # which also brings all formats to Image.SAVE
+    image_format = image_format or extensions.get(path.suffix.lower())
     if image_format not in Image.SAVE:
         raise ValueError(
             "A picture is saved as the extension of its name says: .png, .jpg, .webp, ... "
