@@ -8,21 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from c2f_zoo import backend
+from c2f_zoo.layers import luma
 from c2f_zoo.layers.similarity import WINDOW_SIZE
 from c2f_zoo.metrics import psnr, ssim
-
-# Images that have a name in the field; each is a folder of image files.
-RESTORATION_DATASETS = {
-    "bsd100": "BSD100",
-    "cbsd68": "CBSD68",
-    "folder": "folder",
-    "kodak24": "Kodak24",
-    "mcmaster": "McMaster",
-    "set12": "Set12",
-    "set14": "Set14",
-    "set5": "Set5",
-    "urban100": "Urban100",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,19 +19,21 @@ class RestorationProtocol:
 
     - `"denoise"`: Gaussian noise of standard deviation `noise` / 255 is added; the noisy image is
       neither clipped nor rounded. The noise of every image is
-      `numpy.random.RandomState(seed).normal(0, noise / 255, (H, W, 3))`, so that images of one
+      `numpy.random.RandomState(seed).normal(0, noise / 255, (H, W, C))`, so that images of one
       size have the same, as in the published evaluations that seed before each image. PSNR and
       SSIM on RGB of the result clipped to [0, 1].
     - `"upscale"`: the image is cropped to a multiple of `scale`, shrunk as MATLAB's `imresize`
       does (bicubic, antialiased) and rounded to 8 bits; so is the result. PSNR and SSIM on Y
-      (BT.601, studio range), a border of `scale` pixels left out.
+      (BT.601, studio range, rounded to 8 bits as MATLAB's `rgb2ycbcr` of bytes does), a border of
+      `scale` pixels left out.
     - `"deblur"`: blurred by a Gaussian of standard deviation `blur` pixels, the image continued
       periodically, then noise as above, if any. PSNR and SSIM on RGB.
     - `"inpaint"`: 1 to 4 boxes of 10 to 40 % of the sides are cut out, those of `RandomBoxes(
       seed=seed)` for the image's number. PSNR over the pixels that were cut out alone, SSIM over
       the image, on RGB.
 
-    Figures are means over the images of each image's figure.
+    Figures are means over the images of each image's figure. Grey images stay grey, but for
+    enlarging.
 
     Args:
         task: `"denoise"`, `"upscale"`, `"deblur"` or `"inpaint"`.
@@ -96,11 +86,11 @@ class RestorationProtocol:
         """Degrade an image.
 
         Args:
-            image: float32 array (H, W, 3) in [0, 1].
+            image: float32 array (H, W, 3), or grey (H, W, 1), in [0, 1].
             number: The image's number, from which the boxes follow.
 
         Returns:
-            (degraded, truth, known): float32 arrays (h, w, 3) and (H, W, 3), the truth cropped
+            (degraded, truth, known): float32 arrays (h, w, C) and (H, W, C), the truth cropped
             where the protocol says so; known is a bool array (H, W) for inpainting, else None.
         """
         from c2f_zoo.data.degradation_blur import gaussian_blur
@@ -134,36 +124,39 @@ class RestorationProtocol:
         """Compare a result with the truth.
 
         Args:
-            truth: float32 array (H, W, 3).
-            made: float32 array (H, W, 3).
+            truth: float32 array (H, W, 3) or (H, W, 1).
+            made: float32 array (H, W, 3), whose mean over the channels counts for a grey truth.
             known: As of `degrade`.
 
         Returns:
             (PSNR in dB, SSIM): floats; SSIM is NaN of images too small for its window.
         """
-        made = round_to_bytes(made) if self.task == "upscale" else np.clip(made, 0, 1)
-        options = {"channel": "y", "border": self.scale} if self.task == "upscale" else {}
-        border = options.get("border", 0)
+        if truth.shape[2] == 1:
+            made = made.mean(axis=2, keepdims=True)
+        border = self.scale if self.task == "upscale" else 0
         if min(truth.shape[:2]) <= 2 * border:
             raise ValueError(
                 f"A border of {border} leaves nothing of the image. Received: shape {truth.shape}"
             )
-        pair = truth[None], made[None]
+        pair = [truth[None], np.clip(made, 0, 1)[None]]
+        if self.task == "upscale":
+            pair = [_bytes_of_luma(image) for image in pair]
         is_small = min(truth.shape[:2]) - 2 * border < WINDOW_SIZE
-        similarity = float("nan") if is_small else float(ssim(*pair, **options)[0])
+        similarity = float("nan") if is_small else float(ssim(*pair, border=border)[0])
         if known is not None:
-            pair = tuple(image[:, ~known][:, None] for image in pair)
-        return float(psnr(*pair, **options)[0]), similarity
+            pair = [image[:, ~known][:, None] for image in pair]
+        return float(psnr(*pair, border=border)[0]), similarity
 
 
 def measure_restoration(model, images, protocol, on_image=None, **options):
     """Measure a network, or a baseline, on images.
 
     Args:
-        model: Network with `restore_pixels`; or a function of a degraded image, float32 (H, W, 3),
-            and of the bool array (H, W) of known pixels or None, that returns float32
-            (scale * H, scale * W, 3).
-        images: Folder of image files; or iterable of images as `load_image` takes them.
+        model: Network with `restore_pixels`; or a function of a degraded image, float32 (H, W, 3)
+            or (H, W, 1), and of the bool array (H, W) of known pixels or None, that returns
+            float32 (scale * H, scale * W, 3) or (.., 1).
+        images: Folder of image files, in the order of their names; or iterable of images as
+            `read_picture` takes them.
         protocol: `RestorationProtocol`.
         on_image: Function called after each image, without arguments.
         **options: Of `restore_pixels`: `time`, `tile`, `overlap`.
@@ -184,19 +177,20 @@ def measure_restoration(model, images, protocol, on_image=None, **options):
         20
     """
     from c2f_zoo.data.image_folder import ImageFolder
-    from c2f_zoo.data.images import load_image
+    from c2f_zoo.data.pictures import as_float, read_picture
 
     run = _runner(model, protocol, options)
     if isinstance(images, (str, Path)):
         folder = ImageFolder(images)
         images = (folder.folder / name for name in folder.names)
-    each, seconds, sizes = [], [], set()
+    each, seconds = [], []
     for number, image in enumerate(images):
-        degraded, truth, known = protocol.degrade(load_image(image), number)
-        if degraded.shape not in sizes:  # compiled for each size, which no one wants timed
-            sizes.add(degraded.shape)
-            if number == 0:
-                run(degraded, known)
+        color = as_float(read_picture(image).color)
+        if protocol.task == "upscale" and color.shape[2] == 1:
+            color = np.repeat(color, 3, axis=2)  # Y is of colours
+        degraded, truth, known = protocol.degrade(color, number)
+        if number == 0:
+            run(degraded, known)  # compiled, which no one wants timed
         start = time.perf_counter()
         made = run(degraded, known)
         seconds.append(time.perf_counter() - start)
@@ -265,6 +259,10 @@ def round_to_bytes(image):
         float32 array of the same shape: multiples of 1/255 in [0, 1].
     """
     return np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.float32) / np.float32(255)
+
+
+def _bytes_of_luma(images):
+    return round_to_bytes(backend.to_numpy(luma(round_to_bytes(images))))
 
 
 def _runner(model, protocol, options):
