@@ -288,19 +288,18 @@ def side_by_side(picture, made):
         made: float32 array (H, W) or (H, W, 2 to 4), no smaller; the picture is enlarged to it.
 
     Returns:
-        float32 array (H, 2 W) or (H, 2 W, 2 to 4) in [0, 1].
+        uint8 array (H, 2 W) or (H, 2 W, 2 to 4).
     """
     import numpy as np
     from PIL import Image
 
     from c2f_zoo.data.pictures import as_bytes
 
-    pixels = picture.pixels()
-    if pixels.shape[:2] != made.shape[:2]:
+    given = as_bytes(picture.pixels())  # as bytes, which take a quarter of the memory
+    if given.shape[:2] != made.shape[:2]:
         size = (made.shape[1], made.shape[0])
-        bytes_ = Image.fromarray(as_bytes(pixels)).resize(size, Image.Resampling.BICUBIC)
-        pixels = np.asarray(bytes_) / np.float32(255)
-    return np.concatenate([pixels, made], axis=1)
+        given = np.asarray(Image.fromarray(given).resize(size, Image.Resampling.BICUBIC))
+    return np.concatenate([given, as_bytes(made)], axis=1)
 
 
 def _beside(output):

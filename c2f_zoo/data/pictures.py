@@ -11,6 +11,10 @@ from c2f_zoo.data.images import _checked_range, _is_pil, as_numpy, check_same_si
 
 _ROWS = 256  # of a large picture converted at once
 _WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
+# Description, make, model, software, date, artist, copyright; the EXIF and GPS parts.
+_PARTS = {34665, 34853}
+_DESCRIPTIVE_TAGS = {270, 271, 272, 305, 306, 315, 33432, *_PARTS}
+_ORIENTATION = 274
 _WITHOUT_ALPHA_FORMATS = ("JPEG", "BMP", "PPM")
 
 
@@ -150,7 +154,7 @@ def write_picture(path, pixels, like=None, image_format=None, quality=95):
     Args:
         path: File to write.
         pixels: Array (H, W) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA,
-            float in [0, 1], rounded to 256 levels.
+            float in [0, 1], rounded to 256 levels, or uint8.
         like: `Picture` whose colour profile and EXIF data are kept. Default: none.
         image_format: Pillow's name of the format. Default: as the extension says.
         quality: 1 to 100, of JPEG and WebP.
@@ -210,11 +214,13 @@ def as_bytes(values):
     """Round an array of a picture to 256 levels, some rows at a time.
 
     Args:
-        values: Array (H, W, ...), float in [0, 1].
+        values: Array (H, W, ...), float in [0, 1]; one of uint8 passes.
 
     Returns:
         uint8 array of the same shape.
     """
+    if values.dtype == np.uint8:
+        return values
     result = np.empty(values.shape, np.uint8)
     for start in range(0, len(values), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -249,7 +255,7 @@ def _from_pil(image):
 
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":  # a phone's JPEG with a preview
         raise ValueError(f"An image is one picture. Received: a file of {image.n_frames} pictures")
-    image = ImageOps.exif_transpose(image)
+    source, image = image, ImageOps.exif_transpose(image)
     mode = image.mode
     if mode in _WITH_ALPHA or ("transparency" in image.info and mode in ("P", "RGB", "L")):
         image = image.convert("LA" if mode in ("L", "LA", "La") else "RGBA")
@@ -270,14 +276,22 @@ def _from_pil(image):
     return Picture(
         *_parts(pixels),
         icc_profile=image.info.get("icc_profile") if keeps_profile else None,
-        exif=_exif(image),
+        exif=_exif(source),
     )
 
 
 def _exif(image):
+    """EXIF data without the orientation, as bytes; the image keeps its own."""
+    from PIL import Image
+
     try:
-        exif = image.getexif()
-        return exif.tobytes() if len(exif) else None
+        found, kept = image.getexif(), Image.Exif()
+        for tag, value in found.items():
+            # A TIFF file's tags also say how its pixels are stored, which is true of no other.
+            is_kept = tag in _DESCRIPTIVE_TAGS if image.format == "TIFF" else tag != _ORIENTATION
+            if is_kept:
+                kept[tag] = found.get_ifd(tag) if tag in _PARTS else value
+        return kept.tobytes() if len(kept) else None
     except Exception:  # as broken EXIF data may raise anything, and the picture is worth more
         return None
 

@@ -8,9 +8,12 @@ import numpy as np
 
 from c2f_zoo import backend
 
-# Pixels of output that a network computes at once.
-PIXELS_AT_ONCE = 2**20
-_TILE = 768  # side in pixels of the output
+# Pixels of output up to which an image is computed whole.
+WHOLE = 2**20
+# What a batch of tiles may take, by a rule of thumb: bytes for each pixel and each feature that a
+# network has there, measured on a MultiscaleUNet with PyTorch.
+_MEMORY, _BYTES_A_FEATURE = 2**30, 84
+_LARGEST_TILE = 768  # side in pixels of the output
 _LARGEST_OVERLAP = 128
 _BLEND = 16  # pixels within which one tile goes over into the next
 _MOST_TILES_AT_ONCE = 16
@@ -147,11 +150,17 @@ class RestorationImages:
             numpy float32 (scale * H, scale * W, 3).
 
         Raises:
-            ValueError: The tiles or the time do not fit.
+            ValueError: The tiles, the time or the mask do not fit.
         """
         from c2f_zoo.data.tiles import apply_in_tiles
 
         time = self._checked_time(time)
+        if (known is not None) != bool(self.mask):
+            takes = "a mask" if self.mask else "no mask"
+            raise ValueError(
+                f"This {type(self).__name__} takes {takes}. "
+                f"Received: {'none' if known is None else 'one'}"
+            )
         tile, overlap, margin = self._tiles(pixels.shape[:2], tile, overlap)
         is_cut = any(side < length for side, length in zip(tile, pixels.shape, strict=False))
         if is_cut and self.reach is None and not self._said_that_tiles_differ:
@@ -174,7 +183,7 @@ class RestorationImages:
             tile,
             overlap,
             scale=self.scale,
-            batch_size=max(1, min(_MOST_TILES_AT_ONCE, PIXELS_AT_ONCE // area)),
+            batch_size=max(1, min(_MOST_TILES_AT_ONCE, self._pixels_at_once() // area)),
             progress=progress,
             align=self.stride,
             margin=margin,
@@ -246,12 +255,18 @@ class RestorationImages:
             )
         return float(time)
 
+    def _pixels_at_once(self):
+        """Pixels of the output that tiles may have together, by the network's width."""
+        features = getattr(self, "width", 32) / getattr(self, "patch", 1) ** 2
+        return int(_MEMORY / (_BYTES_A_FEATURE * max(8, features)))
+
     def _tiles(self, size, tile, overlap):
         """Sides of the tiles, their overlap, and the margin that is left out of it."""
         whole = tuple(-(-side // self.stride) * self.stride for side in size)
         if tile is None:
-            is_small = self.scale**2 * math.prod(size) <= PIXELS_AT_ONCE
-            tile = 0 if is_small else _TILE // self.scale
+            is_small = self.scale**2 * math.prod(size) <= WHOLE
+            side = min(_LARGEST_TILE, math.isqrt(self._pixels_at_once()))
+            tile = 0 if is_small else max(1, side // (self.scale * self.stride)) * self.stride
         sides = (tile, tile) if np.ndim(tile) == 0 else tuple(tile)
         if len(sides) != 2 or any(
             isinstance(side, bool) or side != int(side) or side < 0 for side in sides

@@ -121,16 +121,19 @@ def test_grey_and_alpha_keep_their_kind(presets, photos, rng, mode, verb):
             np.testing.assert_array_equal(np.asarray(made)[..., -1], image[..., -1])
 
 
-def test_profile_and_exif_are_kept_and_the_orientation_applied(denoise, photos, rng):
+@pytest.mark.parametrize("given", ["jpg", "tif", "png"])
+@pytest.mark.parametrize("made", ["jpg", "tif", "png", "webp"])
+def test_profile_and_exif_are_kept_and_the_orientation_applied(denoise, photos, rng, given, made):
     exif = Image.Exif()
-    exif[0x0112], exif[0x010F] = 6, "a camera"
+    exif[0x0112], exif[0x010F], exif[0x8769] = 6, "a camera", {0x829A: 0.25}  # exposure
     image = Image.fromarray(rng.integers(0, 256, (12, 14, 3), "uint8"))
-    image.save(photos / "e.jpg", exif=exif, icc_profile=b"a profile")
-    assert denoise(photos / "e.jpg") == 0
-    with Image.open(photos / "e_denoised.png") as made:
-        assert made.size == (12, 14)
+    image.save(photos / f"e.{given}", exif=exif.tobytes(), icc_profile=b"a profile")
+    assert denoise(photos / f"e.{given}", "--format", made) == 0
+    with Image.open(photos / f"e_denoised.{made}") as made:
+        assert made.size == (12, 14) and np.asarray(made).shape == (14, 12, 3)
         assert made.info["icc_profile"] == b"a profile"
         assert made.getexif().get(0x010F) == "a camera" and made.getexif().get(0x0112, 1) == 1
+        assert made.getexif().get_ifd(0x8769)[0x829A] == 0.25
 
 
 def test_broken_files_are_named_and_the_others_done(denoise, photos, capsys):
