@@ -225,40 +225,6 @@ def load_flow_model(preset):
     return model
 
 
-def load_restoration_model(preset, verb=None):
-    """Load a preset that restores images.
-
-    Args:
-        preset: Name, folder or `hf://` address.
-        verb: Method that is needed: `"restore"`, `"upscale"` or `"inpaint"`; any by default.
-
-    Returns:
-        The model, with its `restore`, `upscale` and `inpaint`, of which `image_verb` works.
-
-    Raises:
-        CommandError: The preset has another task.
-
-    Example:
-        ```python
-        restored = load_restoration_model("unet_denoise.photos").restore("photo.jpg")
-        ```
-    """
-    model = load_model(preset)
-    found = getattr(model, "image_verb", None)
-    if found is None or (verb is not None and found != verb):
-        kinds = {
-            "restore": "restores images of their size (c2f denoise, c2f deblur)",
-            "upscale": "enlarges images (c2f upscale)",
-            "inpaint": "fills holes of images (c2f inpaint)",
-        }
-        of_it = f", which {kinds[found]}" if found else ""
-        raise CommandError(
-            f"A preset that {kinds[verb] if verb else 'restores images'} is needed; c2f models "
-            f"lists those there are. Received: {preset}, a {type(model).__name__}{of_it}"
-        )
-    return model
-
-
 def progress(total, unit, quiet=False):
     """Open a progress bar on standard error.
 

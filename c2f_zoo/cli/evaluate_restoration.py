@@ -6,7 +6,6 @@ from c2f_zoo.cli import baselines
 from c2f_zoo.cli.common import (
     USAGE,
     CommandError,
-    load_restoration_model,
     note,
     print_json,
     progress,
@@ -14,6 +13,7 @@ from c2f_zoo.cli.common import (
     start_backend,
     table,
 )
+from c2f_zoo.cli.restoring import load_restoration_model
 
 ABOUT = """restoration
 data sets: cbsd68, kodak24, mcmaster, set5, set12, set14, bsd100, urban100, folder: each a folder

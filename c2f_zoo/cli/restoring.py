@@ -12,7 +12,7 @@ from c2f_zoo.cli.common import (
     CommandError,
     check_folder_is_writable,
     check_inputs_survive,
-    load_restoration_model,
+    load_model,
     note,
     positive_count,
     progress,
@@ -152,6 +152,40 @@ def run(arguments, verb, settings=None, options=None):
     if failed:
         note(f"{len(failed)} of {len(files)} images failed, {len(lines)} were written")
     return FAILED if failed else OK
+
+
+def load_restoration_model(preset, verb=None):
+    """Load a preset that restores images.
+
+    Args:
+        preset: Name, folder or `hf://` address.
+        verb: Method that is needed: `"restore"`, `"upscale"` or `"inpaint"`; any by default.
+
+    Returns:
+        The model, with its `restore`, `upscale` and `inpaint`, of which `image_verb` works.
+
+    Raises:
+        CommandError: The preset has another task.
+
+    Example:
+        ```python
+        restored = load_restoration_model("unet_denoise.photos").restore("photo.jpg")
+        ```
+    """
+    model = load_model(preset)
+    found = getattr(model, "image_verb", None)
+    if found is None or (verb is not None and found != verb):
+        kinds = {
+            "restore": "restores images of their size (c2f denoise, c2f deblur)",
+            "upscale": "enlarges images (c2f upscale)",
+            "inpaint": "fills holes of images (c2f inpaint)",
+        }
+        of_it = f", which {kinds[found]}" if found else ""
+        raise CommandError(
+            f"A preset that {kinds[verb] if verb else 'restores images'} is needed; c2f models "
+            f"lists those there are. Received: {preset}, a {type(model).__name__}{of_it}"
+        )
+    return model
 
 
 def find_inputs(inputs, suffix):

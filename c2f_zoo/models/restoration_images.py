@@ -167,7 +167,7 @@ class RestorationImages:
             self._said_that_tiles_differ = True
             warnings.warn(
                 f"{type(self).__name__} looks at the whole image at once: in tiles its answer is "
-                "another, though without seams. tile=0 takes the image whole, memory allowing",
+                "another, though without seams. A tile of 0 takes the image whole, memory allowing",
                 stacklevel=4,
             )
         if known is not None:
