@@ -55,6 +55,7 @@ _MODULES = {
     "images": ["as_numpy", "check_same_size", "load_image", "save_image"],
     "tiles": ["apply_in_tiles"],
     "picture_grid": ["enlarge_pixels", "image_grid", "save_film"],
+    "pictures": ["Picture", "read_mask", "read_picture", "write_picture"],
     "png16": ["decode_png16", "encode_png16"],
     "scenes": ["SceneStream", "Scenes"],
     "streams": ["FlowStream", "FollowEpoch"],

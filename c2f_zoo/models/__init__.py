@@ -7,6 +7,11 @@ from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
 from c2f_zoo.models.multiscale_unet import MultiscaleUNet
 from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.models.pwcnet import PWCNet
+from c2f_zoo.models.restoration_measure import (
+    RestorationProtocol,
+    figures_of,
+    measure_restoration,
+)
 from c2f_zoo.models.restoration_nets import RestorationResNet, SRParaConvNet
 from c2f_zoo.models.style_based import MappingNetwork, mix_styles
 from c2f_zoo.models.stylegan import StyleGANDiscriminator, StyleGANGenerator
@@ -25,6 +30,7 @@ __all__ = [
     "ProGAN",
     "ProGANDiscriminator",
     "ProGANGenerator",
+    "RestorationProtocol",
     "RestorationResNet",
     "SRParaConvNet",
     "StyleGAN",
@@ -33,6 +39,8 @@ __all__ = [
     "StyleGAN2Generator",
     "StyleGANDiscriminator",
     "StyleGANGenerator",
+    "figures_of",
     "image_pyramid",
+    "measure_restoration",
     "mix_styles",
 ]

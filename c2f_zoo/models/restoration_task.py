@@ -5,9 +5,10 @@ from keras import ops
 
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
+from c2f_zoo.models.restoration_images import RestorationImages
 
 
-class RestorationTask:
+class RestorationTask(RestorationImages):
     """Mixin that gives a restoration network its inputs, their checks and its defaults of training.
 
     The network defines `call` and where they differ from what stands here the attributes

@@ -1,0 +1,289 @@
+"""The image level of restoration: photographs of any size and kind, whole or in tiles."""
+
+import math
+import sys
+import warnings
+
+import numpy as np
+
+from c2f_zoo import backend
+
+# Pixels of output up to which an image is computed whole.
+WHOLE = 2**20
+# What a batch of tiles may take, by a rule of thumb: bytes for each pixel and each feature that a
+# network has there, measured on a MultiscaleUNet with PyTorch.
+_MEMORY, _BYTES_A_FEATURE = 2**30, 84
+_LARGEST_TILE = 768  # side in pixels of the output
+_LARGEST_OVERLAP = 128
+_BLEND = 16  # pixels within which one tile goes over into the next
+_MOST_TILES_AT_ONCE = 16
+
+_TIME = (
+    "the time of TimedNoise: the share of noise, 0 for an image without; or with reverse, as "
+    "denoising has it, the share of the image, 1 for one without noise"
+)
+
+
+class RestorationImages:
+    """Mixin that gives a restoration network its image level.
+
+    The network's attributes say what it does: `scale`, `mask`, `time_embedding`, and how it can be
+    cut into tiles: `stride`, the pixels that a tile's position is a multiple of, and `reach`, the
+    pixels beyond which nothing has an influence, or None without a limit.
+    """
+
+    scale, stride = 1, 1
+    mask, time_embedding = False, False
+    reach = None
+
+    _said_that_tiles_differ = False
+
+    @property
+    def image_verb(self):
+        """Name of the method that fits this network: `"restore"`, `"upscale"` or `"inpaint"`."""
+        if self.mask:
+            return "inpaint"
+        return "upscale" if self.scale > 1 else "restore"
+
+    def restore(self, image, time=None, tile=None, overlap=None, progress=None):
+        """Restore a photograph: take away the noise or blur that the network was trained on.
+
+        Args:
+            image: Path, PIL image or array (H, W), (H, W, 1 to 4) of any size: uint8, uint16
+                (divided by 65535), bool, or float in [0, 1]. The EXIF orientation is applied.
+            time: For a network that is told the time, between 0 and 1: the share of noise in the
+                image, or of the image for those trained with `TimedNoise(reverse=True)`.
+            tile: Side of the tiles in pixels of the input, or (height, width), rounded up to
+                multiples of the network's stride; 0 for the image as a whole. Default: whole up
+                to a megapixel of output, beyond that tiles.
+            overlap: Pixels that neighbouring tiles share. Default: what makes tiles equal to the
+                whole, as far as that is at most 128.
+            progress: Whether to show a bar. Default: for tiles, on a terminal.
+
+        Returns:
+            numpy float32 in [0, 1] of the kind of the image: (H, W, 3), grey (H, W) (the mean of
+            the network's three channels), and with the alpha of the input as last channel
+            (H, W, 4) or (H, W, 2).
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The image is empty, unreadable, not finite or outside [0, 1]; the time or
+                the tiles do not fit; the network enlarges, or fills what a mask leaves out.
+
+        Example:
+            >>> import numpy as np
+            >>> from c2f_zoo.models import MultiscaleUNet
+            >>> model = MultiscaleUNet(8, (1, 2), groups=4, attention=0, time_embedding=False)
+            >>> model.restore(np.zeros((9, 14), "uint8")).shape
+            (9, 14)
+        """
+        return self._apply("restore", image, None, time, tile, overlap, progress)
+
+    def upscale(self, image, time=None, tile=None, overlap=None, progress=None):
+        """Enlarge a photograph by the network's `scale`. Alpha is enlarged bicubically.
+
+        Args:
+            image: As of `restore`.
+            time: As of `restore`.
+            tile: As of `restore`, in pixels of the input.
+            overlap: As of `restore`, in pixels of the input.
+            progress: As of `restore`.
+
+        Returns:
+            numpy float32 in [0, 1]: (scale * H, scale * W, 3), or as of `restore` (.., 4), (.., 2)
+            or grey without a last axis.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: As of `restore`; the network does not enlarge.
+
+        Example:
+            >>> import numpy as np
+            >>> from c2f_zoo.models import SRParaConvNet
+            >>> SRParaConvNet(4).upscale(np.zeros((9, 14, 3), "uint8")).shape
+            (18, 28, 3)
+        """
+        return self._apply("upscale", image, None, time, tile, overlap, progress)
+
+    def inpaint(self, image, mask, tile=None, overlap=None, progress=None):
+        """Fill what a mask leaves out of a photograph; the rest stays as it is, to the bit.
+
+        Args:
+            image: As of `restore`.
+            mask: Path, PIL image or array (H, W), (H, W, 1) of the image's size and two values:
+                True, 1 or white where the image is known, 0 or black where it is to be filled.
+            tile: As of `restore`.
+            overlap: As of `restore`.
+            progress: As of `restore`.
+
+        Returns:
+            As of `restore`.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: As of `restore`; the mask is of another size, not binary, or leaves nothing
+                known; the network takes no mask.
+
+        Example:
+            ```python
+            filled = model.inpaint("photo.jpg", "mask.png")
+            ```
+        """
+        return self._apply("inpaint", image, mask, None, tile, overlap, progress)
+
+    def restore_pixels(self, pixels, known=None, time=None, tile=None, overlap=None, progress=None):
+        """Run the network over one array of any size, whole or in tiles; values as they are.
+
+        Neither is the range of the input checked, so that noise may leave it, nor the result
+        clipped.
+
+        Args:
+            pixels: Array (H, W, 3) or grey (H, W, 1): float, or uint8 and uint16, which are
+                brought to [0, 1].
+            known: bool array (H, W) for a network that takes a mask.
+            time: As of `restore`.
+            tile: As of `restore`.
+            overlap: As of `restore`.
+            progress: As of `restore`.
+
+        Returns:
+            numpy float32 (scale * H, scale * W, 3).
+
+        Raises:
+            ValueError: The tiles, the time or the mask do not fit.
+        """
+        from c2f_zoo.data.tiles import apply_in_tiles
+
+        time = self._checked_time(time)
+        if (known is not None) != bool(self.mask):
+            takes = "a mask" if self.mask else "no mask"
+            raise ValueError(
+                f"This {type(self).__name__} takes {takes}. "
+                f"Received: {'none' if known is None else 'one'}"
+            )
+        tile, overlap, margin = self._tiles(pixels.shape[:2], tile, overlap)
+        is_cut = any(side < length for side, length in zip(tile, pixels.shape, strict=False))
+        if is_cut and self.reach is None and not self._said_that_tiles_differ:
+            self._said_that_tiles_differ = True
+            warnings.warn(
+                f"{type(self).__name__} looks at the whole image at once: in tiles its answer is "
+                "another, though without seams. A tile of 0 takes the image whole, memory allowing",
+                stacklevel=4,
+            )
+        if known is not None:
+            full = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
+            channel = known[..., None].astype(pixels.dtype) * pixels.dtype.type(full)
+            pixels = np.concatenate([pixels, channel], axis=2)
+        area = self.scale**2 * tile[0] * tile[1]
+        if progress is None:
+            progress = is_cut and sys.stderr.isatty()
+        return apply_in_tiles(
+            lambda tiles: self._answer(tiles, known is not None, time),
+            pixels,
+            tile,
+            overlap,
+            scale=self.scale,
+            batch_size=max(1, min(_MOST_TILES_AT_ONCE, self._pixels_at_once() // area)),
+            progress=progress,
+            align=self.stride,
+            margin=margin,
+        )
+
+    def _apply(self, verb, image, mask, time, tile, overlap, progress):
+        from c2f_zoo.data.pictures import as_float, read_mask, read_picture, with_alpha
+
+        self._check_verb(verb)
+        picture = read_picture(image)
+        known = read_mask(mask, picture.size) if verb == "inpaint" else None
+        if known is not None and known.all():
+            return np.array(picture.pixels())
+        made = self.restore_pixels(picture.color, known, time, tile, overlap, progress)
+        if picture.is_grey:
+            made = made.mean(axis=2, keepdims=True)
+        np.clip(made, 0, 1, out=made)
+        if known is not None:
+            for row, is_known in enumerate(known):
+                made[row, is_known] = as_float(picture.color[row, is_known])
+        return with_alpha(made, self._alpha(picture.alpha))
+
+    def _answer(self, tiles, has_mask, time):
+        """What the network makes of a batch of tiles (B, h, w, C), C of them grey or with mask."""
+        images = tiles[..., :-1] if has_mask else tiles
+        images = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
+        if not has_mask:
+            inputs = (
+                (images, np.full(len(images), time, np.float32)) if time is not None else images
+            )
+            return backend.to_numpy(self.predict_on_batch(inputs))
+        masks = np.ascontiguousarray(tiles[..., -1:])
+        if masks.all():
+            return images  # there is nothing to be filled
+        return self._predicted((np.ascontiguousarray(images), masks))
+
+    def _predicted(self, inputs):
+        return backend.to_numpy(self.predict_on_batch(inputs))
+
+    def _alpha(self, alpha):
+        if alpha is None or self.scale == 1:
+            return alpha
+        from c2f_zoo.data.degradation_resize import upsample_bicubic
+        from c2f_zoo.data.pictures import as_float
+
+        large = backend.to_numpy(upsample_bicubic(as_float(alpha)[None, ..., None], self.scale))
+        return np.clip(large[0, ..., 0], 0, 1)
+
+    def _check_verb(self, verb):
+        if verb == self.image_verb:
+            return
+        fitting = {
+            "restore": "restores: use restore(image)",
+            "upscale": f"enlarges {self.scale} times: use upscale(image)",
+            "inpaint": "fills what a mask leaves out: use inpaint(image, mask)",
+        }[self.image_verb]
+        raise ValueError(f"This {type(self).__name__} {fitting}. Received: {verb}")
+
+    def _checked_time(self, time):
+        if not self.time_embedding:
+            if time is not None:
+                raise ValueError(f"{type(self).__name__} is not told the time. Received: {time!r}")
+            return None
+        is_number = isinstance(time, (int, float, np.number)) and not isinstance(time, bool)
+        if not is_number or not 0 <= time <= 1:
+            raise ValueError(
+                f"{type(self).__name__} is told the time, a number between 0 and 1, {_TIME}. "
+                f"Received: time={time!r}"
+            )
+        return float(time)
+
+    def _pixels_at_once(self):
+        """Pixels of the output that tiles may have together, by the network's width."""
+        features = getattr(self, "width", 32) / getattr(self, "patch", 1) ** 2
+        return int(_MEMORY / (_BYTES_A_FEATURE * max(8, features)))
+
+    def _tiles(self, size, tile, overlap):
+        """Sides of the tiles, their overlap, and the margin that is left out of it."""
+        whole = tuple(-(-side // self.stride) * self.stride for side in size)
+        if tile is None:
+            is_small = self.scale**2 * math.prod(size) <= WHOLE
+            side = min(_LARGEST_TILE, math.isqrt(self._pixels_at_once()))
+            tile = 0 if is_small else max(1, side // (self.scale * self.stride)) * self.stride
+        sides = (tile, tile) if np.ndim(tile) == 0 else tuple(tile)
+        if len(sides) != 2 or any(
+            isinstance(side, bool) or side != int(side) or side < 0 for side in sides
+        ):
+            raise ValueError(
+                "tile is a whole number of pixels, or (height, width), or 0 for the whole image. "
+                f"Received: {tile!r}"
+            )
+        sides = tuple(
+            min(-(-int(side) // self.stride) * self.stride or length, length)
+            for side, length in zip(sides, whole, strict=True)
+        )
+        cut = [side for side, length in zip(sides, whole, strict=True) if side < length]
+        if overlap is None:
+            most = min(cut) // (2 * self.stride) * self.stride if cut else 0
+            wanted = _LARGEST_OVERLAP if self.reach is None else 2 * self.reach + _BLEND
+            overlap = min(wanted, _LARGEST_OVERLAP, most)
+        if self.reach is None:  # the wider the blend the better
+            return sides, overlap, None
+        return sides, overlap, max(0, min(self.reach, (overlap - _BLEND) // 2))
