@@ -254,6 +254,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         steps = ops.cast(self.steps - stage.start, "float32")
         return logs | {"work_units": before + steps * float(stage.work)}
 
+    def get_metrics_result(self):
+        # Where a finished run is started again, no step has built the metrics of `compile`.
+        metrics = self._compile_metrics
+        return super().get_metrics_result() if metrics is None or metrics.built else {}
+
     def _prepared(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.prepare is not None:
