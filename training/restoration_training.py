@@ -297,7 +297,7 @@ def fit(recipe, training, images, validation, done, out, state, minutes):
 
     schedule = training.schedule
     source = DegradedImages(images, degradation_of(recipe))
-    stream = MultilevelStream(source, schedule, seed=recipe.seed, initial_step=done)
+    stream = MultilevelStream(source, schedule, seed=recipe.seed, initial_step=done, prefetch=2)
     every = recipe.validate_every
     with StopOnSignal() as stop:
         training.fit(
