@@ -38,6 +38,11 @@ def parser():
         help="folder or archive of the data set as its authors publish it; without it "
         "tensorflow_datasets fetches it (extra `data`)",
     )
+    parser.add_argument(
+        "--skip_broken",
+        action="store_true",
+        help="leave out images that are broken, transparent or too small, rather than stop",
+    )
     parser.add_argument("--run_id", type=int, default=0, help="number in the run's name")
     parser.add_argument("--seed", type=int, default=1, help="of weights, order and degradations")
     parser.add_argument("--size", type=int, default=128, help="images are resized to (default 128)")
@@ -143,7 +148,14 @@ def main(argv=None):
     out = Path(arguments.out or f"runs/{recipe.name}")
     # A rehearsal has a folder of its own: the real run must not resume from it.
     out = out.with_name(f"{out.name}_tiny") if arguments.tiny else out
-    return train(recipe, out, data=arguments.data, tiny=arguments.tiny, minutes=arguments.minutes)
+    return train(
+        recipe,
+        out,
+        data=arguments.data,
+        tiny=arguments.tiny,
+        minutes=arguments.minutes,
+        skip_broken=arguments.skip_broken,
+    )
 
 
 if __name__ == "__main__":

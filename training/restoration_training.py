@@ -110,7 +110,7 @@ def default_steps(mode, levels):
     return (8000,)
 
 
-def train(recipe, out, data=None, tiny=False, minutes=None):
+def train(recipe, out, data=None, tiny=False, minutes=None, skip_broken=False):
     """Run, or resume, a recipe; returns the trained network."""
     from gan_training import remember
 
@@ -120,7 +120,7 @@ def train(recipe, out, data=None, tiny=False, minutes=None):
     training = build(recipe)
     state = TrainingState(out / "state.npz", every=recipe.validate_every)
     done = state.restore(training)
-    images, held_out = images_of(recipe, data, tiny)
+    images, held_out = images_of(recipe, data, tiny, skip_broken)
     validation = validation_arrays(recipe, held_out)
     if done < recipe.total:
         fit(recipe, training, images, validation, done, out, state, minutes)
@@ -238,13 +238,13 @@ def prepare_by(degradation):
     return prepare
 
 
-def images_of(recipe, data, tiny):
+def images_of(recipe, data, tiny, skip_broken=False):
     """The `ImageDataset`s to train on and to validate on."""
     import numpy as np
 
     from c2f_zoo.data import ImageDataset, open_image_dataset
 
-    options = {"dtype": "uint8"}
+    options = {"dtype": "uint8", "skip_broken": skip_broken}
     if recipe.is_patch:
         options |= {"patch": recipe.size, "patches": recipe.num_patches}
     else:
@@ -271,8 +271,9 @@ def validation_arrays(recipe, images):
 
     from c2f_zoo.backend import to_numpy
 
-    order = np.random.default_rng(VALIDATION_SEED).permutation(len(images))
-    chosen = images.samples(order[: recipe.validation_samples])
+    random = np.random.default_rng(VALIDATION_SEED)
+    order = random.permutation(len(images))
+    chosen = images.samples(order[: recipe.validation_samples], random)
     degradation = degradation_of(replace(recipe, seed=VALIDATION_SEED))
     parts = []
     for first in range(0, len(chosen), 64):
