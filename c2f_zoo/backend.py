@@ -174,3 +174,24 @@ def visible_values(array) -> np.ndarray | None:
     else:
         is_visible = str(getattr(array, "device", "meta")) == "cpu"
     return to_numpy(array) if is_visible and not on_accelerator() else None
+
+
+def global_seed() -> int:
+    """Read the seed of the random numbers that the backend keeps outside of variables.
+
+    PyTorch has such numbers, and Keras' dropout draws from them; the other backends have none.
+
+    Returns:
+        The seed; 0 where there are none.
+    """
+    return _framework("torch").initial_seed() if backend() == "torch" else 0
+
+
+def set_global_seed(seed: int) -> None:
+    """Seed these random numbers; where there are none this does nothing.
+
+    Args:
+        seed: Whole number from 0 to 2^63 - 1.
+    """
+    if backend() == "torch":
+        _framework("torch").manual_seed(seed)

@@ -1,5 +1,6 @@
 """Blur by circular convolution, computed by the Fourier transform: any kernel, any size."""
 
+import functools
 import math
 
 import numpy as np
@@ -131,6 +132,7 @@ def gaussian_blur(images, sigma):
     return GaussianBlur(sigma)(as_images(images, "gaussian_blur"))
 
 
+@functools.lru_cache(maxsize=256)  # many images of one size, often of one sigma
 def gaussian_spectrum(size, sigma):
     """Discrete Fourier transform of a Gaussian on a circle of pixels.
 

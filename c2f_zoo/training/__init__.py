@@ -14,6 +14,7 @@ from c2f_zoo.training.generative_callbacks import BestPreset, ImageProgress, Sam
 from c2f_zoo.training.growth import GrowthSchedule
 from c2f_zoo.training.growth_parts import GrowthPhase, GrowthState
 from c2f_zoo.training.multilevel import Multilevel
+from c2f_zoo.training.multilevel_callbacks import MultilevelLog, MultilevelProgress
 from c2f_zoo.training.multilevel_schedule import MultilevelSchedule, MultilevelStage
 from c2f_zoo.training.multilevel_stream import MultilevelStream
 from c2f_zoo.training.multilevel_variance import (
@@ -38,6 +39,8 @@ __all__ = [
     "Halving",
     "ImageProgress",
     "Multilevel",
+    "MultilevelLog",
+    "MultilevelProgress",
     "MultilevelSchedule",
     "MultilevelStage",
     "MultilevelStream",

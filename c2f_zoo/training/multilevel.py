@@ -53,7 +53,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             `batch_factor`.
         prepare: Function that is given a batch (inputs, targets, sample weights, None where there
             are none) and a `keras.random.SeedGenerator`, and returns inputs and targets, or these
-            and weights. It runs on the device before the restriction: the place to add noise.
+            and weights. It runs on the device before the restriction: the place to add noise. It
+            does not run on what is evaluated, validation data included.
         seed: Of the generator that `prepare` is given, and of the order of samples.
         **kwargs: `name` of `keras.Model`.
 
@@ -103,6 +104,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         self.steps = self.add_weight(
             shape=(), initializer="zeros", dtype="int", trainable=False, name="steps"
         )
+        self._is_evaluating = False
         self._begin_planned_steps()
 
     def call(self, inputs, training=False):
@@ -161,6 +163,29 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 # Keras' own adapter would hold every batch to the size of the first ones.
                 x = x.as_tf_dataset()
         return super().fit(x, y, epochs=epochs, **kwargs)
+
+    def evaluate(self, *args, **kwargs):
+        """Evaluate as `keras.Model.evaluate`, on the images as given, without `prepare`.
+
+        Args:
+            *args: Of Keras.
+            **kwargs: Of Keras.
+
+        Returns:
+            As of Keras.
+        """
+        self._is_evaluating = True
+        try:
+            return super().evaluate(*args, **kwargs)
+        finally:
+            self._is_evaluating = False
+
+    def test_on_batch(self, *args, **kwargs):
+        self._is_evaluating = True
+        try:
+            return super().test_on_batch(*args, **kwargs)
+        finally:
+            self._is_evaluating = False
 
     def _stream(self, arrays):
         seed = 0 if self.seed is None else self.seed
@@ -254,6 +279,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         steps = ops.cast(self.steps - stage.start, "float32")
         return logs | {"work_units": before + steps * float(stage.work)}
 
+    def get_metrics_result(self):
+        # Where a finished run is started again, no step has built the metrics of `compile`.
+        metrics = self._compile_metrics
+        return super().get_metrics_result() if metrics is None or metrics.built else {}
+
     def _prepared(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.prepare is not None:
@@ -265,7 +295,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     def _symbolic_build(self, iterator=None, data_batch=None):
         # Keras builds what is not built by the shapes of a first batch: here those that `prepare`
         # makes of it. What it draws for that is drawn again in the first step.
-        if self.prepare is not None:
+        if self.prepare is not None and not self._is_evaluating:
             if data_batch is None:
                 _, _, first = next(iter(iterator))
                 data_batch = first[0] if isinstance(first, (list, tuple)) else next(first)

@@ -1,5 +1,7 @@
 """Batches for multilevel training: as many samples as each step's schedule asks for."""
 
+import concurrent.futures
+
 import keras
 import numpy as np
 
@@ -22,6 +24,8 @@ class MultilevelStream(keras.utils.PyDataset):
         schedule: `MultilevelSchedule`.
         seed: Integer >= 0.
         initial_step: Step that batch 0 belongs to.
+        prefetch: Batches that a thread makes ahead, while a device computes. `as_tf_dataset` does
+            so anyway.
         **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of `PyDataset`.
 
     Raises:
@@ -36,17 +40,22 @@ class MultilevelStream(keras.utils.PyDataset):
         (6, 8, 8, 3)
     """
 
-    def __init__(self, source, schedule, seed=0, initial_step=0, **kwargs):
+    def __init__(self, source, schedule, seed=0, initial_step=0, prefetch=0, **kwargs):
         super().__init__(**kwargs)
         self.source = source if hasattr(source, "samples") else _Arrays(source)
         self.schedule, self.seed, self.initial_step = schedule, seed, initial_step
-        for name in ("seed", "initial_step"):
+        self.prefetch = prefetch
+        for name in ("seed", "initial_step", "prefetch"):
             value = getattr(self, name)
             if isinstance(value, bool) or int(value) != value or value < 0:
                 raise ValueError(f"{name} is a whole number of at least 0. Received: {value!r}")
         if not len(self.source):
             raise ValueError(f"The data set has at least one sample. Received: {source}")
-        self._orders = {}
+        self._orders, self._ahead, self._thread = {}, {}, None
+
+    def __getstate__(self):
+        # Neither a thread nor what it is about to make can go to another process.
+        return {**self.__dict__, "_ahead": {}, "_thread": None}
 
     @property
     def num_batches(self):
@@ -55,7 +64,20 @@ class MultilevelStream(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         """Return the batch of step `initial_step` + `index`."""
-        step = self.initial_step + int(index)
+        index = int(index)
+        if not self.prefetch:
+            return self._batch(index)
+        if self._thread is None:
+            self._thread = concurrent.futures.ThreadPoolExecutor(1)
+        wanted = range(index, index + self.prefetch + 1)
+        self._ahead = {
+            number: self._ahead.get(number) or self._thread.submit(self._batch, number)
+            for number in wanted
+        }
+        return self._ahead[index].result()
+
+    def _batch(self, index):
+        step = self.initial_step + index
         first, count = self.schedule.samples(step), self.schedule.at(step).samples
         random = np.random.default_rng((self.seed, _SAMPLES, step))
         return self.source.samples(self._indices(first, count), random)
@@ -73,11 +95,11 @@ class MultilevelStream(keras.utils.PyDataset):
             ImportError: TensorFlow is not installed; the message names the extra.
         """
         tf = backend.tensorflow()
-        example = self[0]
+        example = self._batch(0)
         leaves = [np.asarray(leaf) for leaf in keras.tree.flatten(example)]
 
         def make(index):
-            return [np.asarray(leaf) for leaf in keras.tree.flatten(self[int(index)])]
+            return [np.asarray(leaf) for leaf in keras.tree.flatten(self._batch(int(index)))]
 
         def shaped(index):
             arrays = tf.numpy_function(make, [index], [leaf.dtype for leaf in leaves])
@@ -93,9 +115,10 @@ class MultilevelStream(keras.utils.PyDataset):
         """Samples number `first` to `first + count` of all orders in a row."""
         length = len(self.source)
         epochs = range(first // length, (first + count - 1) // length + 1)
-        self._orders = {epoch: self._order(epoch) for epoch in epochs}
+        orders = {epoch: self._order(epoch) for epoch in epochs}
+        self._orders = orders  # which another thread may replace at any time
         offset = first - epochs[0] * length
-        return np.concatenate(list(self._orders.values()))[offset : offset + count]
+        return np.concatenate(list(orders.values()))[offset : offset + count]
 
     def _order(self, epoch):
         found = self._orders.get(epoch)

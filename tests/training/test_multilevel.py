@@ -212,6 +212,21 @@ def test_training_lowers_the_fine_loss_and_leaves_the_users_model():
     np.testing.assert_array_equal(model.predict(x, verbose=0), training.predict(x, verbose=0))
 
 
+def test_validation_data_is_taken_as_it_is_given():
+    x, _ = pictures(8)
+    image, time = keras.Input((None, None, 3)), keras.Input(())
+    brighter = image + keras.layers.Reshape((1, 1, 1))(time)
+    model = keras.Model([image, time], keras.layers.Conv2D(3, 3, padding="same")(brighter))
+    training = Multilevel(model, levels=1, batch_size=1, prepare=_noisy, seed=0)
+    training.compile("sgd", "mse", metrics=["mae"])
+    given = (x, np.zeros(8, "float32")), x
+    before = training.evaluate(*given, verbose=0)
+    np.testing.assert_allclose(training.test_on_batch(*given)[0], before[0], rtol=1e-5)
+    options = {"steps_per_epoch": 1, "validation_data": given, "verbose": 0}
+    history = training.fit(x, **options).history
+    assert history["val_loss"][0] == pytest.approx(training.evaluate(*given, verbose=0)[0], 1e-5)
+
+
 # Bad input
 
 
