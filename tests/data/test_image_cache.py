@@ -318,7 +318,9 @@ def test_a_data_set_by_name_without_tensorflow_datasets_names_the_extra(monkeypa
 
 
 BUILD = """
-import sys, time
+import signal, sys, time
+# A test run in the background of a shell inherits SIGINT ignored; a terminal does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import c2f_zoo.data.image_cache as module
 def slow(*arguments):
     print("started", flush=True)
