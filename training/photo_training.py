@@ -26,10 +26,9 @@ class PhotoRecipe:
     iterations: int
     patch: int = 64  # side of what the network answers
     batch_size: int = 16
-    learning_rate: float = 5e-4  # falls to 0 along half a cosine
+    learning_rate: float = 1e-3  # falls to 0 along half a cosine
     warmup: int = 300
-    # Without it, and without normalisation, the U-Net soon answers nothing but its input.
-    clip: float = 0.1  # norm of the gradient
+    clip: float = 1.0  # norm of the gradient
     options: dict = field(default_factory=dict)  # of the degradation
     validation: dict = field(default_factory=dict)  # options of it that differ in validation
     steps_per_epoch: int = 250  # the state is saved after each

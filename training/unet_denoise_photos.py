@@ -5,8 +5,8 @@
 
 Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 
-The network is the multiscale U-Net without what sees the whole image (normalisation, attention),
-on squares of two by two pixels, which a processor computes several times as fast.
+The network is the multiscale U-Net without what sees the whole image (group normalisation,
+attention), on squares of two by two pixels, which a processor computes several times as fast.
 """
 
 import sys
@@ -23,7 +23,7 @@ RECIPE = PhotoRecipe(
     model={
         "width": 48,
         "multipliers": (1, 2, 2),
-        "groups": 0,
+        "norm": "pixel",
         "dropout": 0.0,
         "attention": 0,
         "time_embedding": False,
@@ -32,7 +32,7 @@ RECIPE = PhotoRecipe(
     },
     options={"level": (0.0, 55.0)},
     validation={"level": (25.0, 25.0)},
-    iterations=12_000,
+    iterations=10_000,
 )
 
 

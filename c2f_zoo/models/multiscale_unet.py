@@ -20,7 +20,7 @@ from c2f_zoo.models.unet_blocks import (
     activated,
     convolution,
     dense,
-    group_norm,
+    normalization,
 )
 
 
@@ -37,15 +37,15 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     (replicated) to multiples of `stride` and the answer is cropped.
 
     The group normalisations and the attention of the paper's network see the whole image: the
-    answer at a pixel depends on where the image was cut. Without both, `groups=0, attention=0`,
-    it depends on the pixels within `reach` alone, so that large photographs can be restored in
-    tiles.
+    answer at a pixel depends on where the image was cut. Without both, for instance with
+    `norm="pixel", attention=0`, it depends on the pixels within `reach` alone, so that large
+    photographs can be restored in tiles.
 
     Args:
         width: Features of the finest scale.
         multipliers: Features of each scale, fine to coarse, as multiples of `width`.
         blocks: Residual blocks of each scale on the way down; one more on the way up.
-        groups: Of the group normalisations; divides every scale's features. 0 for none.
+        groups: Of the group normalisations; divides every scale's features.
         dropout: Share of features dropped within a block in training.
         attention: Attention heads on the coarsest scale; 0 for none. Its cost grows with the
             square of the image's pixels.
@@ -58,6 +58,9 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             pixels to be filled are set to 1/2 and the mask is a fourth channel of the input.
         patch: Side of the square of pixels that the network sees as one, of `3 * patch^2`
             channels: 2 makes it about four times as fast at the same width.
+        norm: `"group"`, the paper's; `"pixel"`, every pixel's features by their root mean square,
+            and none before the last convolution; or `"none"`, which trains at small learning
+            rates only.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
 
     Call arguments:
@@ -106,6 +109,7 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         residual=False,
         mask=False,
         patch=1,
+        norm="group",
         **kwargs,
     ):
         # Images keep float32; the layers cast to their own precision.
@@ -114,7 +118,7 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         self.blocks, self.groups, self.dropout = int(blocks), int(groups), float(dropout)
         self.attention, self.residual = int(attention), bool(residual)
         self.time_embedding, self.time_factor = bool(time_embedding), float(time_factor)
-        self.mask, self.patch = bool(mask), int(patch)
+        self.mask, self.patch, self.norm_kind = bool(mask), int(patch), norm
         self._check_settings()
         self.stride = self.patch * 2 ** (len(self.multipliers) - 1)
         self._create()
@@ -127,11 +131,12 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
                 "MultiscaleUNet takes width, multipliers and blocks of at least 1. Received: "
                 f"width={self.width}, multipliers={self.multipliers}, blocks={self.blocks}"
             )
-        features = [self.width, *widths]
-        if self.groups < 0 or (self.groups and any(count % self.groups for count in features)):
+        if self.norm_kind not in ("group", "pixel", "none"):
+            raise ValueError(f'norm is "group", "pixel" or "none". Received: {self.norm_kind!r}')
+        has_groups = self.norm_kind == "group"
+        if self.groups < 1 or (has_groups and any(n % self.groups for n in [self.width, *widths])):
             raise ValueError(
-                f"groups divides the features of every scale, {widths}, or is 0. "
-                f"Received: {self.groups}"
+                f"groups divides the features of every scale, {widths}. Received: {self.groups}"
             )
         if self.attention < 0 or (self.attention and widths[-1] % self.attention):
             raise ValueError(
@@ -160,11 +165,18 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
 
         def block(channels, filters, name):
             return ResidualBlock(
-                channels, filters, self.groups, self.dropout, time_width, dtype=dtype, name=name
+                channels,
+                filters,
+                self.groups,
+                self.dropout,
+                time_width,
+                self.norm_kind,
+                dtype=dtype,
+                name=name,
             )
 
         pixels = self.patch**2
-        gain = 1.0 if self.groups else KEEPING
+        gain = 1.0 if self.norm_kind == "group" else KEEPING
         channels = (4 if self.mask else 3) * pixels
         self.stem = convolution(channels, width, 3, "stem", dtype, gain=gain)
         channels, handed = width, [width]
@@ -188,7 +200,12 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         self.middle_attention = None
         if self.attention:
             self.middle_attention = SelfAttention(
-                channels, self.groups, self.attention, dtype=dtype, name="attention"
+                channels,
+                self.groups,
+                self.attention,
+                self.norm_kind,
+                dtype=dtype,
+                name="attention",
             )
 
         self.up, self.enlarge = [], []
@@ -203,7 +220,9 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
                 self.enlarge.append(
                     convolution(channels, channels, 3, f"enlarge_{level}", dtype, gain=gain)
                 )
-        self.norm = group_norm(channels, self.groups, "norm", dtype)
+        # The head needs the size of the features that the pixels' norm would take from it.
+        last = "group" if self.norm_kind == "group" else "none"
+        self.norm = normalization(last, channels, self.groups, "norm", dtype)
         self.head = convolution(channels, 3 * pixels, 3, "head", dtype, zero=True)
 
     def call(self, inputs, training=None):
@@ -223,7 +242,7 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     @property
     def reach(self):
         """Distance in pixels beyond which nothing has an influence, or None without a limit."""
-        if self.groups or self.attention:
+        if self.norm_kind == "group" or self.attention:
             return None
         levels = range(len(self.multipliers))
         distance = 2 + 4 * 2 ** levels[-1]  # stem and head; the two blocks of the middle
@@ -286,4 +305,5 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             "residual": self.residual,
             "mask": self.mask,
             "patch": self.patch,
+            "norm": self.norm_kind,
         }

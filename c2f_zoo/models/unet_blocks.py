@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from c2f_zoo.layers import Conv2D
+from c2f_zoo.layers import Conv2D, PixelNorm
 from c2f_zoo.models.restoration_task import uniform_kernel
 
 # Factors of PyTorch's initialisation that keep the size of features without normalisation: their
@@ -36,13 +36,24 @@ def dense(channels, width, name, dtype, activation=None):
     return layer
 
 
-def group_norm(channels, groups, name, dtype):
-    """A group normalisation with PyTorch's epsilon, built; Keras computes it in float32.
+def normalization(kind, channels, groups, name, dtype):
+    """A normalisation, built; None for the kind `"none"`.
 
-    None without groups.
+    Args:
+        kind: `"group"`, over the image and a group of features, with PyTorch's epsilon; Keras
+            computes it in float32. `"pixel"`: every pixel's features by their root mean square.
+        channels: Features.
+        groups: Of `"group"`.
+        name: Of the layer.
+        dtype: Its policy.
+
+    Returns:
+        Layer or None.
     """
-    if not groups:
+    if kind == "none":
         return None
+    if kind == "pixel":
+        return PixelNorm(epsilon=1e-5, dtype=dtype, name=name)
     layer = keras.layers.GroupNormalization(groups, epsilon=1e-5, dtype=dtype, name=name)
     layer.build((None, None, None, channels))
     return layer
@@ -59,9 +70,10 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         channels: Input channels.
         filters: Output channels.
-        groups: Of the group normalisations; 0 for none.
+        groups: Of the group normalisations.
         dropout: Share of features dropped before the second convolution.
         time_width: Width of the time's embedding; None for a block without time.
+        norm: `"group"`, `"pixel"` or `"none"`.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -73,18 +85,18 @@ class ResidualBlock(keras.layers.Layer):
         Tensor (B, h, w, filters).
     """
 
-    def __init__(self, channels, filters, groups, dropout, time_width=None, **kwargs):
+    def __init__(self, channels, filters, groups, dropout, time_width=None, norm="group", **kwargs):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
-        self.norm_in = group_norm(channels, groups, "norm_in", dtype)
-        gain = 1.0 if groups else KEEPING_ACTIVATED
+        self.norm_in = normalization(norm, channels, groups, "norm_in", dtype)
+        gain = 1.0 if norm == "group" else KEEPING_ACTIVATED
         self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, gain=gain)
         self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
-        self.norm_out = group_norm(filters, groups, "norm_out", dtype)
+        self.norm_out = normalization(norm, filters, groups, "norm_out", dtype)
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
         self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, zero=True)
         same = channels == filters
-        gain = 1.0 if groups else KEEPING
+        gain = 1.0 if norm == "group" else KEEPING
         self.skip = None if same else convolution(channels, filters, 1, "skip", dtype, gain=gain)
         self.built = True
 
@@ -101,8 +113,9 @@ class SelfAttention(keras.layers.Layer):
 
     Args:
         channels: Input and output channels, a multiple of `heads`.
-        groups: Of the group normalisation; 0 for none.
+        groups: Of the group normalisation.
         heads: Number of heads.
+        norm: `"group"`, `"pixel"` or `"none"`.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -114,11 +127,11 @@ class SelfAttention(keras.layers.Layer):
     Source: Vaswani et al., arXiv 1706.03762; Ho et al., arXiv 2006.11239, for images.
     """
 
-    def __init__(self, channels, groups, heads=1, **kwargs):
+    def __init__(self, channels, groups, heads=1, norm="group", **kwargs):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.heads = heads
-        self.norm = group_norm(channels, groups, "norm", dtype)
+        self.norm = normalization(norm, channels, groups, "norm", dtype)
         self.query_key_value = convolution(channels, 3 * channels, 1, "query_key_value", dtype)
         self.projection = convolution(channels, channels, 1, "projection", dtype, zero=True)
         self.built = True
