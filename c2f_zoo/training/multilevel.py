@@ -294,8 +294,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
 
     def _symbolic_build(self, iterator=None, data_batch=None):
         # Keras builds what is not built by the shapes of a first batch: here those that `prepare`
-        # makes of it. What it draws for that is drawn again in the first step.
-        if self.prepare is not None and not self._is_evaluating:
+        # makes of it, or inputs that are their own targets. What is drawn for that is drawn again
+        # in the first step.
+        if not self._is_evaluating:
             if data_batch is None:
                 _, _, first = next(iter(iterator))
                 data_batch = first[0] if isinstance(first, (list, tuple)) else next(first)

@@ -184,6 +184,7 @@ class _Probe(Multilevel):
             schedule=MultilevelSchedule([stage]),
             prepare=training.prepare,
             seed=training.seed,
+            name="probe",  # TensorFlow takes no name that begins with an underscore
         )
         self.meshes, self.samples = meshes, samples
         self.compile(keras.optimizers.SGD(0.0), training.loss)
