@@ -30,6 +30,10 @@ RECIPE = PhotoRecipe(
     },
     patch=96,
     iterations=6_000,
+    summary="Doubles the height and width of photographs.",
+    limits="It undoes bicubic shrinking: images that were blurred otherwise are sharpened less, "
+    "and the artefacts of JPEG files are sharpened too.",
+    hardware="a CPU core, 25 minutes",
 )
 
 

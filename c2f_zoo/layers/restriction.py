@@ -31,7 +31,7 @@ def restrict(x, factor, method="subsample"):
     Example:
         >>> import numpy as np
         >>> x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
-        >>> [restrict(x, 2, method)[0, :, :, 0].tolist() for method in RESTRICTIONS[:2]]
+        >>> [np.asarray(restrict(x, 2, how))[0, :, :, 0].tolist() for how in RESTRICTIONS[:2]]
         [[[0.0, 2.0], [8.0, 10.0]], [[2.5, 4.5], [10.5, 12.5]]]
     """
     if method not in RESTRICTIONS:

@@ -181,8 +181,8 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
             training: Has no effect.
 
         Returns:
-            Tensor of the size of the result: the estimate in [-1, 1], or with a scale above 1
-            what is to be added to the enlarged image in [0, 1].
+            Tensor (B, H', W', 3) of the result's size: the estimate in [-1, 1], or with a scale
+            above 1 what is to be added to the enlarged image in [0, 1].
         """
         x = self.open(images)
         for block in self.blocks:

@@ -209,6 +209,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         counts = [_share(count, calls.replicas) for count in stage.batch_sizes]
         batch = _map(lambda tensor: _of_length(tensor, sum(counts)), batch)
         _check_sizes(batch, 2**stage.coarsest)
+        self._build_model(batch)
         weights = self.model.trainable_variables
         gradients, estimate, first = [None] * len(weights), 0.0, 0
         for term, count in enumerate(counts):
@@ -250,6 +251,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         for variable, value in zip(running, before, strict=True):
             variable.assign(value)
         return loss_value, gradients, outputs, (x, y, sample_weight)
+
+    def _build_model(self, batch):
+        # TensorFlow's trainer builds a model within its first step, whose weights come first here.
+        if not self.model.built:
+            self._outputs(batch[0])
 
     def _outputs(self, x):
         try:

@@ -97,7 +97,7 @@ class GradientVariance:
         >>> terms = (TermVariance((0, 1), 0.1), TermVariance((1,), 1.0))
         >>> found = GradientVariance(1.0, terms)
         >>> found.of((1, 4)), found.batch_sizes(work=8)
-        (0.35, (3, 15))
+        (0.35, (3, 19))
     """
 
     single: float
@@ -196,6 +196,7 @@ class _Probe(Multilevel):
 
     def compute_step(self, data, calls):
         batch = self._prepared(data)
+        self._build_model(batch)
         weights = self.model.trainable_variables
         total = [None] * len(weights)
         for mesh, sign in zip(self.meshes, (1.0, -1.0), strict=False):
