@@ -146,6 +146,7 @@ def pictures(model, recipe, arguments):
     clean = photo_patches.crops(Path(arguments.photos) / "validation", CROP, count=1)[:SHOWN]
     degrade = getattr(photo_patches, recipe.degradation)
     seed = keras.random.SeedGenerator(recipe.seed)
+    clean = keras.ops.convert_to_tensor(clean)
     given, truth = degrade(clean, seed, **{**recipe.options, **recipe.validation})
     rows = []
     for number, true in enumerate(to_numpy(truth)):

@@ -183,6 +183,7 @@ def validation_data(recipe, arguments):
     clean = photo_patches.crops(Path(arguments.photos) / "validation", 192)
     degrade = getattr(photo_patches, recipe.degradation)
     seed = keras.random.SeedGenerator(recipe.seed)
+    clean = keras.ops.convert_to_tensor(clean)
     given = degrade(clean, seed, **{**recipe.options, **recipe.validation})
     return keras.tree.map_structure(to_numpy, given)
 
