@@ -30,7 +30,7 @@ RECIPE = PhotoRecipe(
         "residual": True,
         "patch": 2,
     },
-    iterations=10_000,
+    iterations=8_000,
 )
 
 

@@ -32,7 +32,7 @@ RECIPE = PhotoRecipe(
     },
     options={"level": (0.0, 55.0)},
     validation={"level": (25.0, 25.0)},
-    iterations=10_000,
+    iterations=20_000,
     summary="Takes Gaussian noise of unknown strength, up to a standard deviation of 55 of 255, "
     "from photographs of any size.",
     limits="It knows white Gaussian noise alone: that of cameras is coarser, and that of JPEG "

@@ -33,7 +33,7 @@ RECIPE = PhotoRecipe(
     },
     patch=96,
     batch_size=8,
-    iterations=10_000,
+    iterations=8_000,
 )
 
 
