@@ -132,18 +132,6 @@ def jobs_of(options):
     return list(dict.fromkeys(jobs))
 
 
-def runnable(options):
-    """The jobs in an order in which each comes after the one it needs."""
-    jobs = jobs_of(options)
-
-    def depth(job):
-        needed = needed_by(job, options)
-        return 0 if needed is None else 1 + depth(needed)
-
-    first = [job for job in jobs if job.seed == options.seeds[0]]
-    return sorted(first, key=depth) + [job for job in jobs if job.seed != options.seeds[0]]
-
-
 def needed_by(job, options):
     """The job whose result another one needs, or None."""
     first = options.seeds[0]
@@ -197,9 +185,11 @@ def run_here(options, jobs):
     os.environ["KERAS_BACKEND"] = options.backend
     from multilevel_runs import run
 
-    for job in jobs:
-        if not is_finished(options, job):
-            run(options, job)
+    waiting = [job for job in jobs if not is_finished(options, job)]
+    while waiting:
+        job = next(job for job in waiting if can_start(options, job))
+        waiting.remove(job)
+        run(options, job)
 
 
 def cores_of(options):
@@ -259,7 +249,7 @@ def main():
         if not datasets(options):
             raise SystemExit("Give --cifar, --folder or both. Received: neither")
         remember(options)
-        (run_here if options.tiny else run_all)(options, runnable(options))
+        (run_here if options.tiny else run_all)(options, jobs_of(options))
     return report(options.out, options.clock)
 
 
