@@ -150,6 +150,9 @@ def work_table(found, clock):
             f"{max(run['peak_mb'] for run in runs):.0f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    resumed = sum(run["resumed"] > 0 for runs in found.values() for run in runs.values())
+    if resumed:
+        lines += ["", f"{resumed} of the runs were interrupted and compiled once more."]
     return lines
 
 

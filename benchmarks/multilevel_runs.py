@@ -20,7 +20,7 @@ from restoration_training import (
     validation_arrays,
 )
 
-# Patches of each photograph in an epoch, and the most of one held out to validate on.
+# Patches of each photograph in an epoch, and of each one held out among those to validate on.
 PATCHES = 40
 
 
@@ -140,6 +140,7 @@ def run_arm(options, job):
     done = state.restore(training) if record else 0
     if done:
         record["evaluations"] = [e for e in record["evaluations"] if e["step"] <= done]
+        record["resumed"] += 1
         keras.utils.set_random_seed(recipe.seed + 1000 * done)  # PyTorch's dropout goes on
     else:
         record = new_record(job, training, images, held_out)
@@ -188,6 +189,7 @@ def new_record(job, training, images, held_out):
         # So that the report can tell that all arms began with the same weights.
         "first_weights": float(sum(np.abs(weight, dtype=np.float64).sum() for weight in weights)),
         "first_steps": {},
+        "resumed": 0,
         "peak_mb": 0.0,
         "evaluations": [],
     }
