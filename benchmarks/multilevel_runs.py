@@ -162,8 +162,8 @@ def run_arm(options, job):
         if step + 1 in points:
             evaluate(training.model, validation, record, schedule, step + 1, (seconds, cpu))
             record["peak_mb"] = max(record["peak_mb"], peak_memory())
+            save(file, record)  # first: what is beyond the state's step is left out again
             state.save(step + 1)
-            save(file, record)
     if job.arm == "single" and job.seed == options.seeds[0]:
         training.model.save_weights(file.with_suffix(".weights.h5"))
     record["finished"] = True
