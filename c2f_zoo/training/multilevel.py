@@ -1,17 +1,24 @@
 """Multilevel gradients: the fine mesh's gradient, mostly paid for on coarse meshes."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from c2f_zoo import backend
 from c2f_zoo.layers.restriction import RESTRICTIONS, restrict
-from c2f_zoo.training.multilevel_schedule import MultilevelSchedule
+from c2f_zoo.training.multilevel_batch import (
+    added,
+    are_arrays,
+    check_sizes,
+    is_image,
+    map_batch,
+    of_length,
+    ordered,
+    shares,
+)
+from c2f_zoo.training.multilevel_schedule import schedule_of
 from c2f_zoo.training.multilevel_stream import MultilevelStream
 from c2f_zoo.training.planned_steps import PlannedSteps
 from c2f_zoo.training.steps import TrainStep
-
-MODES = ("single", "multiscale", "fullmultiscale")
 
 
 class Multilevel(PlannedSteps, TrainStep, keras.Model):
@@ -147,7 +154,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 "The schedule sets the batch sizes: give batch_size to Multilevel. "
                 f"Received: batch_size={batch_size}"
             )
-        if _are_arrays(x):
+        # Refused here, where no step can have failed on shapes first.
+        replicas = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
+        for stage in self.schedule:
+            shares(stage.batch_sizes, replicas)
+        if are_arrays(x):
             if kwargs.pop("validation_split", 0):
                 raise ValueError("Split the arrays and give validation_data. Received: arrays")
             weights = kwargs.pop("sample_weight", None)
@@ -206,27 +217,27 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         """
         stage = self._plan
         batch = self._prepared(data)
-        counts = [_share(count, calls.replicas) for count in stage.batch_sizes]
-        batch = _map(lambda tensor: _of_length(tensor, sum(counts)), batch)
-        _check_sizes(batch, 2**stage.coarsest)
+        counts = shares(stage.batch_sizes, calls.replicas)
+        batch = map_batch(lambda tensor: of_length(tensor, sum(counts)), batch)
+        check_sizes(batch, 2**stage.coarsest)
         self._build_model(batch)
         weights = self.model.trainable_variables
         gradients, estimate, first = [None] * len(weights), 0.0, 0
         for term, count in enumerate(counts):
-            part = _map(lambda t, a=first, n=count: t[a : a + n], batch)
+            part = map_batch(lambda t, a=first, n=count: t[a : a + n], batch)
             first += count
             meshes = [(stage.mesh + term, 1.0)]
             if term < stage.corrections:
                 meshes.append((stage.mesh + term + 1, -1.0))
             for mesh, sign in meshes:
                 # One mesh at a time, so that no more than one's activations are held.
-                part = _ordered(calls, gradients, part)
+                part = ordered(calls, gradients, part)
                 is_finest = mesh == stage.mesh
                 loss, found, outputs, given = self._mesh_gradients(
                     calls, part, mesh, weights, is_finest
                 )
                 estimate = estimate + sign * loss
-                gradients = [_added(g, f, sign) for g, f in zip(gradients, found, strict=True)]
+                gradients = [added(g, f, sign) for g, f in zip(gradients, found, strict=True)]
                 if is_finest:
                     finest = (*given, outputs)
         self._apply(gradients, weights)
@@ -234,7 +245,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
 
     def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
         """Loss and gradients of a term's samples on one mesh, the outputs, and what was given."""
-        x, y, sample_weight = _map(lambda tensor: self._restricted(tensor, 2**mesh), part)
+        x, y, sample_weight = map_batch(lambda tensor: self._restricted(tensor, 2**mesh), part)
 
         def loss():
             outputs = self._outputs(x)
@@ -269,7 +280,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             ) from error
 
     def _restricted(self, tensor, factor):
-        return restrict(tensor, factor, self.restriction) if _is_image(tensor) else tensor
+        return restrict(tensor, factor, self.restriction) if is_image(tensor) else tensor
 
     def _apply(self, gradients, weights):
         pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
@@ -293,7 +304,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     def _prepared(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self.prepare is not None:
-            tensors = _map(ops.convert_to_tensor, (x, y, sample_weight))
+            tensors = map_batch(ops.convert_to_tensor, (x, y, sample_weight))
             data = self.prepare(*tensors, self.seed_generator)
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         return x, (x if y is None else y), sample_weight
@@ -318,102 +329,3 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             "Save the model that is trained, `training.model`, or the run by TrainingState: a "
             f"Multilevel has no configuration. Received: {self.name}"
         )
-
-
-def schedule_of(mode, levels=3, batch_size=16, batch_factor=2):
-    """Build the schedule of a mode.
-
-    Args:
-        mode: `"single"`, `"multiscale"` or `"fullmultiscale"`.
-        levels: Number of corrections.
-        batch_size: Samples of the finest term; with `"fullmultiscale"` of that of the last stage,
-            each stage before has twice those of the next.
-        batch_factor: Each coarser term has so many times the samples.
-
-    Returns:
-        `MultilevelSchedule`. `"fullmultiscale"` has 2000 steps in its first stage and half as many
-        in each further one.
-
-    Raises:
-        ValueError: There is no such mode, or a number is out of range.
-
-    Example:
-        >>> schedule_of("fullmultiscale", levels=1, batch_size=8).total
-        3000
-    """
-    if mode == "single":
-        return MultilevelSchedule.single(batch_size)
-    if mode == "multiscale":
-        return MultilevelSchedule.multiscale(levels, batch_size, batch_factor)
-    if mode == "fullmultiscale":
-        return MultilevelSchedule.full_multiscale(
-            levels,
-            [max(1, 2000 // 2**stage) for stage in range(levels + 1)],
-            [batch_size * 2 ** (levels - stage) for stage in range(levels + 1)],
-            batch_factor,
-        )
-    raise ValueError(f"mode is one of {', '.join(map(repr, MODES))}. Received: {mode!r}")
-
-
-def _map(function, batch):
-    """Apply a function to every tensor of (inputs, targets, sample weights or None)."""
-    return tuple(
-        None if part is None else keras.tree.map_structure(function, part) for part in batch
-    )
-
-
-def _ordered(calls, gradients, batch):
-    """The batch, to be used only once the gradients so far have been computed."""
-    earlier = [gradient for gradient in gradients if gradient is not None]
-    if not earlier:
-        return batch
-    leaves = iter(calls.after(earlier, keras.tree.flatten([p for p in batch if p is not None])))
-    return _map(lambda _: next(leaves), batch)
-
-
-def _is_image(tensor):
-    return len(tensor.shape) == 4
-
-
-def _are_arrays(x):
-    leaves = keras.tree.flatten(x)
-    return bool(leaves) and all(
-        isinstance(leaf, np.ndarray) or ops.is_tensor(leaf) for leaf in leaves
-    )
-
-
-def _share(count, replicas):
-    if count % replicas:
-        raise ValueError(
-            f"Every term's samples are divided among {replicas} replicas. Received: {count}"
-        )
-    return count // replicas
-
-
-def _of_length(tensor, count):
-    tensor = ops.convert_to_tensor(tensor)
-    length = tensor.shape[0]
-    if length is not None and length != count:
-        raise ValueError(
-            f"A batch holds the samples of all terms of its step, {count} (see "
-            f"MultilevelSchedule; drop a last batch that is smaller). Received: {length}"
-        )
-    return backend.ensure_shape(tensor, (count, *tensor.shape[1:]))
-
-
-def _check_sizes(batch, divisor):
-    for part in batch:
-        for tensor in [] if part is None else keras.tree.flatten(part):
-            sides = tensor.shape[1:3] if _is_image(tensor) else ()
-            if any(side is not None and side % divisor for side in sides):
-                raise ValueError(
-                    f"The coarsest mesh has 1 / {divisor} of the height and width, which must be "
-                    f"divisible by it. Received: shape {tuple(tensor.shape)}"
-                )
-
-
-def _added(total, gradient, sign):
-    if gradient is None:
-        return total
-    gradient = gradient if sign > 0 else -gradient
-    return gradient if total is None else total + gradient

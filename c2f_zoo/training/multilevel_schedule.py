@@ -5,6 +5,8 @@ import dataclasses
 import math
 from fractions import Fraction
 
+MODES = ("single", "multiscale", "fullmultiscale")
+
 
 @dataclasses.dataclass(frozen=True)
 class MultilevelStage:
@@ -282,6 +284,41 @@ class MultilevelSchedule:
                 )
             )
         return "\n".join(f"{a:<12}{b:<11}{c:<20}{d}" for a, b, c, d in rows)
+
+
+def schedule_of(mode, levels=3, batch_size=16, batch_factor=2):
+    """Build the schedule of a mode.
+
+    Args:
+        mode: `"single"`, `"multiscale"` or `"fullmultiscale"`.
+        levels: Number of corrections.
+        batch_size: Samples of the finest term; with `"fullmultiscale"` of that of the last stage,
+            each stage before has twice those of the next.
+        batch_factor: Each coarser term has so many times the samples.
+
+    Returns:
+        `MultilevelSchedule`. `"fullmultiscale"` has 2000 steps in its first stage and half as many
+        in each further one.
+
+    Raises:
+        ValueError: There is no such mode, or a number is out of range.
+
+    Example:
+        >>> schedule_of("fullmultiscale", levels=1, batch_size=8).total
+        3000
+    """
+    if mode == "single":
+        return MultilevelSchedule.single(batch_size)
+    if mode == "multiscale":
+        return MultilevelSchedule.multiscale(levels, batch_size, batch_factor)
+    if mode == "fullmultiscale":
+        return MultilevelSchedule.full_multiscale(
+            levels,
+            [max(1, 2000 // 2**stage) for stage in range(levels + 1)],
+            [batch_size * 2 ** (levels - stage) for stage in range(levels + 1)],
+            batch_factor,
+        )
+    raise ValueError(f"mode is one of {', '.join(map(repr, MODES))}. Received: {mode!r}")
 
 
 def _growing(corrections, first, factor):
