@@ -17,7 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent))
 
 CROP = 192
-SHOWN = 4  # crops in the picture
+SHOWN = 3  # crops in the picture, those of most detail
 
 
 def main(argv=None):
@@ -143,7 +143,9 @@ def pictures(model, recipe, arguments):
     from c2f_zoo.backend import to_numpy
     from c2f_zoo.data import image_grid, upsample_bicubic
 
-    clean = photo_patches.crops(Path(arguments.photos) / "validation", CROP, count=1)[:SHOWN]
+    clean = photo_patches.crops(Path(arguments.photos) / "validation", CROP, count=1)
+    detail = np.abs(np.diff(clean, axis=1)).mean(axis=(1, 2, 3))
+    clean = clean[np.argsort(-detail)[:SHOWN]]
     degrade = getattr(photo_patches, recipe.degradation)
     seed = keras.random.SeedGenerator(recipe.seed)
     clean = keras.ops.convert_to_tensor(clean)
