@@ -31,6 +31,7 @@ RECIPE = PhotoRecipe(
         "patch": 2,
     },
     iterations=8_000,
+    learning_rate=4e-4,
 )
 
 

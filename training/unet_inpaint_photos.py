@@ -33,7 +33,8 @@ RECIPE = PhotoRecipe(
     },
     patch=96,
     batch_size=8,
-    iterations=8_000,
+    iterations=6_000,
+    learning_rate=4e-4,
 )
 
 
