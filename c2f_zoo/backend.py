@@ -4,6 +4,7 @@ Everything else in the library is `keras.ops`. What is here has no Keras equival
 a plain function, and reaching an optional framework with an error that names the extra.
 """
 
+import contextlib
 import importlib
 
 import keras
@@ -195,3 +196,22 @@ def set_global_seed(seed: int) -> None:
     """
     if backend() == "torch":
         _framework("torch").manual_seed(seed)
+
+
+@contextlib.contextmanager
+def kept_global_seed():
+    """Leave these random numbers, at the end of a block, where they were before it.
+
+    Example:
+        >>> with kept_global_seed():
+        ...     noise = keras.random.normal((2,))
+    """
+    if backend() != "torch":
+        yield
+        return
+    torch = _framework("torch")
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -1,5 +1,6 @@
 """Restriction of images to coarser meshes."""
 
+import keras
 from keras import ops
 
 from c2f_zoo.layers.resampling import average_pool
@@ -16,7 +17,8 @@ def restrict(x, factor, method="subsample"):
     an even factor, the central pixel for an odd one.
 
     Args:
-        x: Tensor (B, H, W, C), H and W multiples of `factor`.
+        x: Tensor (B, H, W, C), H and W multiples of `factor`. Integers become float32 where they
+            are averaged or interpolated.
         factor: Integer of at least 1.
         method: `"subsample"`, `"average"` or `"bilinear"`.
 
@@ -45,6 +47,10 @@ def restrict(x, factor, method="subsample"):
             )
     if factor == 1:
         return x
+    if method != "subsample" and not keras.backend.is_float_dtype(
+        keras.backend.standardize_dtype(x.dtype)
+    ):
+        x = ops.cast(x, "float32")  # sums of bytes would overflow
     if method == "average":
         return average_pool(x, factor)
     if method == "subsample" or factor % 2:

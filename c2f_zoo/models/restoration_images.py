@@ -45,6 +45,12 @@ class RestorationImages:
             return "inpaint"
         return "upscale" if self.scale > 1 else "restore"
 
+    @property
+    def preset_task(self):
+        """Task of a preset of this network, one of `c2f_zoo.hub`'s: what its card shows."""
+        tasks = {"upscale": "super_resolution", "inpaint": "image_inpainting"}
+        return tasks.get(self.image_verb, "image_restoration")
+
     def restore(self, image, time=None, tile=None, overlap=None, progress=None):
         """Restore a photograph: take away the noise or blur that the network was trained on.
 

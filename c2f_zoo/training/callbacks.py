@@ -80,6 +80,7 @@ class TrainingState(keras.callbacks.Callback):
             ) from error
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
+        self._check_record(model, about.get("record"))
         variables = dict(self._variables(model))
         wrong = sorted(
             name
@@ -111,9 +112,23 @@ class TrainingState(keras.callbacks.Callback):
         """
         values = {name: backend.to_numpy(value) for name, value in self._variables(self.model)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        about = np.array(json.dumps({"epoch": epoch, "seed": self._seed}))
+        about = {"epoch": epoch, "seed": self._seed}
+        if hasattr(self.model, "resume_record"):
+            about["record"] = self.model.resume_record()
+        about = np.array(json.dumps(about))
         with atomic_write(self.path) as file:
             np.savez(file, about=about, **values)
+
+    def _check_record(self, model, record):
+        """Refuse to go on with another training; what its schedule says from here on is free."""
+        if record is None or not hasattr(model, "resume_record"):
+            return
+        asked = model.resume_record(record["steps"])
+        if asked != record:
+            raise ValueError(
+                f"{self.path} is the state of a training that took these steps: {record}. "
+                f"Received: a training of which they would have been {asked}"
+            )
 
     @staticmethod
     def _variables(model):

@@ -1,18 +1,21 @@
 """Multilevel gradients: the fine mesh's gradient, mostly paid for on coarse meshes."""
 
+import contextlib
+import inspect
+
 import keras
 from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.layers.restriction import RESTRICTIONS, restrict
+from c2f_zoo.layers.restriction import RESTRICTIONS
 from c2f_zoo.training.multilevel_batch import (
     added,
     are_arrays,
-    check_sizes,
-    is_image,
+    divisible,
     map_batch,
     of_length,
     ordered,
+    restricted,
     shares,
 )
 from c2f_zoo.training.multilevel_schedule import schedule_of
@@ -37,7 +40,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     out in order, the finest term first. Arrays given to `fit` are served so by themselves, in an
     endless random order (`MultilevelStream`); a data set or loader of your own has to give
     batches of just that size. Every tensor of four axes among inputs, targets and sample weights
-    is an image and restricted; others, such as a time (B,), are the same on every mesh.
+    is an image and restricted, and so are maps (B, H, W) of an image's height and width; of
+    these, integers are taken for labels and subsampled. Others, such as a time (B,), are the same
+    on every mesh.
 
     What layers do besides: dropout draws anew on each mesh, which adds variance but no bias. Each
     mesh's batch normalisation takes the statistics of its own batch; the running ones follow the
@@ -101,6 +106,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     ):
         policy = getattr(model, "dtype_policy", None)
         super().__init__(**{"dtype": policy, **kwargs})
+        if not isinstance(model, keras.layers.Layer):
+            raise TypeError(f"model is a keras.Model or layer. Received: {model!r}")
         if restriction not in RESTRICTIONS:
             known = ", ".join(map(repr, RESTRICTIONS))
             raise ValueError(f"restriction is one of {known}. Received: {restriction!r}")
@@ -130,6 +137,43 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
 
     def plan_of(self, step):
         return self.schedule.at(step)
+
+    def compile(self, *args, **kwargs):
+        """Compile as `keras.Model.compile`, but for `steps_per_execution`, which must be 1.
+
+        Args:
+            *args: Of Keras: optimizer, loss, loss_weights, metrics, ...
+            **kwargs: Of Keras.
+
+        Raises:
+            ValueError: Several steps are to be one execution: a stage may end between them.
+        """
+        given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
+        steps = given.get("steps_per_execution", 1)
+        if steps != 1:
+            raise ValueError(
+                "A stage may end after any step: steps_per_execution must be 1. "
+                f"Received: steps_per_execution={steps}"
+            )
+        super().compile(*args, **kwargs)
+        self.loss_weights = given.get("loss_weights")
+
+    def resume_record(self, steps=None):
+        """Tell what has been trained, for `TrainingState`, which resumes no other training.
+
+        Args:
+            steps: Number of steps taken; by default as counted.
+
+        Returns:
+            Dict of what JSON holds.
+        """
+        steps = int(backend.to_numpy(self.steps)) if steps is None else steps
+        stages = [
+            [stage.mesh, list(stage.batch_sizes), stage.start, min(steps, stage.end or steps)]
+            for stage in self.schedule
+            if stage.start < steps
+        ]
+        return {"steps": steps, "stages": stages, "restriction": self.restriction}
 
     def fit(self, x=None, y=None, batch_size=None, epochs=1, **kwargs):
         """Train as `keras.Model.fit`; arrays are served in batches of the schedule's sizes.
@@ -219,9 +263,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         batch = self._prepared(data)
         counts = shares(stage.batch_sizes, calls.replicas)
         batch = map_batch(lambda tensor: of_length(tensor, sum(counts)), batch)
-        check_sizes(batch, 2**stage.coarsest)
+        batch = map_batch(lambda tensor: divisible(tensor, 2**stage.coarsest), batch)
         self._build_model(batch)
         weights = self.model.trainable_variables
+        if not weights:
+            raise ValueError(f"There is nothing to train. Received: {self.model.name}")
         gradients, estimate, first = [None] * len(weights), 0.0, 0
         for term, count in enumerate(counts):
             part = map_batch(lambda t, a=first, n=count: t[a : a + n], batch)
@@ -245,13 +291,14 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
 
     def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
         """Loss and gradients of a term's samples on one mesh, the outputs, and what was given."""
-        x, y, sample_weight = map_batch(lambda tensor: self._restricted(tensor, 2**mesh), part)
+        x, y, sample_weight = restricted(part, 2**mesh, self.restriction)
 
         def loss():
             outputs = self._outputs(x)
-            loss = self._compute_loss(
-                x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
-            )
+            with self._explained(x):
+                loss = self._compute_loss(
+                    x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
+                )
             # Keras has divided it by the replicas, as the gradient call is about to.
             loss = loss * calls.replicas
             return self.optimizer.scale_loss(loss), (loss, outputs)
@@ -269,18 +316,24 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             self._outputs(batch[0])
 
     def _outputs(self, x):
-        try:
+        with self._explained(x):
             return self(x, training=True)
-        except (ValueError, TypeError) as error:
+
+    @contextlib.contextmanager
+    def _explained(self, x):
+        """Say of an error on one of the meshes what is its likely cause."""
+        try:
+            yield
+        except (ValueError, TypeError, RuntimeError) as error:  # the last is PyTorch's
+            if "memory" in str(error):
+                raise
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
             raise ValueError(
                 "The model must take images of every size that the meshes have (no Flatten, no "
-                f"Input of a fixed size), and said: {error}. Received: {self.model.name} with "
-                f"inputs of shapes {shapes}"
+                "layer that wants one size), and the loss what it gives of targets of that size; "
+                f"one of them said: {error}. Received: {self.model.name} with inputs of shapes "
+                f"{shapes}"
             ) from error
-
-    def _restricted(self, tensor, factor):
-        return restrict(tensor, factor, self.restriction) if is_image(tensor) else tensor
 
     def _apply(self, gradients, weights):
         pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]

@@ -5,6 +5,7 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo import backend
+from c2f_zoo.layers.restriction import restrict
 
 
 def map_batch(function, batch):
@@ -50,24 +51,52 @@ def of_length(tensor, count):
     """The tensor, whose first axis must have, and is then known to have, a length."""
     tensor = ops.convert_to_tensor(tensor)
     length = tensor.shape[0]
-    if length is not None and length != count:
-        raise ValueError(
-            f"A batch holds the samples of all terms of its step, {count} (see "
-            f"MultilevelSchedule; drop a last batch that is smaller). Received: {length}"
-        )
+    message = (
+        f"A batch holds the samples of all terms of its step, {count} (see MultilevelSchedule; "
+        "drop a last batch that is smaller). Received:"
+    )
+    if length is None:
+        length = ops.shape(tensor)[0]
+        tensor = backend.check_at_run_time(tensor, ops.equal(length, count), message, length)
+    elif length != count:
+        raise ValueError(f"{message} {length}")
     return backend.ensure_shape(tensor, (count, *tensor.shape[1:]))
 
 
-def check_sizes(batch, divisor):
-    """Refuse images whose height or width a number does not divide."""
-    for part in batch:
-        for tensor in [] if part is None else keras.tree.flatten(part):
-            sides = tensor.shape[1:3] if is_image(tensor) else ()
-            if any(side is not None and side % divisor for side in sides):
-                raise ValueError(
-                    f"The coarsest mesh has 1 / {divisor} of the height and width, which must be "
-                    f"divisible by it. Received: shape {tuple(tensor.shape)}"
-                )
+def divisible(tensor, divisor):
+    """The tensor; refuses an image whose height or width a number does not divide."""
+    if not is_image(tensor):
+        return tensor
+    message = (
+        f"The coarsest mesh has 1 / {divisor} of the height and width, which must be divisible "
+        "by it. Received: shape"
+    )
+    sides = tensor.shape[1:3]
+    if any(side is not None and side % divisor for side in sides):
+        raise ValueError(f"{message} {tuple(tensor.shape)}")
+    if None in sides:
+        shape = ops.convert_to_tensor(ops.shape(tensor))
+        is_right = ops.all(ops.equal(shape[1:3] % divisor, 0))
+        tensor = backend.check_at_run_time(tensor, is_right, message, shape)
+    return tensor
+
+
+def restricted(batch, factor, method):
+    """The batch on a coarser mesh: its images, and its maps (B, H, W) of an image's size."""
+    leaves = keras.tree.flatten([part for part in batch if part is not None])
+    sides = {tuple(tensor.shape[1:3]) for tensor in leaves if is_image(tensor)}
+
+    def one(tensor):
+        if is_image(tensor):
+            return restrict(tensor, factor, method)
+        if len(tensor.shape) == 3 and tuple(tensor.shape[1:3]) in sides:
+            # Integers are labels, between which there is nothing.
+            is_float = keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
+            how = method if is_float else "subsample"
+            return restrict(tensor[..., None], factor, how)[..., 0]
+        return tensor
+
+    return map_batch(one, batch)
 
 
 def added(total, gradient, sign):

@@ -137,9 +137,28 @@ class _Arrays:
             shapes = [np.shape(array) for array in keras.tree.flatten(arrays)]
             raise ValueError(f"All arrays have one length. Received: shapes {shapes}")
         (self.length,) = lengths
+        # What is mapped from a file is looked at as it is read.
+        for array in keras.tree.flatten(arrays):
+            for first in range(0, 0 if isinstance(array, np.memmap) else self.length, 1024):
+                _check_finite(array[first : first + 1024])
 
     def __len__(self):
         return self.length
 
     def samples(self, indices, random):
-        return keras.tree.map_structure(lambda array: np.take(array, indices, axis=0), self.arrays)
+        def taken(array):
+            chosen = np.take(array, indices, axis=0)
+            if isinstance(array, np.memmap):
+                _check_finite(chosen)
+            return chosen
+
+        return keras.tree.map_structure(taken, self.arrays)
+
+
+def _check_finite(array):
+    array = backend.to_numpy(array)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(
+            "Samples hold finite numbers, or the weights would be lost. Received: "
+            f"{np.count_nonzero(~np.isfinite(array))} that are not, among {array.shape[0]} samples"
+        )

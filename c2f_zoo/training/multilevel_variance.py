@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.training.multilevel import Multilevel
 from c2f_zoo.training.multilevel_schedule import MultilevelSchedule, MultilevelStage
 from c2f_zoo.training.multilevel_stream import MultilevelStream
@@ -15,7 +16,8 @@ from c2f_zoo.training.multilevel_stream import MultilevelStream
 def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed=0):
     """Measure the variance of the terms of the multilevel estimator at the weights as they are.
 
-    Neither weights nor running statistics nor the state of the optimizer change.
+    Nothing changes by it: neither weights, running statistics nor the state of the optimizer, nor
+    the random numbers of what is trained afterwards.
 
     Args:
         training: A compiled `Multilevel`: its model, loss, restriction and `prepare` are used.
@@ -49,6 +51,16 @@ def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed
     arrays = x if y is None else (x, y)
     stage = MultilevelStage(0, (samples,), 0, None)
     source = MultilevelStream(arrays, MultilevelSchedule([stage])).source
+    kept = [(v, ops.copy(v.value)) for v in training.model.variables]
+    with backend.kept_global_seed():
+        found = _variances(training, source, levels, samples, batches, seed)
+    for variable, value in kept:
+        variable.assign(value)  # the seeds of dropout among them
+    return GradientVariance(found[0].variance, tuple(found[1:] if levels else found))
+
+
+def _variances(training, source, levels, samples, batches, seed):
+    """The variance on the finest mesh, then those of the terms."""
     pairs = [(mesh, mesh + 1) for mesh in range(levels)] + [(levels,)]
     found = []
     for meshes in [(0,), *pairs] if levels else [(0,)]:
@@ -59,7 +71,7 @@ def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed
         )
         variance = samples * _total_variance(map(probe.gradient, draws))
         found.append(TermVariance(meshes, variance))
-    return GradientVariance(found[0].variance, tuple(found[1:] if levels else found))
+    return found
 
 
 @dataclass(frozen=True)
@@ -187,7 +199,7 @@ class _Probe(Multilevel):
             name="probe",  # TensorFlow takes no name that begins with an underscore
         )
         self.meshes, self.samples = meshes, samples
-        self.compile(keras.optimizers.SGD(0.0), training.loss)
+        self.compile(keras.optimizers.SGD(0.0), training.loss, loss_weights=training.loss_weights)
 
     def gradient(self, batch):
         """Gradient of the term for a batch of samples, one vector of all weights."""
@@ -203,7 +215,9 @@ class _Probe(Multilevel):
             _, found, _, _ = self._mesh_gradients(calls, batch, mesh, weights, is_finest=False)
             total = [_sum(t, f, sign) for t, f in zip(total, found, strict=True)]
         flat = [ops.reshape(ops.cast(part, "float32"), (-1,)) for part in total if part is not None]
-        return {"gradient": ops.concatenate(flat)}
+        # Under mixed_float16 Keras has the loss scaled, so that small gradients survive.
+        scale = self.optimizer.scale_loss(ops.ones(()))
+        return {"gradient": ops.concatenate(flat) / scale}
 
 
 def _sum(total, gradient, sign):

@@ -52,7 +52,7 @@ def test_with_the_same_batch_for_all_terms_it_is_the_fine_gradient(restriction):
     fine = gradients(model, schedule_with(4), (x, y))
     repeated = [np.concatenate([array] * 3) for array in (x, y)]
     found = gradients(model, schedule_with(4, 4, 4), repeated, restriction)
-    assert_close(found, fine, 2e-6)
+    assert_close(found, fine, 1e-6)
 
 
 @pytest.mark.parametrize("restriction", RESTRICTIONS)
@@ -74,7 +74,7 @@ def test_accumulated_gradients_are_those_of_the_summed_loss(restriction, gradien
         return total
 
     expected = gradient_of(summed, *[to_numpy(w) for w in model.trainable_variables])
-    assert_close(found, expected, 2e-6)
+    assert_close(found, expected, 1e-6)
 
 
 def test_its_expectation_is_the_fine_gradient():

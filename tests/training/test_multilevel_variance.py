@@ -96,3 +96,39 @@ def test_another_number_of_batch_sizes_is_refused(call):
 def test_a_single_batch_is_refused():
     with pytest.raises(ValueError, match="at least 2 batches.*Received: batches=1"):
         gradient_variance(None, None, batches=1)
+
+
+def figures_of(policy="float32", **options):
+    model = keras.Sequential([keras.layers.DepthwiseConv2D(1, use_bias=False, dtype=policy)])
+    training = Multilevel(model, restriction="average")
+    x, y = np.random.default_rng(0).random((2, 6, 4, 4, 1)).astype("float32")
+    model(x)
+    model.set_weights([np.full((1, 1, 1, 1), 0.5, "float32")])
+    training.compile("sgd", "mse", **options)
+    return gradient_variance(training, x, y, levels=1, samples=2, batches=20)
+
+
+def test_a_scaled_loss_gives_the_same_figures():
+    scaled, plain = figures_of("mixed_float16"), figures_of()
+    assert scaled.single == pytest.approx(plain.single, rel=0.02)
+
+
+def test_the_weights_of_losses_count():
+    weighted, plain = figures_of(loss_weights=[10.0]), figures_of()
+    assert weighted.single == pytest.approx(100 * plain.single, rel=1e-4)
+
+
+def test_what_is_trained_afterwards_draws_the_same_numbers():
+    x = np.random.default_rng(0).random((6, 8, 8, 3), dtype="float32")
+    weights = []
+    for measured in (False, True):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.layers.Dropout(0.5), keras.layers.Conv2D(3, 1)])
+        training = Multilevel(model, levels=1, batch_size=2)
+        training.compile("sgd", "mse")
+        training.train_on_batch(x, x)
+        if measured:
+            gradient_variance(training, x, levels=1, batches=2)
+        training.train_on_batch(x, x)
+        weights.append(to_numpy(model.trainable_variables[0]))
+    np.testing.assert_array_equal(*weights)
