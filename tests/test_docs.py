@@ -10,7 +10,7 @@ from tests.test_readme import commands, options_named, run_blocks
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["restoration.md"])
+@pytest.mark.parametrize("page", ["restoration.md", "multilevel.md"])
 def test_every_python_block_of_a_page_runs_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_blocks((DOCS / page).read_text(encoding="utf-8"), page, {"__name__": "__main__"})

@@ -139,11 +139,13 @@ def pictures(model, recipe, arguments):
     """Crops of held-out photographs: given, answered, true."""
     import keras
     import photo_patches
+    from photo_training import MARGIN
 
     from c2f_zoo.backend import to_numpy
     from c2f_zoo.data import image_grid, upsample_bicubic
 
-    clean = photo_patches.crops(Path(arguments.photos) / "validation", CROP, count=1)
+    size = CROP + (2 * MARGIN if recipe.degradation == "blurred" else 0)
+    clean = photo_patches.crops(Path(arguments.photos) / "validation", size, count=1)
     detail = np.abs(np.diff(clean, axis=1)).mean(axis=(1, 2, 3))
     clean = clean[np.argsort(-detail)[:SHOWN]]
     degrade = getattr(photo_patches, recipe.degradation)

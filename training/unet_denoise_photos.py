@@ -37,7 +37,7 @@ RECIPE = PhotoRecipe(
     "from photographs of any size.",
     limits="It knows white Gaussian noise alone: that of cameras is coarser, and that of JPEG "
     "files another thing. Fine textures are smoothed where noise is strong.",
-    hardware="a CPU core, 55 minutes",
+    hardware="a CPU core, an hour and a half",
 )
 
 

@@ -183,3 +183,19 @@ def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path):
     resumed = main([*options, "--out", str(tmp_path / "b")])
     for a, b in zip(weights(unbroken), weights(resumed), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["unet_denoise_photos", "unet_deblur_photos", "unet_inpaint_photos", "srnet_x2_photos"]
+)
+def test_the_card_of_a_restoration_preset_tells_of_its_recipe(recipe, name):
+    from c2f_zoo.hub import load, read_metadata
+
+    module = recipe(name)
+    said, model = read_metadata(module.RECIPE.preset), load(module.RECIPE.preset)
+    assert said["recipe"]["steps"].startswith(f"{module.RECIPE.iterations:,} of ")
+    assert said["summary"] == module.RECIPE.summary
+    card = (FOLDER.parent / "models" / module.RECIPE.preset / "README.md").read_text("utf-8")
+    assert f"model.{model.image_verb}(" in card
+    for key, value in module.RECIPE.model.items():
+        assert model.get_config()[key] == (list(value) if isinstance(value, tuple) else value)
