@@ -33,8 +33,8 @@ RECIPE = PhotoRecipe(
     iterations=8_000,
     learning_rate=4e-4,
     summary="Sharpens photographs that a Gaussian of up to 3 pixels or a short motion has blurred.",
-    limits="It knows blur of up to 3 pixels (a motion of up to 9) and noise of up to 4 of 255: what "
-    "is blurred more, it makes a little sharper only. Detail that blur has wiped out does not "
+    limits="It knows blur of up to 3 pixels (a motion of up to 9) and noise of up to 4 of 255; "
+    "what is blurred more, it makes a little sharper only. Detail that blur has wiped out does not "
     "come back, and noise stronger than that is sharpened too.",
     hardware="a CPU core, an hour",
 )
