@@ -48,7 +48,7 @@ def shares(batch_sizes, replicas):
 
 
 def of_length(tensor, count):
-    """The tensor, whose first axis must have, and is then known to have, a length."""
+    """The tensor, whose first axis must have a length; at run time, where it is known only then."""
     tensor = ops.convert_to_tensor(tensor)
     length = tensor.shape[0]
     message = (
@@ -57,10 +57,11 @@ def of_length(tensor, count):
     )
     if length is None:
         length = ops.shape(tensor)[0]
-        tensor = backend.check_at_run_time(tensor, ops.equal(length, count), message, length)
-    elif length != count:
+        # It is not told the length too: TensorFlow would believe that, and drop the check.
+        return backend.check_at_run_time(tensor, ops.equal(length, count), message, length)
+    if length != count:
         raise ValueError(f"{message} {length}")
-    return backend.ensure_shape(tensor, (count, *tensor.shape[1:]))
+    return tensor
 
 
 def divisible(tensor, divisor):
