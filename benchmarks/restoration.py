@@ -12,13 +12,15 @@
 - tiled-24: `restore` of a photograph of 24 megapixels by the local network, in tiles as it does by
   itself; each tile's convolutions are counted. Its memory is that above the network and the
   photograph: tiles, seams, and the result, which is 288 MB.
+- upscale-24: `upscale` of a photograph of 6 megapixels to 24, by the network that doubles
+  photographs; the same otherwise.
 
 What else is measured, and how, is said in `measuring.py`.
 """
 
 from measuring import main, measure  # the file beside this one
 
-CASES = ("unet-step", "unet-forward", "unet-512", "local-512", "tiled-24")
+CASES = ("unet-step", "unet-forward", "unet-512", "local-512", "tiled-24", "upscale-24")
 # Forward convolutions, and the gradients of each for its input and for its kernel.
 STEP_PASSES = 3
 # The network that photographs are restored with.
@@ -30,6 +32,15 @@ LOCAL = {
     "time_embedding": False,
     "patch": 2,
 }
+# The network that doubles their sides.
+ENLARGING = {
+    "width": 48,
+    "blocks": 8,
+    "time_embedding": False,
+    "scale": 2,
+    "normalize": False,
+    "enlarge": "last",
+}
 
 
 class Sizes:
@@ -40,6 +51,8 @@ class Sizes:
         self.photograph = (100, 120) if small else (4000, 6000)
         self.tile = 64 if small else None
         self.paper = {"width": 16, "multipliers": (1, 2)} if small else {}
+        self.small_photograph = tuple(side // 2 for side in self.photograph)
+        self.enlarging = ENLARGING | ({"width": 8, "blocks": 1} if small else {})
         self.local = {"width": 8, "multipliers": (1, 2)} if small else LOCAL_SIZE
 
 
@@ -64,18 +77,22 @@ def network_case(case, dtype, sizes):
     return lambda: network.predict_on_batch(inputs), passes
 
 
-def tiled_case(dtype, sizes):
+def tiled_case(case, dtype, sizes):
     """A photograph in tiles, and the convolutions of each batch of tiles."""
     import numpy as np
 
-    from c2f_zoo.models import MultiscaleUNet
+    from c2f_zoo.models import MultiscaleUNet, RestorationResNet
 
-    network = MultiscaleUNet(**sizes.local, **LOCAL, dtype=dtype)
-    shape = (*sizes.photograph, 3)
+    if case == "upscale-24":
+        network = RestorationResNet(**sizes.enlarging, dtype=dtype)
+        run, shape = network.upscale, (*sizes.small_photograph, 3)
+    else:
+        network = MultiscaleUNet(**sizes.local, **LOCAL, dtype=dtype)
+        run, shape = network.restore, (*sizes.photograph, 3)
     photograph = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
 
     def restore():
-        return network.restore(photograph, tile=sizes.tile, progress=False)
+        return run(photograph, tile=sizes.tile, progress=False)
 
     def passes():
         shapes, predict = [], network.predict_on_batch
@@ -100,10 +117,10 @@ def tiled_case(dtype, sizes):
 def measure_case(case, dtype, rounds, small):
     """Seconds of a case and of its convolutions, and its peak memory in MB."""
     sizes = Sizes(small)
-    if case != "tiled-24":
+    if case not in ("tiled-24", "upscale-24"):
         return measure(*network_case(case, dtype, sizes), rounds)
     # Minutes on a processor: once to compile, once to be timed beside its convolutions.
-    return measure(*tiled_case(dtype, sizes), min(rounds, 2), warm_up=1)
+    return measure(*tiled_case(case, dtype, sizes), min(rounds, 2), warm_up=1)
 
 
 def heading(small):
@@ -111,7 +128,8 @@ def heading(small):
     height, width = sizes.photograph
     return (
         f"The paper's U-Net at {sizes.side}x{sizes.side} batch {sizes.batch}, forward passes at "
-        f"{sizes.large}x{sizes.large} batch 1, a photograph of {width}x{height} in tiles."
+        f"{sizes.large}x{sizes.large} batch 1, a photograph of {width}x{height} in tiles, and one "
+        f"enlarged to that."
     )
 
 

@@ -325,6 +325,7 @@ def fit(recipe, training, images, validation, done, out, state, minutes):
 
 def best_preset(recipe, out):
     """A callback that keeps the network with the lowest loss in validation, as a preset."""
+    import math
     import re
 
     import keras
@@ -336,10 +337,15 @@ def best_preset(recipe, out):
         def on_train_begin(self, logs=None):
             found = re.match(r"loss (\S+)", record.read_text()) if record.exists() else None
             self.best = float(found[1]) if found and folder.exists() else None
+            if self.best is not None and not math.isfinite(self.best):
+                self.best = None
 
         def on_epoch_end(self, epoch, logs=None):
             loss = (logs or {}).get("val_loss")
-            if loss is None or (self.best is not None and loss >= self.best):
+            # NaN is smaller than nothing, and nothing is smaller than NaN: it would stay the best.
+            if loss is None or not math.isfinite(loss):
+                return
+            if self.best is not None and loss >= self.best:
                 return
             self.best = float(loss)
             command = f"training/restoration.py, {recipe.name}, seed {recipe.seed}"

@@ -35,6 +35,8 @@ _BESIDE = "_side_by_side"
 ABOUT_FILES = """\
 files: images, folders (with their subfolders) and quoted patterns such as 'photos/*.jpg'.
 Without -o each result lies beside its image, as NAME{suffix}.png; inputs are never overwritten.
+Images of folders and patterns that are called so are left out, as results of an earlier run, and
+replaced with --overwrite only.
 Grey images stay grey and transparency is kept; so are colour profile and EXIF data, the
 orientation applied. Results have 8 bits a channel; 16-bit grey is read as such, of 16-bit colour
 the upper 8 bits. What cannot be read is named, the rest is done, and the exit status is 1.
@@ -87,6 +89,11 @@ def add_arguments(parser, verb):
         metavar="PX",
         help="pixels that tiles share (default: what the model needs, at most 128)",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help=f"replace images called NAME{SUFFIXES[verb]} that were found among the inputs",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
 
 
@@ -119,11 +126,14 @@ def run(arguments, verb, settings=None, options=None):
     Raises:
         CommandError: The inputs, the output or the preset cannot be used.
     """
-    files = find_inputs(arguments.inputs, SUFFIXES[verb])
+    files, passed_over = find_inputs(arguments.inputs, SUFFIXES[verb])
     outputs = name_outputs(files, arguments, SUFFIXES[verb])
     read = [path for path, _ in files] + list(getattr(arguments, "mask_files", ()))
     written = [output for output in outputs if output is not None]
-    check_inputs_survive([*written, *map(_beside, written)], read)
+    beside = [_beside(output) for output in written] if arguments.side_by_side else []
+    check_inputs_survive([*written, *beside], read)
+    if not arguments.overwrite:
+        _check_passed_over_survive([*written, *beside], passed_over)
     for folder in dict.fromkeys(output.parent for output in written):
         check_folder_is_writable(folder)
     model = load_restoration_model(arguments.preset, METHODS[verb])
@@ -197,13 +207,14 @@ def find_inputs(inputs, suffix):
             are so called are results of an earlier run and left out.
 
     Returns:
-        List of (path, folder): `Path`s, folder the one that was named, or None for a file that
-        was named itself or by a pattern. Each file once.
+        (files, passed_over): list of (path, folder), folder the one that was named, or None for a
+        file that was named itself or by a pattern, each file once; and list of the paths that were
+        left out. All of them `Path`s.
 
     Raises:
         CommandError: An input does not exist, or holds no image.
     """
-    found, passed_over = {}, 0
+    found, passed_over = {}, {}  # by the path without links: a file has many names
     for given in inputs:
         path = Path(given).expanduser()
         if path.is_dir():
@@ -222,21 +233,21 @@ def find_inputs(inputs, suffix):
             raise CommandError(f"An input does not exist. Received: {given}")
         for one in new:
             if one != path and one.stem.removesuffix(_BESIDE).endswith(suffix):
-                passed_over += 1
+                passed_over.setdefault(one.resolve(), one)
             else:
-                found.setdefault(one, folder)
+                found.setdefault(one.resolve(), (one, folder))
     if passed_over:
-        note(f"{passed_over} images called NAME{suffix} are taken for results and left out")
+        note(f"{len(passed_over)} images called NAME{suffix} are taken for results and left out")
     if not found:
         raise CommandError(f"There is no image to work on. Received: {', '.join(inputs)}")
-    return list(found.items())
+    return list(found.values()), list(passed_over.values())
 
 
 def name_outputs(files, arguments, suffix):
     """Name the file that each input's result is written to.
 
     Args:
-        files: What `find_inputs` returned.
+        files: The files that `find_inputs` returned.
         arguments: Namespace with `output`, `format` and `side_by_side`.
         suffix: What is added to the names.
 
@@ -260,6 +271,12 @@ def name_outputs(files, arguments, suffix):
                 status=USAGE,
             )
         return [output]
+    if output and not output.is_dir() and output.suffix.lower() in _unknown_extensions():
+        raise CommandError(
+            f"-o names a folder, or a file that ends with {', '.join(_EXTENSIONS)}. "
+            f"Received: {output}",
+            status=USAGE,
+        )
     extension = arguments.format or "png"
 
     def name(path, folder, detail=""):
@@ -283,6 +300,25 @@ def name_outputs(files, arguments, suffix):
                 f"each. Received: {', '.join(both)}"
             )
     return names
+
+
+def _unknown_extensions():
+    """Extensions of images that are read and not written."""
+    from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+
+    return IMAGE_SUFFIXES - set(_EXTENSIONS)
+
+
+def _check_passed_over_survive(outputs, passed_over):
+    """Raise if a picture would be lost that merely is called like a result."""
+    taken = {path.resolve() for path in passed_over}
+    lost = [str(path) for path in outputs if path.resolve() in taken]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise CommandError(
+            "Results would replace images that are there already: allow it with --overwrite, or "
+            f"name another folder with -o. Received: {lost[0]}{more}"
+        )
 
 
 def _images_of(folder):

@@ -1,5 +1,7 @@
 """Noise, and boxes cut out: what denoising and inpainting undo."""
 
+import numbers
+
 import numpy as np
 from keras import ops
 
@@ -80,10 +82,12 @@ class RandomBoxes(Degradation):
 
     def __init__(self, boxes=(1, 4), side=(0.1, 0.4), fill=0.5, seed=0):
         super().__init__(seed)
-        self.boxes = tuple(int(bound) for bound in boxes)
         self.side, self.fill = as_range("side", side), float(fill)
-        if len(self.boxes) != 2 or not 1 <= self.boxes[0] <= self.boxes[1]:
-            raise ValueError(f"boxes is (fewest, most), at least 1. Received: {boxes!r}")
+        if np.shape(boxes) != (2,) or not _are_counts(boxes) or boxes[0] > boxes[1]:
+            raise ValueError(
+                f"boxes is (fewest, most), whole numbers of at least 1. Received: {boxes!r}"
+            )
+        self.boxes = tuple(int(bound) for bound in boxes)
         if self.side[1] > 1:
             raise ValueError(f"side is a share of the image's, at most 1. Received: {side!r}")
 
@@ -113,6 +117,10 @@ class RandomBoxes(Degradation):
             out, 1 elsewhere.
         """
         return box_mask(ops.convert_to_tensor(self.draw(count, size, index)["boxes"]), tuple(size))
+
+
+def _are_counts(values):
+    return all(isinstance(value, numbers.Real) and value % 1 == 0 < value for value in values)
 
 
 def box_mask(boxes, size):

@@ -16,7 +16,8 @@ class TimedNoise(Degradation):
     images in [-1, 1], where the paper's code works.
 
     Args:
-        degradation: A, a `Degradation` other than `JPEG`; None leaves the images as they are.
+        degradation: A, a `Degradation` other than `JPEG` and `TimedNoise`; None leaves the images
+            as they are.
         time: Range from which each image draws its t, uniformly, within [0, 1].
         reverse: Whether t is the share of the image and not of the noise.
         seed: Non-negative integer.
@@ -46,6 +47,11 @@ class TimedNoise(Degradation):
         if degradation is not None and degradation.on_host:
             raise ValueError(
                 "degradation must be one of the device; apply others beforehand. "
+                f"Received: {type(degradation).__name__}"
+            )
+        if isinstance(degradation, TimedNoise):
+            raise ValueError(
+                "degradation must give images alone, without a time. "
                 f"Received: {type(degradation).__name__}"
             )
         self.degradation, self.reverse = degradation, bool(reverse)

@@ -185,6 +185,8 @@ def load_file(path, convert):
         raise
     # Pillow's decoders report damage as OSError, SyntaxError, struct.error and others.
     except Exception as error:
+        if isinstance(error, ValueError) and "Received: " in str(error):  # `convert` says it all
+            raise ValueError(f"{error}, in {path}") from error
         raise ValueError(f"The image cannot be read: {error}. Received: {path}") from error
 
 

@@ -20,7 +20,10 @@ def random_bits(seed, count):
     Returns:
         Tensor (B, count), int32.
     """
-    return _hash(ops.arange(count, dtype="int32")[None, :] * GOLDEN + seed[:, None])
+    # Positions are hashed before the seed comes in: in `hash(position * GOLDEN + seed)` a seed that
+    # is GOLDEN larger gives the same bits, one position earlier.
+    positions = _hash(ops.arange(count, dtype="int32") * GOLDEN)
+    return _hash(ops.bitwise_xor(positions[None, :], seed[:, None]))
 
 
 def normal_halves(bits):

@@ -1,5 +1,7 @@
 """A function of images of one size, applied to an image of any size in overlapping tiles."""
 
+import numbers
+
 import numpy as np
 
 _FULL_SCALE = {"uint8": 255, "uint16": 65535}
@@ -15,6 +17,7 @@ def apply_in_tiles(
     progress=False,
     align=1,
     margin=None,
+    out=None,
 ):
     """Apply a function to an image tile by tile, and blend the results where tiles overlap.
 
@@ -40,9 +43,11 @@ def apply_in_tiles(
             The image is continued (replicated) to multiples of it.
         margin: Pixels at each end of an overlap that are left out, less than half of it. Defaults
             to a quarter of the overlap.
+        out: float32 array (scale * H, scale * W, D) of zeros that the result is written into, such
+            as some channels of a larger one. Defaults to a new one.
 
     Returns:
-        float32 array (scale * H, scale * W, D).
+        float32 array (scale * H, scale * W, D): `out` where it was given.
 
     Raises:
         ValueError: The image has another shape or kind, is empty, or a number is out of range;
@@ -68,7 +73,7 @@ def apply_in_tiles(
     )
     # As many tiles in every call: a row's tiles are dealt out evenly.
     batch = -(-len(lefts) // -(-len(lefts) // batch_size))
-    result = None
+    result = out
     with tqdm(total=len(tops) * len(lefts), unit="tile", disable=not progress) as bar:
         for row, top in enumerate(tops):
             strip = None
@@ -86,6 +91,10 @@ def apply_in_tiles(
                 bar.update(len(chosen))
             if result is None:
                 result = np.zeros((rows, *strip.shape[1:]), np.float32)
+            if result.shape != (rows, *strip.shape[1:]):
+                raise ValueError(
+                    f"out has the shape {(rows, *strip.shape[1:])}. Received: {result.shape}"
+                )
             strip *= down[row][:, None, None]
             part = result[top * scale : (top + height) * scale]
             part += strip[: len(part)]
@@ -151,7 +160,8 @@ def _check(image, sides, overlap, scale, batch_size, align, margin):
         ("batch_size", batch_size, 1),
         ("margin", margin or 0, 0),
     ):
-        if isinstance(value, bool) or int(value) != value or value < least:
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not is_number or value % 1 != 0 or value < least:
             raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
     height, width = sides
     if height % align or width % align:

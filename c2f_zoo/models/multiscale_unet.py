@@ -12,7 +12,7 @@ from c2f_zoo.layers import (
     upsample_nearest,
 )
 from c2f_zoo.layers.time_embedding import sinusoid
-from c2f_zoo.models.restoration_task import RestorationTask, to_network_range
+from c2f_zoo.models.restoration_task import RestorationTask, as_whole, to_network_range
 from c2f_zoo.models.unet_blocks import (
     KEEPING,
     ResidualBlock,
@@ -114,11 +114,18 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     ):
         # Images keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
-        self.width, self.multipliers = int(width), tuple(int(m) for m in multipliers)
-        self.blocks, self.groups, self.dropout = int(blocks), int(groups), float(dropout)
-        self.attention, self.residual = int(attention), bool(residual)
+        if not hasattr(multipliers, "__iter__"):
+            raise ValueError(
+                "multipliers is a tuple of whole numbers, one for each scale. "
+                f"Received: {multipliers!r}"
+            )
+        self.width = as_whole("width", width)
+        self.multipliers = tuple(as_whole("each of multipliers", m) for m in multipliers)
+        self.blocks, self.groups = as_whole("blocks", blocks), as_whole("groups", groups)
+        self.dropout, self.residual = float(dropout), bool(residual)
+        self.attention, self.patch = as_whole("attention", attention), as_whole("patch", patch)
         self.time_embedding, self.time_factor = bool(time_embedding), float(time_factor)
-        self.mask, self.patch, self.norm_kind = bool(mask), int(patch), norm
+        self.mask, self.norm_kind = bool(mask), norm
         self._check_settings()
         self.stride = self.patch * 2 ** (len(self.multipliers) - 1)
         self._create()
@@ -154,49 +161,42 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             raise ValueError(f"patch is a whole number of at least 1. Received: {self.patch}")
 
     def _create(self):
-        dtype, width = self.dtype_policy, self.width
-        time_width = 4 * width if self.time_embedding else None
+        dtype, width, pixels = self.dtype_policy, self.width, self.patch**2
         self.time_layers = []
         if self.time_embedding:
             self.time_layers = [
-                dense(width, time_width, "time_0", dtype, activation="silu"),
-                dense(time_width, time_width, "time_1", dtype),
+                dense(width, 4 * width, "time_0", dtype, activation="silu"),
+                dense(4 * width, 4 * width, "time_1", dtype),
             ]
+        self.stem = self._convolution((4 if self.mask else 3) * pixels, width, "stem")
+        handed = self._create_down()
+        self._create_middle(handed[-1])
+        channels = self._create_up(handed)
+        # The head needs the size of the features that the pixels' norm would take from it.
+        last = "group" if self.norm_kind == "group" else "none"
+        self.norm = normalization(last, channels, self.groups, "norm", dtype)
+        self.head = convolution(channels, 3 * pixels, 3, "head", dtype, zero=True)
 
-        def block(channels, filters, name):
-            return ResidualBlock(
-                channels,
-                filters,
-                self.groups,
-                self.dropout,
-                time_width,
-                self.norm_kind,
-                dtype=dtype,
-                name=name,
-            )
-
-        pixels = self.patch**2
-        gain = 1.0 if self.norm_kind == "group" else KEEPING
-        channels = (4 if self.mask else 3) * pixels
-        self.stem = convolution(channels, width, 3, "stem", dtype, gain=gain)
-        channels, handed = width, [width]
+    def _create_down(self):
+        """Create the way down; give the features of each of its outputs, the stem's first."""
+        channels, handed = self.width, [self.width]
         self.down, self.shrink = [], []
         for level, multiplier in enumerate(self.multipliers):
             row = []
             for index in range(self.blocks):
-                row.append(block(channels, width * multiplier, f"down_{level}_{index}"))
-                channels = width * multiplier
+                row.append(self._block(channels, self.width * multiplier, f"down_{level}_{index}"))
+                channels = self.width * multiplier
                 handed.append(channels)
             self.down.append(row)
             if level < len(self.multipliers) - 1:
                 self.shrink.append(
-                    convolution(
-                        channels, channels, 3, f"shrink_{level}", dtype, strides=2, gain=gain
-                    )
+                    self._convolution(channels, channels, f"shrink_{level}", strides=2)
                 )
                 handed.append(channels)
+        return handed
 
-        self.middle = [block(channels, channels, f"middle_{index}") for index in range(2)]
+    def _create_middle(self, channels):
+        self.middle = [self._block(channels, channels, f"middle_{index}") for index in range(2)]
         self.middle_attention = None
         if self.attention:
             self.middle_attention = SelfAttention(
@@ -204,26 +204,40 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
                 self.groups,
                 self.attention,
                 self.norm_kind,
-                dtype=dtype,
+                dtype=self.dtype_policy,
                 name="attention",
             )
 
+    def _create_up(self, handed):
+        """Create the way up, which takes what was handed across; give the features at its end."""
+        channels, handed = handed[-1], list(handed)
         self.up, self.enlarge = [], []
         for level, multiplier in reversed(list(enumerate(self.multipliers))):
             row = []
             for index in range(self.blocks + 1):
                 known = channels + handed.pop()
-                row.append(block(known, width * multiplier, f"up_{level}_{index}"))
-                channels = width * multiplier
+                row.append(self._block(known, self.width * multiplier, f"up_{level}_{index}"))
+                channels = self.width * multiplier
             self.up.append(row)
             if level:
-                self.enlarge.append(
-                    convolution(channels, channels, 3, f"enlarge_{level}", dtype, gain=gain)
-                )
-        # The head needs the size of the features that the pixels' norm would take from it.
-        last = "group" if self.norm_kind == "group" else "none"
-        self.norm = normalization(last, channels, self.groups, "norm", dtype)
-        self.head = convolution(channels, 3 * pixels, 3, "head", dtype, zero=True)
+                self.enlarge.append(self._convolution(channels, channels, f"enlarge_{level}"))
+        return channels
+
+    def _block(self, channels, filters, name):
+        return ResidualBlock(
+            channels,
+            filters,
+            self.groups,
+            self.dropout,
+            4 * self.width if self.time_embedding else None,
+            self.norm_kind,
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _convolution(self, channels, filters, name, **options):
+        gain = 1.0 if self.norm_kind == "group" else KEEPING
+        return convolution(channels, filters, 3, name, self.dtype_policy, gain=gain, **options)
 
     def call(self, inputs, training=None):
         images, condition = self.split_inputs(inputs)

@@ -1,6 +1,7 @@
 """The image level of restoration: photographs of any size and kind, whole or in tiles."""
 
 import math
+import numbers
 import sys
 import warnings
 
@@ -17,6 +18,8 @@ _LARGEST_TILE = 768  # side in pixels of the output
 _LARGEST_OVERLAP = 128
 _BLEND = 16  # pixels within which one tile goes over into the next
 _MOST_TILES_AT_ONCE = 16
+# Alpha is enlarged by tiles too; beyond the reach of bicubic interpolation nothing has influence.
+_ALPHA_TILE, _ALPHA_OVERLAP, _BICUBIC_REACH = 256, 16, 2
 
 _TIME = (
     "the time of TimedNoise: the share of noise, 0 for an image without; or with reverse, as "
@@ -55,8 +58,9 @@ class RestorationImages:
         """Restore a photograph: take away the noise or blur that the network was trained on.
 
         Args:
-            image: Path, PIL image or array (H, W), (H, W, 1 to 4) of any size: uint8, uint16
-                (divided by 65535), bool, or float in [0, 1]. The EXIF orientation is applied.
+            image: Path, PIL image, `Picture` (what `read_picture` returns), or array (H, W),
+                (H, W, 1 to 4) of any size: uint8, uint16 (divided by 65535), bool, or float in
+                [0, 1]. The EXIF orientation is applied.
             time: For a network that is told the time, between 0 and 1: the share of noise in the
                 image, or of the image for those trained with `TimedNoise(reverse=True)`.
             tile: Side of the tiles in pixels of the input, or (height, width), rounded up to
@@ -158,6 +162,10 @@ class RestorationImages:
         Raises:
             ValueError: The tiles, the time or the mask do not fit.
         """
+        return self._compute(pixels, known, time, tile, overlap, progress)
+
+    def _compute(self, pixels, known, time, tile, overlap, progress, as_grey=False, out=None):
+        """`restore_pixels`, of which `as_grey` takes the mean of the channels, into `out`."""
         from c2f_zoo.data.tiles import apply_in_tiles
 
         time = self._checked_time(time)
@@ -183,8 +191,13 @@ class RestorationImages:
         area = self.scale**2 * tile[0] * tile[1]
         if progress is None:
             progress = is_cut and sys.stderr.isatty()
+
+        def answer(tiles):
+            made = self._answer(tiles, known is not None, time)
+            return made.mean(axis=-1, keepdims=True) if as_grey else made
+
         return apply_in_tiles(
-            lambda tiles: self._answer(tiles, known is not None, time),
+            answer,
             pixels,
             tile,
             overlap,
@@ -193,50 +206,65 @@ class RestorationImages:
             progress=progress,
             align=self.stride,
             margin=margin,
+            out=out,
         )
 
     def _apply(self, verb, image, mask, time, tile, overlap, progress):
-        from c2f_zoo.data.pictures import as_float, read_mask, read_picture, with_alpha
+        from c2f_zoo.data.pictures import as_float, read_mask, read_picture
 
         self._check_verb(verb)
         picture = read_picture(image)
         known = read_mask(mask, picture.size) if verb == "inpaint" else None
         if known is not None and known.all():
             return np.array(picture.pixels())
-        made = self.restore_pixels(picture.color, known, time, tile, overlap, progress)
-        if picture.is_grey:
-            made = made.mean(axis=2, keepdims=True)
+        # Colour and alpha are written into one array: to join them would take another of its size.
+        colors, has_alpha = 1 if picture.is_grey else 3, picture.alpha is not None
+        height, width = (self.scale * side for side in picture.size)
+        result = np.zeros((height, width, colors + has_alpha), np.float32)
+        made = result[..., :colors]
+        options = {"as_grey": picture.is_grey, "out": made}
+        self._compute(picture.color, known, time, tile, overlap, progress, **options)
         np.clip(made, 0, 1, out=made)
         if known is not None:
             for row, is_known in enumerate(known):
                 made[row, is_known] = as_float(picture.color[row, is_known])
-        return with_alpha(made, self._alpha(picture.alpha))
+        if has_alpha:
+            self._write_alpha(picture.alpha, result[..., colors:])
+        return result[..., 0] if result.shape[2] == 1 else result
 
     def _answer(self, tiles, has_mask, time):
         """What the network makes of a batch of tiles (B, h, w, C), C of them grey or with mask."""
         images = tiles[..., :-1] if has_mask else tiles
         images = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
-        if not has_mask:
-            inputs = (
-                (images, np.full(len(images), time, np.float32)) if time is not None else images
-            )
-            return backend.to_numpy(self.predict_on_batch(inputs))
-        masks = np.ascontiguousarray(tiles[..., -1:])
-        if masks.all():
-            return images  # there is nothing to be filled
-        return self._predicted((np.ascontiguousarray(images), masks))
-
-    def _predicted(self, inputs):
+        inputs = images
+        if has_mask:
+            masks = np.ascontiguousarray(tiles[..., -1:])
+            if masks.all():
+                return images  # there is nothing to be filled
+            inputs = (np.ascontiguousarray(images), masks)
+        elif time is not None:
+            inputs = (images, np.full(len(images), time, np.float32))
         return backend.to_numpy(self.predict_on_batch(inputs))
 
-    def _alpha(self, alpha):
-        if alpha is None or self.scale == 1:
-            return alpha
+    def _write_alpha(self, alpha, out):
+        """Write alpha, enlarged bicubically, into an array (scale * H, scale * W, 1) of zeros."""
         from c2f_zoo.data.degradation_resize import upsample_bicubic
         from c2f_zoo.data.pictures import as_float
+        from c2f_zoo.data.tiles import apply_in_tiles
 
-        large = backend.to_numpy(upsample_bicubic(as_float(alpha)[None, ..., None], self.scale))
-        return np.clip(large[0, ..., 0], 0, 1)
+        if self.scale == 1:
+            out[..., 0] = as_float(alpha)
+            return
+        apply_in_tiles(
+            lambda tiles: backend.to_numpy(upsample_bicubic(tiles, self.scale)),
+            alpha[..., None],
+            tuple(min(_ALPHA_TILE, side) for side in alpha.shape),
+            overlap=_ALPHA_OVERLAP,
+            scale=self.scale,
+            margin=_BICUBIC_REACH,
+            out=out,
+        )
+        np.clip(out, 0, 1, out=out)
 
     def _check_verb(self, verb):
         if verb == self.image_verb:
@@ -274,9 +302,11 @@ class RestorationImages:
             side = min(_LARGEST_TILE, math.isqrt(self._pixels_at_once()))
             tile = 0 if is_small else max(1, side // (self.scale * self.stride)) * self.stride
         sides = (tile, tile) if np.ndim(tile) == 0 else tuple(tile)
-        if len(sides) != 2 or any(
-            isinstance(side, bool) or side != int(side) or side < 0 for side in sides
-        ):
+        is_whole = [
+            isinstance(side, numbers.Real) and not isinstance(side, bool) and side % 1 == 0 <= side
+            for side in sides
+        ]
+        if len(sides) != 2 or not all(is_whole):
             raise ValueError(
                 "tile is a whole number of pixels, or (height, width), or 0 for the whole image. "
                 f"Received: {tile!r}"
@@ -290,6 +320,8 @@ class RestorationImages:
             most = min(cut) // (2 * self.stride) * self.stride if cut else 0
             wanted = _LARGEST_OVERLAP if self.reach is None else 2 * self.reach + _BLEND
             overlap = min(wanted, _LARGEST_OVERLAP, most)
+        elif isinstance(overlap, bool) or not isinstance(overlap, numbers.Real):
+            raise ValueError(f"overlap is a whole number of pixels. Received: {overlap!r}")
         if self.reach is None:  # the wider the blend the better
             return sides, overlap, None
         return sides, overlap, max(0, min(self.reach, (overlap - _BLEND) // 2))

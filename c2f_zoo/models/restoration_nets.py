@@ -7,7 +7,12 @@ from c2f_zoo.hub import PresetMixin, register_model
 from c2f_zoo.layers import Conv2D, depth_to_space, upsample_bilinear
 from c2f_zoo.layers.image_norm import image_norm
 from c2f_zoo.layers.time_embedding import TimeFeatures
-from c2f_zoo.models.restoration_task import RestorationTask, to_network_range, uniform_kernel
+from c2f_zoo.models.restoration_task import (
+    RestorationTask,
+    as_whole,
+    to_network_range,
+    uniform_kernel,
+)
 
 PAPER = {
     "paper": {
@@ -129,7 +134,7 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     ):
         # Images keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
-        self.width, self.num_blocks = int(width), int(blocks)
+        self.width, self.num_blocks = as_whole("width", width), as_whole("blocks", blocks)
         self.time_embedding, self.scale = bool(time_embedding), _whole_scale(scale)
         self.normalize, self.enlarge = bool(normalize), enlarge
         if self.width < 1 or self.num_blocks < 0 or (self.time_embedding and self.width % 4):
@@ -237,7 +242,7 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
 
     def __init__(self, width=64, scale=2, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.width, self.scale = int(width), _whole_scale(scale)
+        self.width, self.scale = as_whole("width", width), _whole_scale(scale)
         if self.width < 2 or self.width % 2:
             raise ValueError(f"width is an even number of at least 2. Received: {width}")
         dtype, half = self.dtype_policy, self.width // 2
@@ -279,6 +284,6 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
 
 
 def _whole_scale(scale):
-    if isinstance(scale, bool) or scale != int(scale) or scale < 1:
+    if isinstance(scale, bool) or as_whole("scale", scale) < 1:
         raise ValueError(f"scale is a whole number of at least 1. Received: {scale!r}")
     return int(scale)

@@ -1,5 +1,7 @@
 """What every restoration network of the zoo shares: checks of what comes in, its training."""
 
+import numbers
+
 import keras
 from keras import ops
 
@@ -120,6 +122,28 @@ class RestorationTask(RestorationImages):
             loss = SSIMLoss("zero", offset=0) if enlarges else keras.losses.MeanSquaredError()
         metrics = [PSNR()] if metrics is None else metrics
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+
+def as_whole(name, value):
+    """Bring a setting that counts something to an int.
+
+    Args:
+        name: What errors call it.
+        value: What was given.
+
+    Returns:
+        int.
+
+    Raises:
+        ValueError: It is no whole number.
+
+    Example:
+        >>> as_whole("width", 32.0)
+        32
+    """
+    if not isinstance(value, numbers.Real) or value % 1 != 0:
+        raise ValueError(f"{name} is a whole number. Received: {value!r}")
+    return int(value)
 
 
 def check_times(name, times, images):

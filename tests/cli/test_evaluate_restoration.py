@@ -109,3 +109,13 @@ def test_a_folder_without_images_is_refused(presets, tmp_path, capsys):
     words = ["--dataset", "set5", "--root", str(tmp_path), "--noise", "5"]
     assert main(["evaluate", presets[0], *words]) == 1
     assert "hold no image" in capsys.readouterr().err
+
+
+def test_an_unfit_file_of_a_folder_is_named_in_one_sentence(presets, tmp_path, capsys):
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue")]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    words = ["--dataset", "folder", "--root", str(tmp_path), "--noise", "5", "--quiet"]
+    assert main(["evaluate", presets[0], *words]) == 1
+    said = capsys.readouterr().err
+    assert said.count("Received: ") == 1 and said.strip().endswith("film.gif")
+    assert "Received: a file of 2 pictures, in " in said

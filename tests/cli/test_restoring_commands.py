@@ -80,9 +80,36 @@ def test_files_folders_and_patterns(denoise, photos, tmp_path, monkeypatch, word
 def test_results_of_an_earlier_run_are_left_out(denoise, photos, capsys):
     assert denoise(photos, "--side-by-side") == 0
     first = names(photos)
-    assert denoise(photos, "--side-by-side") == 0
+    assert denoise(photos, "--side-by-side", "--overwrite") == 0
     assert names(photos) == first
     assert "8 images called NAME_denoised are taken for results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["photos"], ["photos/*.png"]])
+@pytest.mark.parametrize("name", ["a_denoised.png", "a_denoised_side_by_side.png"])
+def test_a_picture_that_is_called_like_a_result_is_replaced_on_request_only(
+    denoise, photos, tmp_path, monkeypatch, capsys, words, name
+):
+    monkeypatch.chdir(tmp_path)
+    mine = (photos / "c.png").read_bytes()
+    (photos / name).write_bytes(mine)
+    before = names(photos)
+    assert denoise(*words, "--side-by-side") == 1
+    assert f"with --overwrite, or name another folder with -o. Received: photos/{name}" in (
+        capsys.readouterr().err
+    )
+    assert names(photos) == before and (photos / name).read_bytes() == mine
+    assert denoise(*words, "--side-by-side", "-o", "out") == 0
+    assert (photos / name).read_bytes() == mine
+    assert denoise(*words, "--side-by-side", "--overwrite") == 0
+    assert (photos / name).read_bytes() != mine
+
+
+def test_one_image_by_several_names_is_one(denoise, photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(photos)
+    assert denoise("a.png", photos / "a.png", "sub/../a.png", "-o", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == ["a_denoised.png"]
+    assert capsys.readouterr().out.count("14x12") == 1
 
 
 def test_one_name_in_two_formats_makes_two_results(denoise, photos, tmp_path):
@@ -232,6 +259,8 @@ class TestInpainting:
         (["photos/*.gif"], 1, "No image has a name of this pattern. Received: photos/*.gif"),
         (["nothing"], 1, "hold no image"),
         (["photos/a.png", "-o", "photos/a.png"], 1, "An input is never overwritten"),
+        (["photos/a.png", "-o", "x.bmp"], 2, ".tif, .tiff. Received: x.bmp"),
+        (["photos", "-o", "x.GIF"], 2, "-o names a folder, or a file that ends with .png"),
         (["photos", "-o", "x.png"], 2, "a folder, for several images. Received: x.png"),
         (["photos/a.png", "-o", "x.png", "--format", "jpg"], 2, "--format jpg and x.png"),
         (["photos/a.png", "--quality", "101"], 2, "quality (1 to 100)"),

@@ -21,7 +21,7 @@ from c2f_zoo.data import (
     gaussian_blur,
     upsample_bicubic,
 )
-from c2f_zoo.data.seeded_noise import normal_noise
+from c2f_zoo.data.seeded_noise import GOLDEN, normal_noise
 
 RANDOM = {
     "noise": lambda seed=0: GaussianNoise((0.0, 0.2), seed=seed),
@@ -74,9 +74,14 @@ def test_the_noise_is_the_same_numbers_on_every_backend():
 
 def hashed_noise(seed, count):
     """The same hash in unsigned arithmetic; the normal quantiles of both halves, added."""
-    bits = (np.arange(count, dtype="uint64") * 0x9E3779B9 + np.uint64(seed % 2**32)) % 2**32
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        bits = ((bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)) % 2**32
+
+    def hashed(bits):
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            bits = ((bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)) % 2**32
+        return bits
+
+    positions = np.arange(count, dtype="uint64") * 0x9E3779B9 % 2**32
+    bits = hashed(hashed(positions) ^ np.uint64(seed % 2**32))
     halves = (bits % 65536, bits // 65536)
     low, high = (scipy.stats.norm.ppf((half.astype(float) + 0.5) / 65536) for half in halves)
     return (low + high) / np.sqrt(2)
@@ -92,6 +97,15 @@ def test_the_noise_is_normal_and_independent():
     assert np.abs(correlation).max() < 0.03
     fourth = np.mean(noise**4)
     assert fourth == pytest.approx(3, rel=0.05)
+
+
+def test_no_seed_gives_the_noise_of_another_shifted():
+    seeds = np.array([5 + step * GOLDEN for step in range(-2, 3)]).astype("int32")  # wrapped
+    noise = to_numpy(normal_noise(ops.convert_to_tensor(seeds), (40, 50, 1))).reshape(5, -1)
+    for other in noise[[0, 1, 3, 4]]:
+        for shift in range(-3, 4):
+            correlation = np.corrcoef(noise[2], np.roll(other, shift))[0, 1]
+            assert abs(correlation) < 0.12  # 5 standard errors of 2000 numbers
 
 
 def test_noise_has_the_level_asked_for(rng):
@@ -230,6 +244,10 @@ def test_what_is_no_batch_of_images_is_refused(name):
         (lambda: TimedNoise(time=(0, 2)), r"\(0, 2\)$"),
         (lambda: TimedNoise("blur"), "'blur'$"),
         (lambda: TimedNoise(JPEG()), "JPEG$"),
+        (lambda: TimedNoise(TimedNoise()), "TimedNoise$"),
+        (lambda: RandomBoxes(boxes=3), "3$"),
+        (lambda: RandomBoxes(boxes=(1.5, 2)), r"\(1.5, 2\)$"),
+        (lambda: RandomBoxes(boxes=("one", "two")), r"\('one', 'two'\)$"),
         (lambda: JPEG((0, 50)), r"\(0, 50\)$"),
         (lambda: JPEG(101), "101$"),
         (lambda: JPEG()(np.ones((1, 4, 4, 2))), r"\(1, 4, 4, 2\)$"),

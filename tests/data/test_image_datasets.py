@@ -273,12 +273,21 @@ def test_without_files_the_data_set_is_taken_from_tensorflow_datasets(
             open_quietly("div2k", memory=0)
 
 
-@pytest.mark.parametrize("name, side", [("cifar10", 32), ("stl10", 96)])
-def test_the_mock_data_of_tensorflow_datasets_is_read(name, side, open_quietly):
+@pytest.mark.parametrize(
+    "name, options, sides",
+    [
+        ("cifar10", {}, (32, 32)),
+        ("stl10", {}, (96, 96)),
+        ("celeba", {"size": (36, 28)}, (36, 28)),
+        ("celeba", {"split": "all", "size": 32}, (32, 32)),
+        ("div2k", {"split": "validation", "size": 32}, (32, 32)),
+    ],
+)
+def test_the_mock_data_of_tensorflow_datasets_is_read(name, options, sides, open_quietly):
     tfds = pytest.importorskip("tensorflow_datasets")
     with tfds.testing.mock_data(num_examples=3):
-        dataset = open_quietly(name)
-        assert dataset.samples([2, 0]).shape == (2, side, side, 3)
+        dataset = open_quietly(name, **options)
+        assert dataset.samples([2, 0]).shape == (2, *sides, 3)
 
 
 @pytest.mark.parametrize(

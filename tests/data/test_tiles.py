@@ -25,6 +25,15 @@ def test_a_function_of_single_pixels_is_as_without_tiles(size, scale, batch_size
     assert seen.pop()[1:] == (32, 32, 3)
 
 
+def test_the_result_can_be_some_channels_of_a_larger_array(rng):
+    image, larger = rng.random((40, 60, 2), dtype="float32"), np.zeros((40, 60, 3), "float32")
+    apply_in_tiles(lambda tiles: tiles, image, 32, 8, out=larger[..., 1:])
+    np.testing.assert_allclose(larger[..., 1:], image, rtol=1e-5)
+    assert not larger[..., 0].any()
+    with pytest.raises(ValueError, match=r"shape \(40, 60, 2\). Received: \(40, 60, 3\)"):
+        apply_in_tiles(lambda tiles: tiles, image, 32, 8, out=larger)
+
+
 def smoothed(images, radius):
     """Mean over a window, zeros beyond the edge: wrong near a tile's edge, as networks are."""
     size = 2 * radius + 1

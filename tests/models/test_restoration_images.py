@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from c2f_zoo.backend import to_numpy
 from c2f_zoo.data import load_image, save_image
-from c2f_zoo.models import SRParaConvNet, restoration_images
+from c2f_zoo.data.degradation_resize import upsample_bicubic
+from c2f_zoo.models import MultiscaleUNet, SRParaConvNet, restoration_images
 from tests.models.restoration_toys import LocalNet
 
 
@@ -31,6 +33,26 @@ def test_tiles_give_what_the_whole_gives(size, scale, rng):
     found = run(image, tile=(90, 118), overlap=2 * net.reach + 8)
     np.testing.assert_allclose(found, whole, atol=1e-4)
     assert len(net.shapes) <= 1  # compiled once, if not for the whole already
+
+
+def test_tiles_of_the_network_for_photographs_give_what_the_whole_gives(rng):
+    net = MultiscaleUNet(
+        8,
+        (1, 2),
+        norm="pixel",
+        attention=0,
+        dropout=0,
+        time_embedding=False,
+        patch=2,
+        residual=True,
+    )
+    for weight in net.head.weights:  # which starts at zero: a fresh network gives the image back
+        weight.assign(0.1 * rng.normal(size=weight.shape))
+    image = photograph(rng, 203, 260)
+    whole = net.restore_pixels(image, tile=0)
+    assert np.abs(whole - image / 255).max() > 0.1
+    found = net.restore_pixels(image, tile=160)
+    np.testing.assert_allclose(found, whole, atol=1e-3)
 
 
 def test_few_shared_pixels_show_only_near_the_seams(net, rng):
@@ -125,6 +147,15 @@ class TestKinds:
         found = LocalNet(scale=2).upscale(image)
         assert found.shape == (40, 60, 4)
         assert (found[:16, :, 3] == 0).all() and (found[24:, :, 3] == 1).all()
+
+    @pytest.mark.parametrize("channels", [2, 4])
+    @pytest.mark.parametrize("size", [(300, 61), (40, 270), (3, 2)])
+    def test_alpha_in_tiles_is_alpha_as_a_whole(self, channels, size, rng):
+        image = photograph(rng, *size, channels)
+        found = LocalNet(scale=2).upscale(image)
+        whole = to_numpy(upsample_bicubic(image[None, ..., -1:], 2))[0, ..., 0]
+        assert found.shape == (2 * size[0], 2 * size[1], channels)
+        np.testing.assert_allclose(found[..., -1], whole.clip(0, 1), atol=1e-6)
 
     def test_a_photograph_held_upright_is_restored_upright(self, net, rng, tmp_path):
         image = Image.fromarray(photograph(rng, 20, 30))
@@ -259,6 +290,14 @@ class TestSettings:
         [
             ({"tile": -1}, "whole number of pixels.* Received: -1"),
             ({"tile": (8, 8, 8)}, r"Received: \(8, 8, 8\)"),
+            ({"tile": "big"}, "for the whole image. Received: 'big'"),
+            ({"tile": ("8", 8)}, r"Received: \('8', 8\)"),
+            ({"tile": 8.5}, "Received: 8.5"),
+            ({"tile": float("nan")}, "Received: nan"),
+            (
+                {"tile": 32, "overlap": "big"},
+                "whole number of pixels. Received: 'big'",
+            ),
             ({"tile": 32, "overlap": 20}, "half a tile of 32x32. Received: 20"),
             ({"tile": 32, "overlap": -1}, "overlap is a whole number of at least 0. Received: -1"),
         ],

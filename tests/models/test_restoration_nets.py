@@ -253,6 +253,12 @@ def test_what_does_not_fit_is_named():
         (lambda: MultiscaleUNet(attention=3), "3$"),
         (lambda: MultiscaleUNet(multipliers=()), r"multipliers=\(\), blocks=1$"),
         (lambda: MultiscaleUNet(blocks=0), "blocks=0$"),
+        (lambda: MultiscaleUNet(8, 3), "3$"),
+        (lambda: MultiscaleUNet(8, (1, 1.5)), "1.5$"),
+        (lambda: MultiscaleUNet(32.7), "32.7$"),
+        (lambda: MultiscaleUNet("wide"), "'wide'$"),
+        (lambda: RestorationResNet(32.7), "32.7$"),
+        (lambda: SRParaConvNet(32.7), "32.7$"),
     ):
         with pytest.raises(ValueError, match=f"Received: .*{message}"):
             build()

@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -52,16 +53,17 @@ ON_TORCH = keras.backend.backend() == "torch"
 MODES = ["single", "multiscale", "fullmultiscale"] if ON_TORCH else ["fullmultiscale"]
 
 
+PAIRS = [
+    ("denoising", "resnet"),
+    ("deblurring", "unet"),
+    ("inpainting", "resnet"),
+    ("superresolution", "paraconv"),
+    ("superresolution", "resnet"),
+]
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(
-    "task, network",
-    [
-        ("denoising", "resnet"),
-        ("deblurring", "resnet"),
-        ("inpainting", "resnet"),
-        ("superresolution", "paraconv"),
-    ],
-)
+@pytest.mark.parametrize("task, network", PAIRS)
 def test_every_task_trains_in_every_mode_and_writes_its_files(run, task, network, mode):
     options = ("--task", task, "--network", network, "--mode", mode, "--run_id", "3")
     trained, out = run(*options, "--dataset", "celeba")
@@ -83,6 +85,30 @@ def test_every_task_trains_in_every_mode_and_writes_its_files(run, task, network
     best = load(str(out / name))
     assert type(best) is type(trained)
     assert [folder.name for folder in out.iterdir() if folder.is_dir()] == [name]
+
+
+@pytest.mark.parametrize(
+    "task, network", [("denoising", "MultiscaleUNet"), ("superresolution", "RestorationResNet")]
+)
+def test_the_network_is_the_papers_unless_said_otherwise(recipe, task, network):
+    made = recipe.recipe_of(recipe.parser().parse_args(["--task", task, "--tiny"]))
+    made.check()
+    built = sys.modules["restoration_training"].network_of(made)
+    assert type(built).__name__ == network
+
+
+def test_a_loss_that_is_no_number_is_no_best_one(recipe, tmp_path):
+    training = sys.modules["restoration_training"]
+    made = recipe.recipe_of(recipe.parser().parse_args(["--tiny"]))
+    saved = []
+    network = types.SimpleNamespace(save_pretrained=lambda folder, about: saved.append(about))
+    best = training.best_preset(made, tmp_path)
+    best.set_model(types.SimpleNamespace(model=network))
+    best.on_train_begin()
+    for epoch, loss in enumerate([float("nan"), float("-inf"), 0.5, float("nan"), 0.4, 0.6]):
+        best.on_epoch_end(epoch, {"val_loss": loss})
+    assert [about["recipe"]["steps"] for about in saved] == [3, 5]
+    assert (tmp_path / f"{made.name}.txt").read_text() == "loss 0.4 after 5 steps\n"
 
 
 class PressesControlC(StopOnNaN):
