@@ -245,7 +245,9 @@ def test_a_model_of_one_size_is_refused():
 
 def test_sizes_that_cannot_be_halved_are_refused():
     x, _ = pictures(7, size=6)
-    with pytest.raises(ValueError, match=r"divisible by it\. Received: shape \((7|None), 6, 6, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"divisible by it\. Received: shape \((7|None), 6, 6, 3\)"
+    ):
         fit_with(network(), x)
 
 
