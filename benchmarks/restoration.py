@@ -99,7 +99,7 @@ def tiled_case(case, dtype, sizes):
 
         def noted(tiles):
             shapes.append(tiles.shape)
-            return tiles
+            return tiles.repeat(network.scale, axis=1).repeat(network.scale, axis=2)
 
         network.predict_on_batch = noted
         try:
