@@ -202,6 +202,9 @@ def set_global_seed(seed: int) -> None:
 def kept_global_seed():
     """Leave these random numbers, at the end of a block, where they were before it.
 
+    Yields:
+        Nothing.
+
     Example:
         >>> with kept_global_seed():
         ...     noise = keras.random.normal((2,))

@@ -92,9 +92,9 @@ def depth_to_space(x, size):
 
     Example:
         >>> import numpy as np
-        >>> np.asarray(depth_to_space(np.array([[[[1.0, 2.0, 3.0, 4.0]]]]), 2))[0, :, :, 0]
-        array([[1., 2.],
-               [3., 4.]])
+        >>> spread = depth_to_space(np.array([[[[1.0, 2.0, 3.0, 4.0]]]]), 2)
+        >>> np.asarray(spread)[0, :, :, 0].tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
     """
     if size == 1:
         return x

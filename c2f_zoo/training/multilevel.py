@@ -286,7 +286,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 gradients = [added(g, f, sign) for g, f in zip(gradients, found, strict=True)]
                 if is_finest:
                     finest = (*given, outputs)
-        self._apply(gradients, weights)
+        calls.apply(self.optimizer, gradients, weights)
         return self._report(estimate, finest, sum(counts))
 
     def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
@@ -334,10 +334,6 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 f"one of them said: {error}. Received: {self.model.name} with inputs of shapes "
                 f"{shapes}"
             ) from error
-
-    def _apply(self, gradients, weights):
-        pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
-        self.optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
 
     def _report(self, estimate, finest, count):
         x, y, sample_weight, outputs = finest

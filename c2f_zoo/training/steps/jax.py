@@ -93,6 +93,23 @@ class GradientCalls:
         tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
         return tensors
 
+    def apply(self, optimizer, gradients, weights):
+        """Change the weights as an optimizer does; see the package.
+
+        Args:
+            optimizer: Built Keras optimizer.
+            gradients: List of tensors of the weights' shapes.
+            weights: List of Keras variables.
+        """
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer.apply(gradients, weights)
+            return
+        # Its `apply` assigns inside the branches of a condition, from where tracers would leak.
+        variables = optimizer.variables
+        changed, state = optimizer.stateless_apply(_now(variables), gradients, _now(weights))
+        _assign(weights, changed)
+        _assign(variables, state)
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""
