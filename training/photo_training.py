@@ -2,17 +2,27 @@
 
 import argparse
 import functools
-import json
 import sys
-import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# Attributes of a recipe that its run does not depend on.
-REMARKS = ("summary", "limits", "hardware")
+from recipe_runs import add_run_options, finish, rehearsed, remember, stop_after
+
 MARGIN = 16  # of `photo_patches.blurred`
+# The multiscale U-Net without what sees the whole image (group normalisation, attention), on
+# squares of two by two pixels, which a processor computes several times as fast.
+LOCAL_UNET = {
+    "width": 48,
+    "multipliers": (1, 2, 2),
+    "norm": "pixel",
+    "dropout": 0.0,
+    "attention": 0,
+    "time_embedding": False,
+    "residual": True,
+    "patch": 2,
+}
 
 
 @dataclass(frozen=True)
@@ -62,12 +72,7 @@ def parse(recipe, description, argv):
         help="folder that `python training/photographs.py photos/ --lossless` made; without it a "
         "rehearsal takes noise",
     )
-    parser.add_argument("--out", default=f"runs/{recipe.preset}", help="folder of the run")
-    parser.add_argument(
-        "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
-    )
-    parser.add_argument("--minutes", type=float, help="stop after so many, to be resumed later")
-    parser.add_argument("--export", help="also write the preset folder here when done")
+    add_run_options(parser, recipe.preset)
     arguments = parser.parse_args(argv)
     if not (arguments.photos or arguments.tiny):
         parser.error("--photos is needed, but for a rehearsal (--tiny)")
@@ -77,9 +82,7 @@ def parse(recipe, description, argv):
 def train(recipe, description, argv=None):
     """Run, or resume, a recipe; returns the trained network."""
     arguments = parse(recipe, description, argv)
-    if arguments.tiny:
-        # A folder of its own: the real run must not resume from a rehearsal.
-        recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
+    recipe, arguments = rehearsed(recipe, arguments)
     out = Path(arguments.out)
     remember(recipe, out)
     training = build(recipe)
@@ -90,23 +93,8 @@ def train(recipe, description, argv=None):
     epoch = state.restore(training)
     if int(training.steps) < recipe.iterations:
         fit(training, recipe, epoch, state, arguments)
-    if int(training.steps) >= recipe.iterations:
-        folder = arguments.export or out / recipe.preset
-        training.model.save_pretrained(folder, precision="float16")
-        print(f"Wrote {folder}")
-    else:
-        print(f"Stopped. The same command resumes from {state.path}")
+    finish(training.model, recipe, arguments, out, int(training.steps) >= recipe.iterations, state)
     return training.model
-
-
-def remember(recipe, out):
-    """Write the recipe into the run's folder; refuse to resume the run of another one."""
-    out.mkdir(parents=True, exist_ok=True)
-    settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
-    file, text = out / "recipe.json", json.dumps(settings, indent=1) + "\n"
-    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
-        raise SystemExit(f"{out} holds a run of another recipe (see {file}): choose another --out.")
-    file.write_text(text)
 
 
 def build(recipe):
@@ -186,16 +174,3 @@ def validation_data(recipe, arguments):
     clean = keras.ops.convert_to_tensor(clean)
     given = degrade(clean, seed, **{**recipe.options, **recipe.validation})
     return keras.tree.map_structure(to_numpy, given)
-
-
-def stop_after(minutes, model):
-    """A callback that ends the training of a model after an epoch beyond so many minutes."""
-    import keras
-
-    deadline = time.monotonic() + 60 * minutes
-
-    def on_epoch_end(epoch, logs):
-        if time.monotonic() > deadline:
-            model.stop_training = True
-
-    return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)

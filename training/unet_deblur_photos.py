@@ -14,22 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from photo_training import PhotoRecipe, train
+from photo_training import LOCAL_UNET, PhotoRecipe, train
 
 RECIPE = PhotoRecipe(
     preset="unet_deblur.photos",
     architecture="MultiscaleUNet",
     degradation="blurred",
-    model={
-        "width": 48,
-        "multipliers": (1, 2, 2),
-        "norm": "pixel",
-        "dropout": 0.0,
-        "attention": 0,
-        "time_embedding": False,
-        "residual": True,
-        "patch": 2,
-    },
+    model=LOCAL_UNET,
     iterations=8_000,
     learning_rate=4e-4,
     summary="Sharpens photographs that a Gaussian of up to 3 pixels or a short motion has blurred.",

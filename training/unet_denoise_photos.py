@@ -5,8 +5,7 @@
 
 Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 
-The network is the multiscale U-Net without what sees the whole image (group normalisation,
-attention), on squares of two by two pixels, which a processor computes several times as fast.
+Why the network is what it is stands in `photo_training.py`.
 """
 
 import sys
@@ -14,22 +13,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from photo_training import PhotoRecipe, train
+from photo_training import LOCAL_UNET, PhotoRecipe, train
 
 RECIPE = PhotoRecipe(
     preset="unet_denoise.photos",
     architecture="MultiscaleUNet",
     degradation="noisy",
-    model={
-        "width": 48,
-        "multipliers": (1, 2, 2),
-        "norm": "pixel",
-        "dropout": 0.0,
-        "attention": 0,
-        "time_embedding": False,
-        "residual": True,
-        "patch": 2,
-    },
+    model=LOCAL_UNET,
     options={"level": (0.0, 55.0)},
     validation={"level": (25.0, 25.0)},
     iterations=20_000,

@@ -14,23 +14,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from photo_training import PhotoRecipe, train
+from photo_training import LOCAL_UNET, PhotoRecipe, train
 
 RECIPE = PhotoRecipe(
     preset="unet_inpaint.photos",
     architecture="MultiscaleUNet",
     degradation="masked",
-    model={
-        "width": 48,
-        "multipliers": (1, 2, 2),
-        "norm": "pixel",
-        "dropout": 0.0,
-        "attention": 0,
-        "time_embedding": False,
-        "residual": True,
-        "patch": 2,
-        "mask": True,
-    },
+    model={**LOCAL_UNET, "mask": True},
     patch=96,
     batch_size=8,
     iterations=6_000,
