@@ -74,6 +74,7 @@ def measure(model, recipe, arguments):
 
 def protocols(recipe, arguments):
     """What a preset is measured by: (protocol, data set, folder, option, baseline)."""
+    from c2f_zoo.cli.evaluate_restoration import make_baseline
     from c2f_zoo.data import upsample_bicubic
     from c2f_zoo.models.restoration_measure import RestorationProtocol
 
@@ -105,7 +106,8 @@ def protocols(recipe, arguments):
             )
     if recipe.degradation == "masked":
         protocol = RestorationProtocol("inpaint")
-        yield protocol, "9 photographs held out", held_out, "--holes", ("grey", unchanged)
+        simple = ("Telea (2004)", make_baseline("telea", protocol))
+        yield protocol, "9 photographs held out", held_out, "--holes", simple
 
 
 def metadata(recipe, figures):

@@ -26,8 +26,8 @@ RECIPE = PhotoRecipe(
     iterations=6_000,
     learning_rate=4e-4,
     summary="Fills small holes, scratches and lettering in photographs of any size.",
-    limits="Nothing beyond 139 pixels of a hole, and no knowledge of what things look like, goes "
-    "into the filling: edges and plain surfaces are continued, large holes come out blurred.",
+    limits="It continues edges and plain surfaces and does not know what things look like: large "
+    "holes, filled from coarse to fine, come out blurred.",
     hardware="a CPU core, an hour",
 )
 

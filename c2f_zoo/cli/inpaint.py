@@ -43,6 +43,13 @@ def add_parser(verbs):
     parser.add_argument(
         "--mask-invert", action="store_true", help="white is to be filled, black is known"
     )
+    parser.add_argument(
+        "--depth",
+        type=restoring.whole,
+        metavar="PX",
+        help="how deep a hole may be before it is filled on coarser meshes first; 0: any depth "
+        "(default: what the model can look across)",
+    )
     return parser
 
 
@@ -69,7 +76,7 @@ def run(arguments):
         mask = read_picture(masks if masks.is_file() else _mask_of(path, masks))
         return {"mask": read_mask(mask, mask.size, arguments.mask_invert)}
 
-    return restoring.run(arguments, "inpaint", options=options)
+    return restoring.run(arguments, "inpaint", {"depth": arguments.depth}, options)
 
 
 def _images(folder):

@@ -79,13 +79,13 @@ def add_arguments(parser, verb):
     )
     parser.add_argument(
         "--tile",
-        type=_whole,
+        type=whole,
         metavar="PX",
         help="side of the tiles in which a large image is computed; 0: none (default: by its size)",
     )
     parser.add_argument(
         "--overlap",
-        type=_whole,
+        type=whole,
         metavar="PX",
         help="pixels that tiles share (default: what the model needs, at most 128)",
     )
@@ -383,7 +383,18 @@ def _quality(text):
     return value
 
 
-def _whole(text):
+def whole(text):
+    """Read a number of pixels from the command line.
+
+    Args:
+        text: What was typed.
+
+    Returns:
+        int of at least 0.
+
+    Raises:
+        ValueError: It is no such number.
+    """
     value = int(text)
     if value < 0:
         raise ValueError(text)
@@ -391,4 +402,4 @@ def _whole(text):
 
 
 # argparse: "invalid quality (1 to 100) value: '200'".
-_quality.__name__, _whole.__name__ = "quality (1 to 100)", "number of pixels"
+_quality.__name__, whole.__name__ = "quality (1 to 100)", "number of pixels"

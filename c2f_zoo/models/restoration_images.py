@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 
 from c2f_zoo import backend
+from c2f_zoo.models.hole_pyramid import beyond, halved, write_enlarged
 
 # Pixels of output up to which an image is computed whole.
 WHOLE = 2**20
@@ -20,6 +21,10 @@ _BLEND = 16  # pixels within which one tile goes over into the next
 _MOST_TILES_AT_ONCE = 16
 # Alpha is enlarged by tiles too; beyond the reach of bicubic interpolation nothing has influence.
 _ALPHA_TILE, _ALPHA_OVERLAP, _BICUBIC_REACH = 256, 16, 2
+
+# Pixels to the nearest known one beyond which a hole is filled on coarser meshes first: about what
+# a network of limited reach learns from patches.
+_HOLE_DEPTH = 8
 
 _TIME = (
     "the time of TimedNoise: the share of noise, 0 for an image without; or with reverse, as "
@@ -115,13 +120,20 @@ class RestorationImages:
         """
         return self._apply("upscale", image, None, time, tile, overlap, progress)
 
-    def inpaint(self, image, mask, tile=None, overlap=None, progress=None):
+    def inpaint(self, image, mask, depth=None, tile=None, overlap=None, progress=None):
         """Fill what a mask leaves out of a photograph; the rest stays as it is, to the bit.
+
+        Holes too large for the network to look across are filled from coarse to fine: the image
+        is halved, what is known averaged, until they are small; what was found deep inside them
+        counts as known on the next mesh, where the network fills the rim.
 
         Args:
             image: As of `restore`.
             mask: Path, PIL image or array (H, W), (H, W, 1) of the image's size and two values:
                 True, 1 or white where the image is known, 0 or black where it is to be filled.
+            depth: Pixels from what is known beyond which a hole is filled on coarser meshes; 0 for
+                never. Default: 8 for a network of limited reach, never for one that looks at the
+                whole image.
             tile: As of `restore`.
             overlap: As of `restore`.
             progress: As of `restore`.
@@ -139,9 +151,11 @@ class RestorationImages:
             filled = model.inpaint("photo.jpg", "mask.png")
             ```
         """
-        return self._apply("inpaint", image, mask, None, tile, overlap, progress)
+        return self._apply("inpaint", image, mask, None, tile, overlap, progress, depth)
 
-    def restore_pixels(self, pixels, known=None, time=None, tile=None, overlap=None, progress=None):
+    def restore_pixels(
+        self, pixels, known=None, time=None, tile=None, overlap=None, progress=None, depth=None
+    ):
         """Run the network over one array of any size, whole or in tiles; values as they are.
 
         Neither is the range of the input checked, so that noise may leave it, nor the result
@@ -155,26 +169,39 @@ class RestorationImages:
             tile: As of `restore`.
             overlap: As of `restore`.
             progress: As of `restore`.
+            depth: As of `inpaint`.
 
         Returns:
             numpy float32 (scale * H, scale * W, 3).
 
         Raises:
-            ValueError: The tiles, the time or the mask do not fit.
+            ValueError: The tiles, the time, the mask or the depth do not fit.
         """
-        return self._compute(pixels, known, time, tile, overlap, progress)
-
-    def _compute(self, pixels, known, time, tile, overlap, progress, as_grey=False, out=None):
-        """`restore_pixels`, of which `as_grey` takes the mean of the channels, into `out`."""
-        from c2f_zoo.data.tiles import apply_in_tiles
-
-        time = self._checked_time(time)
+        time, depth = self._checked_time(time), self._checked_depth(depth)
         if (known is not None) != bool(self.mask):
             takes = "a mask" if self.mask else "no mask"
             raise ValueError(
                 f"This {type(self).__name__} takes {takes}. "
                 f"Received: {'none' if known is None else 'one'}"
             )
+        return self._compute(pixels, known, depth, time, tile, overlap, progress)
+
+    def _compute(self, pixels, known, depth, *options, as_grey=False, out=None):
+        """Fill large holes from coarse to fine: `_run` on one mesh after the other."""
+        if depth and known is not None and known.any():
+            deep = beyond(known, depth)
+            if deep.any():
+                # As grey as the pixels are, whose place it takes.
+                grey = pixels.shape[2] == 1
+                coarse = self._compute(*halved(pixels, known), depth, *options, as_grey=grey)
+                pixels, known = pixels.copy(), known | deep
+                write_enlarged(coarse, deep, pixels)
+        return self._run(pixels, known, *options, as_grey=as_grey, out=out)
+
+    def _run(self, pixels, known, time, tile, overlap, progress, as_grey, out):
+        """The network, of which `as_grey` takes the mean of the channels, into `out`."""
+        from c2f_zoo.data.tiles import apply_in_tiles
+
         tile, overlap, margin = self._tiles(pixels.shape[:2], tile, overlap)
         is_cut = any(side < length for side, length in zip(tile, pixels.shape, strict=False))
         if is_cut and self.reach is None and not self._said_that_tiles_differ:
@@ -182,7 +209,7 @@ class RestorationImages:
             warnings.warn(
                 f"{type(self).__name__} looks at the whole image at once: in tiles its answer is "
                 "another, though without seams. A tile of 0 takes the image whole, memory allowing",
-                stacklevel=4,
+                stacklevel=5,
             )
         if known is not None:
             full = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
@@ -209,10 +236,11 @@ class RestorationImages:
             out=out,
         )
 
-    def _apply(self, verb, image, mask, time, tile, overlap, progress):
+    def _apply(self, verb, image, mask, time, tile, overlap, progress, depth=None):
         from c2f_zoo.data.pictures import as_float, read_mask, read_picture
 
         self._check_verb(verb)
+        time, depth = self._checked_time(time), self._checked_depth(depth)
         picture = read_picture(image)
         known = read_mask(mask, picture.size) if verb == "inpaint" else None
         if known is not None and known.all():
@@ -223,7 +251,7 @@ class RestorationImages:
         result = np.zeros((height, width, colors + has_alpha), np.float32)
         made = result[..., :colors]
         options = {"as_grey": picture.is_grey, "out": made}
-        self._compute(picture.color, known, time, tile, overlap, progress, **options)
+        self._compute(picture.color, known, depth, time, tile, overlap, progress, **options)
         np.clip(made, 0, 1, out=made)
         if known is not None:
             for row, is_known in enumerate(known):
@@ -288,6 +316,14 @@ class RestorationImages:
                 f"Received: time={time!r}"
             )
         return float(time)
+
+    def _checked_depth(self, depth):
+        if depth is None:
+            return _HOLE_DEPTH if self.mask and self.reach is not None else 0
+        is_number = isinstance(depth, numbers.Real) and not isinstance(depth, bool)
+        if not is_number or depth % 1 != 0 or depth < 0:
+            raise ValueError(f"depth is a whole number of pixels, or 0. Received: {depth!r}")
+        return int(depth)
 
     def _pixels_at_once(self):
         """Pixels of the output that tiles may have together, by the network's width."""

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from c2f_zoo.backend import to_numpy
 from c2f_zoo.data import load_image, save_image
@@ -16,6 +17,21 @@ from tests.models.restoration_toys import LocalNet
 @pytest.fixture
 def net():
     return LocalNet()
+
+
+class AverageOfTheKnown(restoration_images.RestorationImages):
+    """Fills a hole with the mean of what is known within 4 pixels, or 1/2."""
+
+    mask, reach = True, 4
+
+    def predict_on_batch(self, inputs):
+        images, masks = inputs
+        total, known = (
+            ndimage.uniform_filter(values, (0, 9, 9, 0), mode="constant")
+            for values in (images * masks, masks)
+        )
+        mean = np.where(known > 1e-6, total / np.maximum(known, 1e-6), 0.5)
+        return np.where(masks > 0, images, mean)
 
 
 def photograph(rng, height, width, channels=3):
@@ -214,6 +230,32 @@ class TestInpainting:
         found = net.inpaint(image, np.ones((9, 8), bool))
         np.testing.assert_array_equal(found, image)
         assert not net.shapes and found is not image
+
+    @pytest.mark.parametrize("kind", ["uint8", "uint16", "float32", "grey"])
+    def test_a_deep_hole_is_filled_from_coarse_to_fine(self, kind):
+        net = AverageOfTheKnown()
+        y, x = np.mgrid[:61, :75] / 80
+        truth = y[..., None] if kind == "grey" else np.stack([y, x, 1 - x], axis=-1)
+        full = {"uint8": 255, "uint16": 65535}.get(kind, 1)
+        mask = np.ones((61, 75), bool)
+        mask[8:52, 10:60] = False  # its middle is 22 pixels from what is known
+        image = (full * truth * mask[..., None]).astype("float32" if kind == "grey" else kind)
+        flat = net.inpaint(image, mask, depth=0).reshape(truth.shape)
+        assert (flat[20:40, 20:50] == 0.5).all()  # out of reach
+        found = net.inpaint(image, mask, depth=3).reshape(truth.shape)
+        assert np.abs(found - truth)[~mask].mean() < 0.05 < np.abs(flat - truth)[~mask].mean()
+        np.testing.assert_array_equal(found[mask], flat[mask])
+
+    def test_shallow_holes_take_one_pass(self, net, mask, rng):
+        image = photograph(rng, 40, 50)
+        np.testing.assert_array_equal(net.inpaint(image, mask, depth=5), net.inpaint(image, mask))
+        np.testing.assert_array_equal(net.inpaint(image, mask, depth=0), net.inpaint(image, mask))
+        assert np.abs(net.inpaint(image, mask, depth=2) - net.inpaint(image, mask)).max() > 1e-3
+
+    @pytest.mark.parametrize("depth", [-1, 1.5, True, "8", float("nan")])
+    def test_a_senseless_depth_is_refused(self, net, mask, depth, rng):
+        with pytest.raises(ValueError, match=r"depth is a whole number.*Received: "):
+            net.inpaint(photograph(rng, 40, 50), mask, depth=depth)
 
     @pytest.mark.parametrize(
         ("mask", "message"),
