@@ -15,12 +15,12 @@ def at(record, axis, value):
     return float(np.interp(value, [e[axis] for e in evaluations], [e["swd"] for e in evaluations]))
 
 
-def spread(values):
+def spread(values, digits=1):
     """Mean and range of some seeds."""
-    mean = statistics.mean(values)
-    return (
-        f"{mean:.1f} ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else f"{mean:.1f}"
+    mean, least, most = (
+        f"{value:.{digits}f}" for value in (statistics.mean(values), min(values), max(values))
     )
+    return f"{mean} ({least} to {most})" if len(values) > 1 else mean
 
 
 def read_results(out):

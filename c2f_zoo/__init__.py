@@ -10,7 +10,20 @@ __version__ = "0.1.0"
 
 _MODULES = ("data", "hub", "layers", "losses", "metrics", "models", "training")
 _OBJECTS = {
-    **dict.fromkeys(("MSGGAN", "PWCNet", "ProGAN", "StyleGAN", "StyleGAN2"), "c2f_zoo.models"),
+    **dict.fromkeys(
+        (
+            "MSGGAN",
+            "MultiscaleUNet",
+            "PWCNet",
+            "ProGAN",
+            "RestorationResNet",
+            "SRParaConvNet",
+            "StyleGAN",
+            "StyleGAN2",
+        ),
+        "c2f_zoo.models",
+    ),
+    "Multilevel": "c2f_zoo.training",
     "list_presets": "c2f_zoo.hub",
 }
 

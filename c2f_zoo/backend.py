@@ -4,6 +4,7 @@ Everything else in the library is `keras.ops`. What is here has no Keras equival
 a plain function, and reaching an optional framework with an error that names the extra.
 """
 
+import contextlib
 import importlib
 
 import keras
@@ -174,3 +175,46 @@ def visible_values(array) -> np.ndarray | None:
     else:
         is_visible = str(getattr(array, "device", "meta")) == "cpu"
     return to_numpy(array) if is_visible and not on_accelerator() else None
+
+
+def global_seed() -> int:
+    """Read the seed of the random numbers that the backend keeps outside of variables.
+
+    PyTorch has such numbers, and Keras' dropout draws from them; the other backends have none.
+
+    Returns:
+        The seed; 0 where there are none.
+    """
+    return _framework("torch").initial_seed() if backend() == "torch" else 0
+
+
+def set_global_seed(seed: int) -> None:
+    """Seed these random numbers; where there are none this does nothing.
+
+    Args:
+        seed: Whole number from 0 to 2^63 - 1.
+    """
+    if backend() == "torch":
+        _framework("torch").manual_seed(seed)
+
+
+@contextlib.contextmanager
+def kept_global_seed():
+    """Leave these random numbers, at the end of a block, where they were before it.
+
+    Yields:
+        Nothing.
+
+    Example:
+        >>> with kept_global_seed():
+        ...     noise = keras.random.normal((2,))
+    """
+    if backend() != "torch":
+        yield
+        return
+    torch = _framework("torch")
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -78,10 +78,10 @@ def test_the_last_matching_paragraph_names_author_and_licence(archives):
 
 
 def test_a_large_photograph_shrinks_to_the_shorter_side_and_a_small_one_keeps_its_size(photographs):
-    jpeg, size = photographs.to_jpeg(picture((3000, 2048)))
+    jpeg, size = photographs.shrink(picture((3000, 2048)))
     assert size == (1500, 1024)
     assert Image.open(io.BytesIO(jpeg)).mode == "RGB"
-    assert photographs.to_jpeg(picture((60, 40), "PNG"))[1] == (60, 40)
+    assert photographs.shrink(picture((60, 40), "PNG"))[1] == (60, 40)
 
 
 def test_a_run_writes_photographs_and_attribution_and_a_second_one_needs_nothing(

@@ -8,12 +8,9 @@ A recipe takes the archive, or the folder it was unpacked to, by `--data`.
 
 import argparse
 import io
-import json
 import sys
 import tarfile
 from pathlib import Path
-
-import numpy as np
 
 WHITE = (255, 255, 255)
 
@@ -52,7 +49,7 @@ def image_cache(name, source, resolution, cache=None, progress=True):
     Returns:
         `c2f_zoo.data.ImageCache`.
     """
-    from c2f_zoo.data import ImageCache
+    from c2f_zoo.data import ImageCache, read_cifar10
 
     folder = unpacked(name, Path(source))
     options = {"cache": cache, "progress": progress}
@@ -61,21 +58,8 @@ def image_cache(name, source, resolution, cache=None, progress=True):
         return ImageCache.from_folder(
             folder / "assets", resolution, background=WHITE, skip_broken=True, **options
         )
-    images, labels = cifar10(folder)
+    images, labels = read_cifar10(folder)
     return ImageCache.from_arrays(images, resolution, labels=labels, **options)
-
-
-def cifar10(folder):
-    """Images (50000, 32, 32, 3), uint8, and labels (50000,) of CIFAR-10's training part."""
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None  # each picture holds 10,000 images, one a row
-    batches = [
-        np.asarray(Image.open(folder / f"data_batch_{number}.png"))[..., :3].reshape(-1, 32, 32, 3)
-        for number in range(1, 6)
-    ]
-    labels = json.loads((folder / "train_lables.json").read_text())  # spelt so in the package
-    return np.concatenate(batches), np.array(labels)
 
 
 def unpacked(name, source):

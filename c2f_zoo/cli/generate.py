@@ -53,7 +53,9 @@ def add_parser(verbs):
         nargs="?",
         default=DEFAULT_GENERATOR_PRESET,
         metavar="PRESET",
-        help="model: a name (see c2f models), a folder or hf://owner/repo (default: %(default)s)",
+        # Written out: argparse hides the default of an argument that options may stand beside.
+        help="model: a name (see c2f models), a folder or hf://owner/repo "
+        f"(default: {DEFAULT_GENERATOR_PRESET})",
     )
     parser.add_argument(
         "-n",

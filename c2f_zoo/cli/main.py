@@ -6,13 +6,29 @@ import re
 import sys
 import warnings
 
-from c2f_zoo.cli import convert, evaluate, flow, generate, models, show, train
+from c2f_zoo.cli import (
+    convert,
+    deblur,
+    denoise,
+    evaluate,
+    flow,
+    generate,
+    inpaint,
+    models,
+    show,
+    train,
+    upscale,
+)
 from c2f_zoo.cli.common import FAILED, INTERRUPTED, OK, USAGE, CommandError
 
 EXAMPLES = """examples:
   c2f flow                              two frames shipped with the package, into c2f_flow/
   c2f flow a.png b.png -o out/          motion from a.png to b.png: .flo, picture, warped frame
   c2f flow clip.mp4                     a video of the motion, beside the clip
+  c2f denoise photos/ -o clean/         photographs without their noise
+  c2f deblur photo.jpg                  sharpened, into photo_deblurred.png
+  c2f inpaint photo.jpg --mask m.png    what the mask leaves out is filled
+  c2f upscale photo.jpg                 twice as large
   c2f generate progan_64.fluent -n 16   pictures from a seed; --film walks between them
   c2f models                            the trained models, by name
   c2f show pwcnet_lite.scenes           all about one of them
@@ -22,6 +38,11 @@ EXAMPLES = """examples:
 
 `c2f VERB --help` says more, with examples. Exit status: 0 done, 1 an error in the work, 2 a wrong
 command line, 130 stopped by ctrl-C."""
+
+VERBS = (
+    *(flow, denoise, deblur, inpaint, upscale, generate),
+    *(models, show, evaluate, convert, train),
+)
 
 # The longest message that is still one thing to read: frameworks put whole programs into theirs.
 _LONGEST_MESSAGE = 1000
@@ -76,7 +97,7 @@ def make_parser():
     )
     parser.set_defaults(run=None)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_VerbParser)
-    for module in (flow, generate, models, show, evaluate, convert, train):
+    for module in VERBS:
         verb = module.add_parser(verbs)
         verb.formatter_class = argparse.RawDescriptionHelpFormatter
         verb.set_defaults(run=module.run)

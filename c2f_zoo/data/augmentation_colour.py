@@ -1,12 +1,12 @@
 """Photometric augmentation of image pairs: drawn on the host, applied on the device."""
 
-import functools
 import math
-import statistics
 from dataclasses import dataclass, field
 
 import numpy as np
 from keras import ops
+
+from c2f_zoo.data.seeded_noise import normal_halves, random_bits
 
 # Directions of the largest colour variation of natural images (rows; RGB), as FlowNet2 has them.
 EIGENVECTORS = np.array(
@@ -191,13 +191,10 @@ def add_noise(image1, image2, sigma, seed):
         Both images, clipped to [0, 1].
     """
     shape = ops.shape(image1)
-    count = shape[1] * shape[2] * shape[3]
-    bits = _hash(ops.arange(count, dtype="int32")[None, :] * _GOLDEN + seed[:, None])
-    quantiles = ops.convert_to_tensor(_normal_quantiles())
-    halves = ops.bitwise_and(bits, 0xFFFF), ops.bitwise_and(ops.right_shift(bits, 16), 0xFFFF)
+    noise = normal_halves(random_bits(seed, shape[1] * shape[2] * shape[3]))
     return tuple(
-        ops.clip(image + ops.reshape(ops.take(quantiles, half) * sigma[:, None], shape), 0.0, 1.0)
-        for image, half in zip((image1, image2), halves, strict=True)
+        ops.clip(image + ops.reshape(part * sigma[:, None], shape), 0.0, 1.0)
+        for image, part in zip((image1, image2), noise, strict=True)
     )
 
 
@@ -237,14 +234,6 @@ class Eraser:
         is_column = ops.logical_and(columns >= left, columns < right)
         erased = ops.any(ops.logical_and(is_row, is_column), axis=1)[..., None]
         return ops.where(erased, ops.mean(image, axis=(1, 2), keepdims=True), image)
-
-
-@functools.cache
-def _normal_quantiles():
-    """Values at 65536 equal steps of the standard normal distribution."""
-    inverse = statistics.NormalDist().inv_cdf
-    upper = [inverse(0.5 + (i + 0.5) / 65536) for i in range(32768)]
-    return np.array([-value for value in reversed(upper)] + upper, "float32")
 
 
 def _to_axes(red, green, blue):
@@ -330,18 +319,3 @@ def _jitter(image, numbers):
         for plane, before, after in ((red, blue, green), (green, red, blue), (blue, green, red))
     ]
     return ops.stack([ops.clip(plane, 0.0, 1.0) for plane in turned], axis=-1)
-
-
-_GOLDEN = -1640531527  # 0x9E3779B9 as a signed 32-bit number
-
-
-def _hash(bits):
-    """Murmur3's finaliser on int32, whose products wrap on every backend."""
-
-    def shifted(value, by):
-        # The shift of a signed number copies its sign bit: mask it away.
-        return ops.bitwise_and(ops.right_shift(value, by), (1 << (32 - by)) - 1)
-
-    bits = ops.bitwise_xor(bits, shifted(bits, 16)) * -2048144789
-    bits = ops.bitwise_xor(bits, shifted(bits, 13)) * -1028477387
-    return ops.bitwise_xor(bits, shifted(bits, 16))

@@ -94,7 +94,7 @@ def _write(folder, source, sizes, fit, skip_broken, threads, progress):
             image, was_grey = fit(load)
             return box_pyramid(image, len(sizes)), was_grey
 
-        for index, (name, result) in enumerate(_in_order(prepare, source.items(), threads)):
+        for index, (name, result) in enumerate(in_order(prepare, source.items(), threads)):
             bar.update()
             try:
                 levels, was_grey = result()
@@ -124,8 +124,17 @@ def _write(folder, source, sizes, fit, skip_broken, threads, progress):
     (folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
-def _in_order(function, items, threads):
-    """Yield (name, how to get the result) in order, while threads work a little ahead."""
+def in_order(function, items, threads):
+    """Apply a function to items in threads that work a little ahead, in the items' order.
+
+    Args:
+        function: Takes the second part of an item.
+        items: Pairs of a name and anything.
+        threads: Number of threads.
+
+    Yields:
+        (name, function that returns the result, or raises what was raised).
+    """
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         waiting, items = collections.deque(), iter(items)
         try:

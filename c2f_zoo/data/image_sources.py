@@ -91,6 +91,7 @@ class TensorFlowDataset:
         split: Split or slice of one, `"train"` or `"train[:1000]"`.
         labels: Whether to keep the feature `label`.
         data_dir: Where the data sets lie; by default where tensorflow_datasets keeps them.
+        feature: Name of the images among the features.
 
     Attributes:
         labels: int64 array (N,) once all items were given, or None.
@@ -98,7 +99,7 @@ class TensorFlowDataset:
 
     Raises:
         ImportError: tensorflow_datasets is not installed; the message names the extra.
-        ValueError: The data set has no feature `image`, or no `label` where it is wanted.
+        ValueError: The data set has no such feature, or no `label` where it is wanted.
 
     Example:
         ```python
@@ -106,7 +107,7 @@ class TensorFlowDataset:
         ```
     """
 
-    def __init__(self, name, split="train", labels=False, data_dir=None):
+    def __init__(self, name, split="train", labels=False, data_dir=None, feature="image"):
         try:
             import tensorflow_datasets as tfds
         except ImportError as error:
@@ -114,13 +115,13 @@ class TensorFlowDataset:
                 "A data set by name needs tensorflow_datasets: pip install "
                 f'"c2f_zoo[data]". Received: {error}'
             ) from error
-        self._tfds, self.split = tfds, split
+        self._tfds, self.split, self.feature = tfds, split, feature
         self.builder = tfds.builder(name, data_dir=data_dir)
         features = self.builder.info.features
-        missing = [key for key in ("image", *(["label"] if labels else [])) if key not in features]
+        missing = [key for key in (feature, *(["label"] if labels else [])) if key not in features]
         if missing:
             raise ValueError(
-                f"{name} must have the features image{' and label' if labels else ''}. "
+                f"{name} must have the features {feature}{' and label' if labels else ''}. "
                 f"Received: {', '.join(features)}"
             )
         self.classes = list(getattr(features["label"], "names", [])) if labels else None
@@ -143,12 +144,17 @@ class TensorFlowDataset:
         """
         if self._labels is not None:
             self._labels = []
-        for index, example in enumerate(self._examples()):
+        for index, example in enumerate(self.examples()):
             if self._labels is not None:
                 self._labels.append(int(example["label"]))
-            yield f"image {index}", lambda image=example["image"]: np.asarray(image)
+            yield f"image {index}", lambda image=example[self.feature]: np.asarray(image)
 
-    def _examples(self):
+    def examples(self):
+        """Give the examples: a sequence where they can be had in any order, else an iterable.
+
+        Returns:
+            Of dictionaries of numpy arrays, an image's of shape (H, W, C).
+        """
         try:
             return self.builder.as_data_source(split=self.split)
         # Prepared in a format without random access, or array_record is not installed.

@@ -70,7 +70,7 @@ def load_image(source):
         ((4, 6, 3), 'float32', 1.0)
     """
     if isinstance(source, (str, os.PathLike)):
-        return _load_file(Path(source).expanduser())
+        return load_file(Path(source).expanduser(), _from_pil)
     if _is_pil(source):
         return _from_pil(source)
     if isinstance(source, (list, tuple)) or not hasattr(source, "shape"):
@@ -151,7 +151,20 @@ def _is_pil(source):
     )
 
 
-def _load_file(path):
+def load_file(path, convert):
+    """Open an image file and convert it while it is open.
+
+    Args:
+        path: `Path` of the file.
+        convert: Function of the opened `PIL.Image.Image`.
+
+    Returns:
+        What `convert` returns.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is no image, or damaged, or `convert` says what else is wrong.
+    """
     from PIL import Image, UnidentifiedImageError
 
     if not path.exists():
@@ -160,7 +173,7 @@ def _load_file(path):
         raise IsADirectoryError(f"Expected an image file, found a folder. Received: {path}")
     try:
         with Image.open(path) as image:
-            return _from_pil(image)
+            return convert(image)
     except UnidentifiedImageError as error:
         with path.open("rb") as file:
             start = file.read(16)
@@ -172,6 +185,8 @@ def _load_file(path):
         raise
     # Pillow's decoders report damage as OSError, SyntaxError, struct.error and others.
     except Exception as error:
+        if isinstance(error, ValueError) and "Received: " in str(error):  # `convert` says it all
+            raise ValueError(f"{error}, in {path}") from error
         raise ValueError(f"The image cannot be read: {error}. Received: {path}") from error
 
 

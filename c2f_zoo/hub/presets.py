@@ -321,7 +321,7 @@ def save_preset(
         record = {
             "format": FORMAT,
             "class": content["class"],
-            "task": task_of(type(model)),
+            "task": getattr(model, "preset_task", None) or task_of(type(model)),
             **{key: said[key] for key in FIELDS if key in said},
             "parameters": stored.count_params(),
             "precision": precision,

@@ -66,6 +66,12 @@ TASKS: Mapping[str, Task] = MappingProxyType(
             "super-resolution",
             'image = model.upscale("photo.jpg")  # (s H, s W, 3), RGB in [0, 1]',
         ),
+        "image_inpainting": Task(
+            "image inpainting",
+            "image-to-image",
+            "image-inpainting",
+            'image = model.inpaint("photo.jpg", "mask.png")  # (H, W, 3); the mask: white is known',
+        ),
         "image_generation": Task(
             "image generation",
             "unconditional-image-generation",

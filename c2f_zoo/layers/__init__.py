@@ -11,12 +11,24 @@ from c2f_zoo.layers.fir import (
     upsample_fir,
     upsample_nearest,
 )
+from c2f_zoo.layers.image_norm import image_norm
+from c2f_zoo.layers.luma import luma
 from c2f_zoo.layers.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv2d
 from c2f_zoo.layers.noise_injection import NoiseInjection
 from c2f_zoo.layers.padding import crop_to, pad_to_stride
 from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
-from c2f_zoo.layers.resampling import Upsampling, average_pool, max_pool, upsample_bilinear
+from c2f_zoo.layers.resampling import (
+    Upsampling,
+    average_pool,
+    depth_to_space,
+    max_pool,
+    space_to_depth,
+    upsample_bilinear,
+)
+from c2f_zoo.layers.restriction import restrict
+from c2f_zoo.layers.similarity import structural_similarity
+from c2f_zoo.layers.time_embedding import TimeFeatures, sinusoid
 from c2f_zoo.layers.warp import warp
 
 __all__ = [
@@ -29,20 +41,28 @@ __all__ = [
     "ModulatedConv2D",
     "NoiseInjection",
     "PixelNorm",
+    "TimeFeatures",
     "Upsampling",
     "average_pool",
     "blur",
     "crop_to",
+    "depth_to_space",
     "downsample_fir",
+    "image_norm",
     "instance_norm",
     "local_correlation",
+    "luma",
     "max_pool",
     "minibatch_stddev",
     "modulated_conv2d",
     "pad_to_stride",
     "pixel_norm",
     "resampling_conv2d",
+    "restrict",
     "scaled_leaky_relu",
+    "sinusoid",
+    "space_to_depth",
+    "structural_similarity",
     "upsample_bilinear",
     "upsample_fir",
     "upsample_nearest",

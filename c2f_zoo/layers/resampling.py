@@ -53,6 +53,58 @@ def _enlarge(x, factor, axis):
     return ops.reshape(ops.stack(phases, axis=axis + 1), shape)
 
 
+def space_to_depth(x, size):
+    """Make each square of pixels one pixel; `depth_to_space` undoes it.
+
+    Args:
+        x: Tensor (B, H, W, C), H and W multiples of `size`.
+        size: Side of the square, an integer of at least 1.
+
+    Returns:
+        Tensor (B, H / size, W / size, size * size * C); the square's rows, its columns and the
+        channels follow each other in the last axis.
+
+    Example:
+        >>> import numpy as np
+        >>> np.asarray(space_to_depth(np.arange(8, dtype="float32").reshape(1, 2, 4, 1), 2))[0, 0]
+        array([[0., 1., 4., 5.],
+               [2., 3., 6., 7.]], dtype=float32)
+    """
+    if size == 1:
+        return x
+    _, height, width, channels = ops.shape(x)
+    x = ops.reshape(x, (-1, height // size, size, width // size, size, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, height // size, width // size, size * size * x.shape[-1]))
+
+
+def depth_to_space(x, size):
+    """Spread the channels of each pixel over a square of pixels (a sub-pixel convolution's end).
+
+    Args:
+        x: Tensor (B, h, w, size * size * C), in the order of `space_to_depth`.
+        size: Side of the square, an integer of at least 1.
+
+    Returns:
+        Tensor (B, size * h, size * w, C).
+
+    Source: Shi et al., arXiv 1609.05158.
+
+    Example:
+        >>> import numpy as np
+        >>> spread = depth_to_space(np.array([[[[1.0, 2.0, 3.0, 4.0]]]]), 2)
+        >>> np.asarray(spread)[0, :, :, 0].tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
+    """
+    if size == 1:
+        return x
+    _, height, width, _ = ops.shape(x)
+    channels = x.shape[-1] // size**2
+    x = ops.reshape(x, (-1, height, width, size, size, channels))
+    x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
+    return ops.reshape(x, (-1, height * size, width * size, channels))
+
+
 def average_pool(x, factor):
     """Shrink by a whole factor: the mean of each `factor` x `factor` cell.
 

@@ -22,6 +22,7 @@ from c2f_zoo.losses.flow import (
     MultiscaleEndPointError,
     MultiscaleRobust,
 )
+from c2f_zoo.losses.similarity import SSIMLoss
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
@@ -30,6 +31,7 @@ __all__ = [
     "AdversarialLoss",
     "MultiscaleEndPointError",
     "MultiscaleRobust",
+    "SSIMLoss",
     "adversarial_loss",
     "gradient_penalty",
     "label_loss",

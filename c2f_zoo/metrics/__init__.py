@@ -1,4 +1,4 @@
-"""Metrics as their benchmarks define them: of flow as `keras.metrics.Metric`, of sets of images."""
+"""Metrics as their benchmarks define them: Keras metrics of flow and images, and of image sets."""
 
 from c2f_zoo.metrics.feature_distances import (
     FeatureDistances,
@@ -7,18 +7,22 @@ from c2f_zoo.metrics.feature_distances import (
     precision_recall,
 )
 from c2f_zoo.metrics.flow import AngularError, EndPointError, OutlierRate, flow_metrics
-from c2f_zoo.metrics.ms_ssim import MSSSIM, ms_ssim
+from c2f_zoo.metrics.image_quality import MSSSIM, PSNR, SSIM, ms_ssim, psnr, ssim
+from c2f_zoo.metrics.pairwise_ms_ssim import PairwiseMSSSIM
 from c2f_zoo.metrics.streaming import ImageSetMetric, Moments, RowStore, measure_images
 from c2f_zoo.metrics.swd import SlicedWasserstein, laplacian_pyramid
 
 __all__ = [
     "MSSSIM",
+    "PSNR",
+    "SSIM",
     "AngularError",
     "EndPointError",
     "FeatureDistances",
     "ImageSetMetric",
     "Moments",
     "OutlierRate",
+    "PairwiseMSSSIM",
     "RowStore",
     "SlicedWasserstein",
     "flow_metrics",
@@ -28,4 +32,6 @@ __all__ = [
     "measure_images",
     "ms_ssim",
     "precision_recall",
+    "psnr",
+    "ssim",
 ]

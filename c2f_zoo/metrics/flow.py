@@ -5,26 +5,15 @@ import math
 import keras
 from keras import ops
 
+from c2f_zoo.metrics.exact_mean import ExactMean
 
-class _PixelMean(keras.metrics.Metric):
+
+class _PixelMean(ExactMean):
     """Weighted mean of a per-pixel figure over every pixel seen since the last reset.
 
     Weighting pixels, not images or batches, is how Sintel and KITTI report; so the result does
-    not depend on the batch size. Everything is computed in float32, whatever the policy. A
-    thousand images of a million pixels sum to far more than float32 resolves, so the sum and
-    the count each keep their rounding error in a second variable (Knuth's two-sum).
+    not depend on the batch size.
     """
-
-    def __init__(self, name=None, dtype=None):
-        super().__init__(name=name, dtype=dtype)
-        self._total = self._add_pair("total")
-        self._count = self._add_pair("count")
-
-    def _add_pair(self, name):
-        return tuple(
-            self.add_variable(shape=(), initializer="zeros", dtype="float32", name=name + part)
-            for part in ("", "_rounding")
-        )
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch.
@@ -51,25 +40,11 @@ class _PixelMean(keras.metrics.Metric):
         # Selecting, not multiplying: 0 * nan would be nan.
         figure = self._per_pixel(truth, estimate, magnitude)
         figure = ops.where(is_counted, figure * weight, ops.zeros_like(figure))
-        _add_to(self._total, _sum(figure))
-        _add_to(self._count, _sum(weight))
+        self.add(_sum(figure), _sum(weight))
 
     def _selects(self, magnitude):
         """Which pixels, by the length of their true flow (B, H, W), enter the mean."""
         return ops.ones_like(magnitude, dtype="bool")
-
-    def result(self):
-        """Give the mean so far.
-
-        Returns:
-            Scalar float32 tensor; NaN if no pixel was counted, because 0 would claim a perfect
-            estimate.
-        """
-        total = self._total[0] + self._total[1]
-        count = self._count[0] + self._count[1]
-        is_empty = count <= 0
-        mean = total / ops.where(is_empty, ops.ones_like(count), count)
-        return ops.where(is_empty, ops.full_like(mean, math.nan), mean)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -254,17 +229,6 @@ def _norm(flow):
 def _sum(values):
     """Sum row by row first: short sums keep float32 exact enough on any backend."""
     return ops.sum(ops.sum(ops.sum(values, axis=2), axis=1))
-
-
-def _add_to(pair, value):
-    """Add `value` to the number that the variables (high, rounding) hold together."""
-    high, rounding = pair
-    before = ops.convert_to_tensor(high)
-    after = before + value
-    added = after - before
-    lost = (before - (after - added)) + (value - added)
-    high.assign(after)
-    rounding.assign(rounding + lost)
 
 
 def _as_map(weight, flow_shape):

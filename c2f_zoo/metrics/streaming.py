@@ -60,7 +60,7 @@ def measure_images(metrics, real=None, fake=None, num_images=None, progress=True
     """Feed sets of images to metrics and give all their figures.
 
     Args:
-        metrics: One or a list of `SlicedWasserstein`, `MSSSIM`, `FeatureDistances`.
+        metrics: One or a list of `SlicedWasserstein`, `PairwiseMSSSIM`, `FeatureDistances`.
         real: Array (N, H, W, 3), uint8 or float in [0, 1], or an iterable of such batches. None
             where the metrics hold the real images already or need none.
         fake: The same, generated.

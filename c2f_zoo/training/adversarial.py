@@ -22,11 +22,12 @@ from c2f_zoo.training.adversarial_config import AdversarialTraining
 from c2f_zoo.training.adversarial_step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
 from c2f_zoo.training.optimizer_pair import OptimizerPair
+from c2f_zoo.training.planned_steps import PlannedSteps
 from c2f_zoo.training.steps import TrainStep
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class AdversarialModel(TrainStep, keras.Model):
+class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
     """A generator and a discriminator that train each other, growing or not.
 
     `fit` takes batches of real images, uint8 or float in [0, 1], of the generator's size or a
@@ -110,10 +111,9 @@ class AdversarialModel(TrainStep, keras.Model):
         self.images_before = self._counter("images_before", "int")
         self.steps = self._counter("steps", "int")
         self.path_length_mean = self._counter("path_length_mean", "float32")
-        self.settings = self._plan = None
+        self.settings = None
         self._trackers = []
-        self._is_fitting = False
-        self._compiled_steps = _CompiledSteps()
+        self._begin_planned_steps()
         self.built = True
 
     def _counter(self, name, dtype):
@@ -192,8 +192,13 @@ class AdversarialModel(TrainStep, keras.Model):
 
     # Steps
 
+    def plan_of(self, step):
+        return Plan.of(step, self.settings)
+
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
-        options = inspect.signature(super().fit).bind(x, y, batch_size, *args, **kwargs).arguments
+        signature = inspect.signature(keras.Model.fit)
+        options = signature.bind(self, x, y, batch_size, *args, **kwargs).arguments
+        del options["self"]
         check_no_validation(options)
         check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
         if hasattr(x, "as_tf_dataset"):
@@ -201,60 +206,10 @@ class AdversarialModel(TrainStep, keras.Model):
             if backend.backend() == "tensorflow":
                 # Keras' own adapter holds every batch to the height and width of the first two.
                 options["x"] = x.as_tf_dataset()
-        self._is_fitting = True
-        try:
-            return super().fit(**options)
-        finally:
-            self._is_fitting = False
+        return super().fit(**options)
 
     def evaluate(self, x=None, *args, **kwargs):
         raise NotImplementedError(f"{MEASURE} Received: evaluate() of {self.name}")
-
-    def make_train_function(self, force=False):
-        # Called at the start of every fit. The number of the step is read anew then, since
-        # weights may have been loaded.
-        self._compiled_steps.count = None
-        if self.train_function is None or force:
-            self._compiled_steps.clear()
-            self.train_function = self._run_step
-
-    def _run_step(self, *args):
-        if self._is_fitting and self.stop_training:
-            # A callback ended the training before this step, when it began: Keras asks only
-            # after a step. A finished run that is started again stays as it is.
-            return ({}, args[0]) if backend.backend() == "jax" else {}
-        steps = self._compiled_steps
-        if steps.count is None:
-            steps.count = self._steps_taken(args)
-        self._plan = Plan.of(steps.count, self.settings)
-        if self._plan not in steps.functions:
-            steps.functions[self._plan] = self._compile_step()
-        logs = steps.functions[self._plan](*args)
-        steps.count += 1
-        return logs
-
-    def _steps_taken(self, args):
-        if backend.backend() != "jax":
-            return int(backend.to_numpy(self.steps))
-        # On JAX the variables are empty during fit, and their values come as arguments.
-        index = [variable is self.steps for variable in self.non_trainable_variables].index(True)
-        return int(args[0][1][index])
-
-    def _compile_step(self):
-        """Have Keras compile the step of the plan at hand."""
-
-        # jax.jit would take two bound methods of one object for the same function, and give the
-        # trace of another plan or stage.
-        def train_step(*args):
-            return type(self).train_step(self, *args)
-
-        self.__dict__["train_step"] = train_step
-        try:
-            super().make_train_function(force=True)
-            return self.train_function
-        finally:
-            del self.__dict__["train_step"]
-            self.train_function = self._run_step
 
     def compute_step(self, data, calls):
         """Take one step: what `train_step` of every backend runs.
@@ -387,13 +342,3 @@ class AdversarialModel(TrainStep, keras.Model):
             keras.optimizers.deserialize(config["generator_optimizer"]),
             keras.optimizers.deserialize(config["discriminator_optimizer"]),
         )
-
-
-class _CompiledSteps:
-    """The compiled step of each plan, and the number of the next one, kept from Keras' tracking."""
-
-    def __init__(self):
-        self.clear()
-
-    def clear(self):
-        self.functions, self.count = {}, None

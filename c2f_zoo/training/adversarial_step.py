@@ -259,9 +259,8 @@ class AdversarialStep:
         network, optimizer = getattr(self.model, side), getattr(self.model.optimizer, side)
         weights = network.trainable_variables
         report, gradients = self.calls.loss_gradients(loss, weights)
-        # A growing network's variables of other stages: the loss does not reach them.
-        pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
-        optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
+        # None for a growing network's variables of other stages: the loss does not reach them.
+        self.calls.apply(optimizer, gradients, weights)
         return report
 
     def judge(self, images):

@@ -18,6 +18,9 @@ from c2f_zoo.data.atomic import atomic_write
 class TrainingState(keras.callbacks.Callback):
     """Keeps weights, optimizer and epoch in one file, so that a killed run continues exactly.
 
+    On PyTorch, where dropout draws from random numbers of the whole process, it seeds these anew
+    in every epoch, by the seed that they had and the epoch.
+
     The file is written beside and renamed: a kill or a full disk at any moment leaves the last
     whole state. Data that depends on nothing but its epoch and step (`Scenes`, `FlowStream`)
     makes the continued run equal to one never interrupted.
@@ -39,6 +42,19 @@ class TrainingState(keras.callbacks.Callback):
         if every < 1:
             raise ValueError(f"every must be at least 1 epoch. Received: {every}")
         self.path, self.every = Path(path), every
+        self._seed, self._is_seeded = None, False
+
+    def on_train_begin(self, logs=None):
+        self._seed = backend.global_seed() if self._seed is None else self._seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch, self._is_seeded = epoch, False
+
+    def on_train_batch_begin(self, batch, logs=None):
+        # Not before: the loader that gives the batches draws too, once a fit or once an epoch.
+        if not self._is_seeded:
+            backend.set_global_seed((self._seed + 0x9E3779B97F4A7C15 * self._epoch) % 2**63)
+            self._is_seeded = True
 
     def restore(self, model):
         """Put a saved state into a compiled model.
@@ -64,6 +80,7 @@ class TrainingState(keras.callbacks.Callback):
             ) from error
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
+        self._check_record(model, about.get("record"))
         variables = dict(self._variables(model))
         wrong = sorted(
             name
@@ -79,6 +96,7 @@ class TrainingState(keras.callbacks.Callback):
             )
         for name, variable in variables.items():
             variable.assign(values[name])
+        self._seed = about.get("seed")  # which states saved earlier lack
         return about["epoch"]
 
     def on_epoch_end(self, epoch, logs=None):
@@ -94,9 +112,23 @@ class TrainingState(keras.callbacks.Callback):
         """
         values = {name: backend.to_numpy(value) for name, value in self._variables(self.model)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        about = np.array(json.dumps({"epoch": epoch}))
+        about = {"epoch": epoch, "seed": self._seed}
+        if hasattr(self.model, "resume_record"):
+            about["record"] = self.model.resume_record()
+        about = np.array(json.dumps(about))
         with atomic_write(self.path) as file:
             np.savez(file, about=about, **values)
+
+    def _check_record(self, model, record):
+        """Refuse to go on with another training; what its schedule says from here on is free."""
+        if record is None or not hasattr(model, "resume_record"):
+            return
+        asked = model.resume_record(record["steps"])
+        if asked != record:
+            raise ValueError(
+                f"{self.path} is the state of a training that took these steps: {record}. "
+                f"Received: a training of which they would have been {asked}"
+            )
 
     @staticmethod
     def _variables(model):

@@ -16,7 +16,10 @@ import c2f_zoo
 from c2f_zoo.cli import common, models
 from c2f_zoo.cli.main import main, make_parser
 
-VERBS = ("flow", "models", "show", "evaluate", "convert", "train")
+VERBS = (
+    *("flow", "denoise", "deblur", "inpaint", "upscale", "generate"),
+    *("models", "show", "evaluate", "convert", "train"),
+)
 
 
 def run_python(*arguments, **environment):

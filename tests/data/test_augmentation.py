@@ -104,9 +104,13 @@ def noise_reference(seed, count):
     """The same hash in unsigned arithmetic, and the normal quantile of its low half."""
     from statistics import NormalDist
 
-    bits = (np.arange(count, dtype="uint64") * 0x9E3779B9 + np.uint64(int(seed) % 2**32)) % 2**32
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        bits = ((bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)) % 2**32
+    def hashed(bits):
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            bits = ((bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)) % 2**32
+        return bits
+
+    positions = np.arange(count, dtype="uint64") * 0x9E3779B9 % 2**32
+    bits = hashed(hashed(positions) ^ np.uint64(int(seed) % 2**32))
     return np.array([NormalDist().inv_cdf((int(b) % 65536 + 0.5) / 65536) for b in bits])
 
 

@@ -6,8 +6,10 @@ from c2f_zoo.layers import (
     Upsampling,
     average_pool,
     crop_to,
+    depth_to_space,
     max_pool,
     pad_to_stride,
+    space_to_depth,
     upsample_bilinear,
 )
 
@@ -69,3 +71,18 @@ def test_pooling_equals_numpy_over_cells(rng):
         ops.convert_to_numpy(average_pool(x, 3)), cells.mean((2, 4)), atol=1e-6
     )
     np.testing.assert_array_equal(ops.convert_to_numpy(max_pool(x, 3)), cells.max((2, 4)))
+
+
+def test_squares_of_pixels_become_channels_and_come_back(rng):
+    torch = pytest.importorskip("torch")
+    x = rng.random((2, 6, 9, 4), dtype="float32")
+    folded = ops.convert_to_numpy(space_to_depth(x, 3))
+    for row, column in np.ndindex(3, 3):
+        first = 4 * (3 * row + column)
+        np.testing.assert_array_equal(folded[..., first : first + 4], x[:, row::3, column::3])
+    np.testing.assert_array_equal(ops.convert_to_numpy(depth_to_space(folded, 3)), x)
+    # PyTorch has the channels first, and slowest, in the order of the folded ones.
+    theirs = torch.from_numpy(folded.reshape(2, 2, 3, 9, 4)).permute(0, 4, 3, 1, 2)
+    theirs = torch.nn.functional.pixel_shuffle(theirs.reshape(2, 36, 2, 3), 3)
+    np.testing.assert_array_equal(theirs.permute(0, 2, 3, 1).numpy(), x)
+    assert space_to_depth(x, 1) is x and depth_to_space(x, 1) is x

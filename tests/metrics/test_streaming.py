@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.metrics import MSSSIM, Moments, RowStore, SlicedWasserstein, measure_images
+from c2f_zoo.metrics import Moments, PairwiseMSSSIM, RowStore, SlicedWasserstein, measure_images
 from c2f_zoo.metrics.streaming import as_uint8
 
 
@@ -41,7 +41,7 @@ def test_the_file_of_rows_goes_with_the_store(tmp_path, monkeypatch):
 
 def test_arrays_and_iterables_of_batches_are_measured_alike(rng, capsys):
     real, fake = rng.random((2, 70, 16, 16, 3))
-    metrics = [SlicedWasserstein(repeats=1), MSSSIM()]
+    metrics = [SlicedWasserstein(repeats=1), PairwiseMSSSIM()]
     found = measure_images(metrics, real, fake)
     assert list(found) == ["swd_16", "swd", "ms_ssim"]
     bars = capsys.readouterr().err
@@ -55,7 +55,7 @@ def test_arrays_and_iterables_of_batches_are_measured_alike(rng, capsys):
 
 def test_an_endless_iterable_is_cut_where_asked(rng):
     batch = rng.random((8, 16, 16, 3))
-    metric = MSSSIM()
+    metric = PairwiseMSSSIM()
     measure_images(metric, None, itertools.repeat(batch), num_images=20, progress=False)
     assert metric._counts == {"real": 0, "fake": 20}
 
@@ -63,7 +63,7 @@ def test_an_endless_iterable_is_cut_where_asked(rng):
 def test_fewer_images_than_asked_for_are_an_error(rng):
     images = rng.random((8, 16, 16, 3))
     with pytest.raises(ValueError, match="fewer fake images than num_images=9. Received: 8$"):
-        measure_images(MSSSIM(), None, images, num_images=9, progress=False)
+        measure_images(PairwiseMSSSIM(), None, images, num_images=9, progress=False)
 
 
 @pytest.mark.parametrize(

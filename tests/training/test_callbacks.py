@@ -47,6 +47,25 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path):
     np.testing.assert_array_equal(weights(resumed), weights(unbroken))
 
 
+def with_dropout():
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((3,)), keras.layers.Dense(8), keras.layers.Dropout(0.5)]
+    model = keras.Sequential([*layers, keras.layers.Dense(1)])
+    model.compile(optimizer=keras.optimizers.Adam(0.01), loss="mse")
+    return model
+
+
+def test_dropout_of_a_resumed_run_is_that_of_an_unbroken_one(tmp_path):
+    unbroken = with_dropout()
+    fit(unbroken, 4, [TrainingState(tmp_path / "unbroken.npz")])
+    fit(with_dropout(), 2, [TrainingState(tmp_path / "state.npz")])
+    resumed, state = with_dropout(), TrainingState(tmp_path / "state.npz")
+    state.restore(resumed)
+    keras.random.normal((5,))  # what else draws before the fit does not matter
+    fit(resumed, 4, [state], first=2)
+    np.testing.assert_array_equal(weights(resumed), weights(unbroken))
+
+
 def test_nothing_saved_means_epoch_zero(tmp_path):
     assert TrainingState(tmp_path / "none.npz").restore(compiled()) == 0
 

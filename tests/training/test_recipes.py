@@ -145,3 +145,57 @@ def test_the_images_of_a_package_are_read_from_its_archive(recipe, tmp_path):
     np.testing.assert_array_equal(cache.images()[1], rows[1].reshape(32, 32, 3))
     with pytest.raises(SystemExit, match="holds neither"):
         data.image_cache("fluent", tmp_path, 32)
+
+
+PHOTOS = ["unet_denoise", "unet_deblur", "unet_inpaint", "srnet_x2"]
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_recipes_for_photographs_rehearse(recipe, tmp_path, name):
+    module = recipe(f"{name}_photos")
+    module.main(["--tiny", "--out", str(tmp_path / "run")])
+    from c2f_zoo.hub import load
+
+    network = load(str(tmp_path / "run_tiny" / module.RECIPE.preset))
+    image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), "uint8")
+    if network.mask:
+        found = network.inpaint(image, np.arange(630).reshape(21, 30) % 7 > 0)
+    else:
+        found = network.upscale(image) if network.scale > 1 else network.restore(image)
+    assert found.shape == (21 * network.scale, 30 * network.scale, 3)
+
+
+def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path):
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    for part in ("train", "validation"):
+        (tmp_path / part).mkdir()
+        for number in range(2):
+            pixels = random.integers(0, 256, (230, 260, 3), "uint8")
+            Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
+    main = recipe("unet_deblur_photos").main
+    options = ["--tiny", "--photos", str(tmp_path)]
+    unbroken = main([*options, "--out", str(tmp_path / "a")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlC)
+        main([*options, "--out", str(tmp_path / "b")])
+    resumed = main([*options, "--out", str(tmp_path / "b")])
+    for a, b in zip(weights(unbroken), weights(resumed), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["unet_denoise_photos", "unet_deblur_photos", "unet_inpaint_photos", "srnet_x2_photos"]
+)
+def test_the_card_of_a_restoration_preset_tells_of_its_recipe(recipe, name):
+    from c2f_zoo.hub import load, read_metadata
+
+    module = recipe(name)
+    said, model = read_metadata(module.RECIPE.preset), load(module.RECIPE.preset)
+    assert said["recipe"]["steps"].startswith(f"{module.RECIPE.iterations:,} of ")
+    assert said["summary"] == module.RECIPE.summary
+    card = (FOLDER.parent / "models" / module.RECIPE.preset / "README.md").read_text("utf-8")
+    assert f"model.{model.image_verb}(" in card
+    for key, value in module.RECIPE.model.items():
+        assert model.get_config()[key] == (list(value) if isinstance(value, tuple) else value)

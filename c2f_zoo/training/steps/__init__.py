@@ -11,6 +11,9 @@ Each file defines the same three names. `GradientCalls(model)` lives for one ste
   what is beside, and the gradients; None or zeros for a variable that the loss does not reach.
 - `average(values, axis=None)` is the mean over all elements, or over the batch's axis alone, of
   all replicas; differentiable.
+- `after(earlier, tensors)` gives the tensors back, to be used only once the earlier ones have been
+  computed: what is in between need not be held at the same time.
+- `apply(optimizer, gradients, weights)` changes the weights; those whose gradient is None stay.
 - `replicas` is how many replicas share the step.
 
 `value_and_gradients(function)` compiles a function for an optimisation outside of training.

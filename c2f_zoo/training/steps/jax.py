@@ -80,6 +80,36 @@ class GradientCalls:
         """
         return ops.mean(values, axis=axis)
 
+    def after(self, earlier, tensors):
+        """Order what is computed from some tensors behind others; see the package.
+
+        Args:
+            earlier: List of tensors of any shape.
+            tensors: List of tensors of any shape.
+
+        Returns:
+            List of the tensors, of their own shapes.
+        """
+        tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
+        return tensors
+
+    def apply(self, optimizer, gradients, weights):
+        """Change the weights as an optimizer does; see the package.
+
+        Args:
+            optimizer: Built Keras optimizer.
+            gradients: List of tensors of the weights' shapes.
+            weights: List of Keras variables.
+        """
+        if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            optimizer.apply(gradients, weights)
+            return
+        # Its `apply` assigns inside the branches of a condition, from where tracers would leak.
+        variables = optimizer.variables
+        changed, state = optimizer.stateless_apply(_now(variables), gradients, _now(weights))
+        _assign(weights, changed)
+        _assign(variables, state)
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""

@@ -72,6 +72,30 @@ class GradientCalls:
             return mean
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, mean)
 
+    def after(self, earlier, tensors):
+        """Order what is computed from some tensors behind others; see the package.
+
+        Args:
+            earlier: List of tensors of any shape.
+            tensors: List of tensors of any shape.
+
+        Returns:
+            List of the tensors, of their own shapes.
+        """
+        with tf.control_dependencies(earlier):
+            return [tf.identity(tensor) for tensor in tensors]
+
+    def apply(self, optimizer, gradients, weights):
+        """Change the weights as an optimizer does; see the package.
+
+        Args:
+            optimizer: Built Keras optimizer.
+            gradients: List of tensors of the weights' shapes, or None.
+            weights: List of Keras variables.
+        """
+        pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
+        optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""

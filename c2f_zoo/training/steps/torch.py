@@ -63,6 +63,29 @@ class GradientCalls:
         """
         return ops.mean(values, axis=axis)
 
+    def after(self, earlier, tensors):
+        """Order what is computed from some tensors behind others; see the package.
+
+        Args:
+            earlier: List of tensors of any shape.
+            tensors: List of tensors of any shape.
+
+        Returns:
+            List of the tensors, of their own shapes.
+        """
+        return list(tensors)
+
+    def apply(self, optimizer, gradients, weights):
+        """Change the weights as an optimizer does; see the package.
+
+        Args:
+            optimizer: Built Keras optimizer.
+            gradients: List of tensors of the weights' shapes, or None.
+            weights: List of Keras variables.
+        """
+        pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
+        optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
+
 
 class TrainStep:
     """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""

@@ -1,11 +1,10 @@
-import importlib
-
 import numpy as np
 import pytest
 import scipy.ndimage
 import scipy.signal
 
-from c2f_zoo.metrics import MSSSIM, ms_ssim
+from c2f_zoo.metrics import PairwiseMSSSIM, pairwise_ms_ssim
+from c2f_zoo.metrics.pairwise_ms_ssim import similarity_of_pairs
 
 
 def slow_ms_ssim(image1, image2):
@@ -51,7 +50,7 @@ def related(rng, count, shape, noise):
 def test_it_is_what_the_released_code_computes(shape, rng):
     first, second = related(rng, 3, shape, 20)
     expected = [slow_ms_ssim(a, b) for a, b in zip(first, second, strict=True)]
-    found = ms_ssim(first, second)
+    found = similarity_of_pairs(first, second)
     assert 0.1 < min(expected) and max(expected) < 0.99
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -60,28 +59,27 @@ def test_a_bright_even_image_loses_no_digits(rng):
     first = np.full((1, 32, 32, 3), 250, np.uint8) - rng.integers(0, 2, (1, 32, 32, 3), np.uint8)
     second = np.full((1, 32, 32, 3), 250, np.uint8)
     np.testing.assert_allclose(
-        ms_ssim(first, second), [slow_ms_ssim(first[0], second[0])], rtol=1e-9
+        similarity_of_pairs(first, second), [slow_ms_ssim(first[0], second[0])], rtol=1e-9
     )
 
 
 def test_negative_terms_count_as_zero(rng):
     first = rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
-    assert ms_ssim(first, 255 - first).tolist() == [0, 0]
+    assert similarity_of_pairs(first, 255 - first).tolist() == [0, 0]
 
 
 def test_blocks_do_not_change_the_result(rng, monkeypatch):
     first, second = related(rng, 5, (32, 32), 9)
-    whole = ms_ssim(first, second)
-    module = importlib.import_module("c2f_zoo.metrics.ms_ssim")  # the function has its name
-    monkeypatch.setattr(module, "_AT_ONCE", 2 * first[0].size)
-    np.testing.assert_array_equal(ms_ssim(first, second), whole)
+    whole = similarity_of_pairs(first, second)
+    monkeypatch.setattr(pairwise_ms_ssim, "_AT_ONCE", 2 * first[0].size)
+    np.testing.assert_array_equal(similarity_of_pairs(first, second), whole)
 
 
 def test_it_is_the_mean_over_neighbouring_pairs_whatever_the_batches(rng):
     images, _ = related(rng, 9, (32, 32), 0)
     expected = np.mean([slow_ms_ssim(images[i], images[i + 1]) for i in (0, 2, 4, 6)])
     for size in (1, 2, 3, 5, 9):
-        metric = MSSSIM()
+        metric = PairwiseMSSSIM()
         metric.update_real(images)
         for first in range(0, 9, size):
             metric.update_fake(images[first : first + size])
@@ -90,7 +88,7 @@ def test_it_is_the_mean_over_neighbouring_pairs_whatever_the_batches(rng):
 
 def test_a_collapsed_generator_is_told_from_a_varied_one(rng):
     images, nearly = related(rng, 1, (32, 32), 2)
-    collapsed, varied = MSSSIM(), MSSSIM()
+    collapsed, varied = PairwiseMSSSIM(), PairwiseMSSSIM()
     collapsed.update_fake(np.concatenate([images, nearly]))
     varied.update_fake(rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8))
     assert collapsed.result()["ms_ssim"] > 0.9 > 0.3 > varied.result()["ms_ssim"]
@@ -101,6 +99,6 @@ def test_a_collapsed_generator_is_told_from_a_varied_one(rng):
 
 def test_images_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"multiples of 16.*Received: shape \(1, 24, 32, 3\)$"):
-        MSSSIM().update_fake(np.zeros((1, 24, 32, 3)))
+        PairwiseMSSSIM().update_fake(np.zeros((1, 24, 32, 3)))
     with pytest.raises(ValueError, match=r"same shape.*\(1, 16, 16, 3\) and \(2, 16, 16, 3\)$"):
-        ms_ssim(np.zeros((1, 16, 16, 3)), np.zeros((2, 16, 16, 3)))
+        similarity_of_pairs(np.zeros((1, 16, 16, 3)), np.zeros((2, 16, 16, 3)))

@@ -2,15 +2,21 @@
 
 import numpy as np
 
+from c2f_zoo.layers.similarity import (
+    SCALE_WEIGHTS,
+    WINDOW_SIGMA,
+    WINDOW_SIZE,
+    blur_inside,
+    gaussian_window,
+    multiscale_similarity,
+    similarity_maps,
+)
 from c2f_zoo.metrics.streaming import ImageSetMetric
 
-_WEIGHTS = np.array([0.0448, 0.2856, 0.3001, 0.2363, 0.1333])
-_FILTER_SIZE, _FILTER_SIGMA = 11, 1.5
-_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _AT_ONCE = 1 << 22  # numbers compared at once, which bounds the memory
 
 
-class MSSSIM(ImageSetMetric):
+class PairwiseMSSSIM(ImageSetMetric):
     """Mean multi-scale structural similarity of random pairs of generated images.
 
     Two images of a varied set are unlike each other: lower is more variation, and a collapsed
@@ -26,7 +32,7 @@ class MSSSIM(ImageSetMetric):
     Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, for the five weights.
 
     Example:
-        >>> metric = MSSSIM()
+        >>> metric = PairwiseMSSSIM()
         >>> metric.update_fake(np.full((4, 16, 16, 3), 0.5))
         >>> metric.result()
         {'ms_ssim': 1.0}
@@ -51,7 +57,7 @@ class MSSSIM(ImageSetMetric):
         paired = len(images) // 2 * 2
         self._left = images[paired:].copy() if paired < len(images) else None
         if paired:
-            self._total += float(ms_ssim(images[0:paired:2], images[1:paired:2]).sum())
+            self._total += float(similarity_of_pairs(images[0:paired:2], images[1:paired:2]).sum())
             self._pairs += paired // 2
 
     def result(self, progress=False):
@@ -73,7 +79,7 @@ class MSSSIM(ImageSetMetric):
         return {"ms_ssim": self._total / self._pairs}
 
 
-def ms_ssim(images1, images2):
+def similarity_of_pairs(images1, images2):
     """Multi-scale structural similarity of pairs of images.
 
     Five scales, each half of the one before by 2x2 averages; an 11x11 Gaussian window of sigma 1.5
@@ -97,8 +103,8 @@ def ms_ssim(images1, images2):
 
     Example:
         >>> image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3))
-        >>> bool(ms_ssim(image, image) == 1), bool(ms_ssim(image, 255 - image) < 0.1)
-        (True, True)
+        >>> similarity_of_pairs(image, image).tolist()
+        [1.0]
     """
     images1, images2 = np.asarray(images1), np.asarray(images2)
     _check(images1)
@@ -109,50 +115,23 @@ def ms_ssim(images1, images2):
         )
     step = max(1, _AT_ONCE // images1[0].size)
     parts = [
-        _ms_ssim(images1[first : first + step], images2[first : first + step])
+        _similarity(images1[first : first + step], images2[first : first + step])
         for first in range(0, len(images1), step)
     ]
     return np.concatenate(parts)
 
 
-def _ms_ssim(images1, images2):
-    pair = [images1.astype(np.float64), images2.astype(np.float64)]
-    result = np.ones(len(images1))
-    for level, weight in enumerate(_WEIGHTS):
-        similarity, contrast = _ssim(*pair)
-        is_last = level == len(_WEIGHTS) - 1
-        result *= np.maximum(similarity if is_last else contrast, 0) ** weight
-        if not is_last:
-            pair = [_halve(images) for images in pair]
-    return result
+def _similarity(images1, images2):
+    pair = images1.astype(np.float64), images2.astype(np.float64)
+    return multiscale_similarity(*pair, _terms, _halve)
 
 
-def _ssim(x, y):
-    """Similarity, and its contrast-structure part, of each pair: two arrays (B,)."""
-    size = min(_FILTER_SIZE, *x.shape[1:3])
-    window = _gaussian(size, size * _FILTER_SIGMA / _FILTER_SIZE)
-    mean_x, mean_y = _blur(x, window), _blur(y, window)
-    xx, yy, xy = mean_x * mean_x, mean_y * mean_y, mean_x * mean_y
-    variance_x, variance_y = _blur(x * x, window) - xx, _blur(y * y, window) - yy
-    covariance = _blur(x * y, window) - xy
-    contrast = (2 * covariance + _C2) / (variance_x + variance_y + _C2)
-    similarity = (2 * xy + _C1) / (xx + yy + _C1) * contrast
-    return similarity.mean(axis=(1, 2, 3)), contrast.mean(axis=(1, 2, 3))
-
-
-def _gaussian(size, sigma):
-    offset = np.arange(size) - (size - 1) / 2
-    window = np.exp(-(offset**2) / (2 * sigma**2))
-    return window / window.sum()
-
-
-def _blur(images, window):
-    """Apply the window along both axes, where it fits inside."""
-    for axis in (1, 2):
-        size = images.shape[axis] - len(window) + 1
-        before = (slice(None),) * axis
-        images = sum(w * images[(*before, slice(k, k + size))] for k, w in enumerate(window))
-    return images
+def _terms(x, y):
+    """Mean similarity, and mean of its contrast-structure part, of each pair: two arrays (B,)."""
+    size = min(WINDOW_SIZE, *x.shape[1:3])
+    window = gaussian_window(size, size * WINDOW_SIGMA / WINDOW_SIZE)
+    maps = similarity_maps(x, y, lambda images: blur_inside(images, window), max_value=255)
+    return tuple(values.mean(axis=(1, 2, 3)) for values in maps)
 
 
 def _halve(images):
@@ -161,7 +140,7 @@ def _halve(images):
 
 
 def _check(images):
-    factor = 2 ** (len(_WEIGHTS) - 1)
+    factor = 2 ** (len(SCALE_WEIGHTS) - 1)
     if images.ndim != 4 or images.shape[1] % factor or images.shape[2] % factor:
         raise ValueError(
             f"MS-SSIM takes images (B, H, W, C) whose sides are multiples of {factor}. "

@@ -1,0 +1,206 @@
+"""What the benchmarks of networks share: seconds as ratios to convolutions alone, and memory.
+
+"The convolutions alone" are those that the network computes, each of the same shape, stride and
+dtype with its kernel whole, one after the other on random inputs. Both take turns in one process.
+Each figure is the median of the rounds; machines differ and are shared, so compare the ratios.
+Every backend, dtype and case runs in a process of its own, whose peak of resident memory above
+the built model is the case's, compilation included.
+"""
+
+import argparse
+import functools
+import importlib.util
+import itertools
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BACKENDS = ("tensorflow", "jax", "torch")
+DTYPES = ("float32", "mixed_bfloat16")
+
+
+def alternate(functions, rounds, warm_up=2):
+    """Median seconds of each function, called in turn so that drift meets all alike."""
+    for function in functions.values():
+        for _ in range(warm_up):  # compile, then warm up
+            function()
+    seconds = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def ready(result):
+    """Wait for a tensor that a backend computes in the background."""
+    from keras import ops
+
+    if hasattr(result, "block_until_ready"):  # JAX
+        return result.block_until_ready()
+    return ops.convert_to_numpy(ops.cast(result[(0,) * len(result.shape)], "float32"))
+
+
+def compiled(function, *arguments):
+    """A call of the compiled function on fixed tensors."""
+    from c2f_zoo.backend import jit
+
+    function = jit(function)
+    return lambda: ready(function(*arguments))
+
+
+def recorded_convolutions(function):
+    """Every convolution that a call of the function computes, by shapes, dtype and options."""
+    import keras
+    from keras import ops
+
+    from c2f_zoo.layers import convolution
+
+    # Keras' own layers take the operations from where they are defined.
+    modules = ops, sys.modules["keras.src.ops"]
+    calls, originals = [], {name: getattr(ops, name) for name in ("conv", "conv_transpose")}
+    limit, convolution.KERNEL_BYTES = convolution.KERNEL_BYTES, float("inf")  # kernels whole
+
+    def recorder(name):
+        def record(x, kernel, **options):
+            dtype = keras.backend.standardize_dtype(x.dtype)
+            calls.append((name, tuple(x.shape), tuple(kernel.shape), dtype, options))
+            return originals[name](x, kernel, **options)
+
+        return record
+
+    def put(functions):
+        for name, module in itertools.product(functions, modules):
+            setattr(module, name, functions[name])
+
+    put({name: recorder(name) for name in originals})
+    try:
+        function()
+    finally:
+        convolution.KERNEL_BYTES = limit
+        put(originals)
+    return calls
+
+
+def convolutions_alone(function):
+    """A function of nothing that runs those convolutions on random inputs."""
+    import keras
+    from keras import ops
+
+    calls = []
+    for name, x_shape, kernel_shape, dtype, options in recorded_convolutions(function):
+        x, kernel = (
+            ops.cast(keras.random.normal(shape), dtype) for shape in (x_shape, kernel_shape)
+        )
+
+        operation = functools.partial(getattr(ops, name), **options)
+
+        # Each by itself, so that its output is freed before the next one's is taken.
+        calls.append(compiled(operation, x, kernel))
+
+    def run():
+        for call in calls:
+            call()
+
+    return run
+
+
+def measure(function, passes, rounds, warm_up=2):
+    """Seconds of a case and of its convolutions, and its peak memory in MB.
+
+    `passes` are pairs of a number and a function whose convolutions are run so often, or a
+    function that gives them: what that one takes of memory does not count.
+    """
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(warm_up):
+        function()
+    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    passes = passes() if callable(passes) else passes
+    functions = {str(i): convolutions_alone(run) for i, (_, run) in enumerate(passes)}
+    seconds = alternate({"case": function, **functions}, rounds, warm_up)
+    alone = sum(number * seconds[str(i)] for i, (number, _) in enumerate(passes))
+    return {"seconds": seconds["case"], "convolutions": alone, "memory": memory}
+
+
+def in_own_process(script, backend, case, dtype, rounds, small):
+    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, str(Path(script).resolve()), "--backend", backend]
+    command += ["--cases", case, "--dtype", dtype, "--rounds", str(rounds), "--inside"]
+    command += ["--small"] if small else []
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def table(figures, heading):
+    """The figures as Markdown: a row a case and dtype, three columns a backend."""
+    backends = [name for name in BACKENDS if any(entry["backend"] == name for entry in figures)]
+    heads = [f"{name}: s | / convolutions | MB" for name in backends]
+    lines = [
+        heading,
+        "",
+        f"| case | dtype | {' | '.join(heads)} |",
+        "|---|---|" + "---:|---:|---:|" * len(backends),
+    ]
+    found = {(entry["case"], entry["dtype"], entry["backend"]): entry for entry in figures}
+    for case, dtype in dict.fromkeys((entry["case"], entry["dtype"]) for entry in figures):
+        cells = []
+        for backend in backends:
+            entry = found.get((case, dtype, backend))
+            cells += ["", "", ""] if entry is None else _cells(entry)
+        lines.append(f"| {case} | {dtype.removeprefix('mixed_')} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(entry):
+    ratio = entry["seconds"] / entry["convolutions"]
+    return [f"{entry['seconds']:.3f}", f"{ratio:.2f}", f"{entry['memory']:.0f}"]
+
+
+def main(script, cases, measure_case, heading):
+    """Measure the cases that the command line asks for, and print their table.
+
+    Args:
+        script: `__file__` of the benchmark, which is run again for each case.
+        cases: Names of the cases.
+        measure_case: Function of case, dtype, rounds and whether to be small.
+        heading: Function of the latter that gives the line above the table.
+    """
+    parser = argparse.ArgumentParser(
+        description=sys.modules["__main__"].__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    asked = os.environ.get("KERAS_BACKEND")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default=asked, help="only this one; or KERAS_BACKEND"
+    )
+    parser.add_argument("--cases", nargs="+", choices=cases, default=cases, metavar="CASE")
+    parser.add_argument("--dtype", choices=DTYPES, help="only this one")
+    parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
+    parser.add_argument("--small", "--tiny", action="store_true", help="to see that it runs")
+    parser.add_argument("--json", metavar="FILE", help="write the figures here after each case")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    rounds, small = arguments.rounds, arguments.small
+    if arguments.inside:
+        (case,) = arguments.cases
+        return print(json.dumps(measure_case(case, arguments.dtype, rounds, small)))
+    figures = []
+    for backend in [arguments.backend] if arguments.backend else BACKENDS:
+        if importlib.util.find_spec(backend) is None:
+            print(f"{backend} is not installed", file=sys.stderr)
+            continue
+        for dtype in [arguments.dtype] if arguments.dtype else DTYPES:
+            for case in arguments.cases:
+                entry = in_own_process(script, backend, case, dtype, rounds, small)
+                figures.append({"backend": backend, "dtype": dtype, "case": case, **entry})
+                print(f"{backend} {dtype} {case}: {entry}", file=sys.stderr)
+                if arguments.json:
+                    Path(arguments.json).write_text(json.dumps(figures, indent=1) + "\n")
+    print(table(figures, heading(small)))

@@ -1,0 +1,340 @@
+"""Tables and plots of `multilevel.py`, from the results in its folder."""
+
+import json
+import math
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from growth_report import spread  # the file beside this one
+
+ARMS = ("single", "multiscale", "measured", "fullmultiscale")
+TASKS = ("denoising", "deblurring", "inpainting")
+FIGURES = {"loss": (1000, 3), "psnr": (1, 2), "ssim": (1, 4)}  # factor and digits in tables
+HEADS = {"loss": "loss x 1000", "psnr": "PSNR, dB", "ssim": "SSIM"}
+
+
+class Job(NamedTuple):
+    """What one process does, and where its result lies."""
+
+    dataset: str
+    task: str
+    arm: str
+    share: str
+    seed: int
+
+    @classmethod
+    def of(cls, name):
+        *parts, seed = name.split("_")
+        return cls(*parts, int(seed))
+
+    @property
+    def name(self):
+        return "_".join(map(str, self))
+
+    def file(self, out):
+        return Path(out) / f"{self.name}.json"
+
+
+def read(file):
+    """A result, or None where there is none yet."""
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def read_results(out):
+    """Finished runs by (data set, task), then (arm, share): a record by seed. And variances."""
+    runs, variances = defaultdict(lambda: defaultdict(dict)), defaultdict(dict)
+    for file in sorted(Path(out).glob("*_*_*_*_*.json")):
+        record = read(file)
+        if not record["finished"]:
+            continue
+        group = record["dataset"], record["task"]
+        if record["arm"] == "variance":
+            variances[group][record["share"]] = record
+        else:
+            runs[group][record["arm"], int(record["share"])][record["seed"]] = record
+    for group, found in runs.items():
+        check_starts(group, found)
+    return runs, variances
+
+
+def check_starts(group, found):
+    """Raise where runs of one seed began with different weights."""
+    starts = defaultdict(set)
+    for records in found.values():
+        for seed, record in records.items():
+            starts[seed].add(record["first_weights"])
+    for seed, weights in starts.items():
+        if len(weights) > 1:
+            raise SystemExit(f"{group}: the runs of seed {seed} began with different weights")
+
+
+def report(out, clock="seconds"):
+    """Write and print the tables, and draw the plots."""
+    runs, variances = read_results(out)
+    memory, settings = read(Path(out) / "memory.json"), read(Path(out) / "settings.json")
+    if not runs and not memory:
+        raise SystemExit(f"No finished runs in {out}")
+    lines = heading(settings, clock) if runs else []
+    for group, found in runs.items():
+        dataset, task = group
+        lines += ["", f"## {task.capitalize()}, {dataset}", ""]
+        if not any(arm == "single" and share == 1 for arm, share in found):
+            lines += ["The full single run is not there yet."]
+            continue
+        lines += work_table(found, clock)
+        lines += ["", *clock_table(found, clock)]
+        lines += ["", *reach_table(found, clock)]
+        if group in variances:
+            lines += ["", *variance_table(variances[group])]
+        picture = Path(out) / f"{dataset}_{task}.png"
+        plot(found, f"{task}, {dataset}", picture, clock)
+        lines += ["", f"![Validation over work and time]({picture.name})"]
+    if memory:
+        lines += ["", *memory_table(memory)]
+    text = "\n".join(lines) + "\n"
+    (Path(out) / "multilevel.md").write_text(text)
+    print(text)
+
+
+def heading(settings, clock):
+    named = "CPU seconds" if clock == "cpu_seconds" else "seconds by the wall"
+    return [
+        f"Full work {settings['steps']} x {settings['batch']} work units, {settings['network']}"
+        f"{' (a small one: a rehearsal)' if settings['tiny'] else ''}, dropout "
+        f"{settings['dropout']}, {settings['levels']} corrections, Adam "
+        f"{settings['learning_rate']:g} falling to the end of every run, {settings['backend']}; "
+        f"{settings['validation']} held-out images. Mean (range) of the seeds; the clock is "
+        f"{named} of training, compilation included, evaluation not.",
+    ]
+
+
+def final(record):
+    return record["evaluations"][-1]
+
+
+def figures(name, values):
+    """One figure's mean and range, in a table's units."""
+    factor, digits = FIGURES[name]
+    return spread([factor * value for value in values], digits)
+
+
+def in_order(found):
+    """(arm, share) and its runs, the largest work first, arms in their order."""
+    return sorted(found.items(), key=lambda item: (item[0][1], ARMS.index(item[0][0])))
+
+
+def work_table(found, clock):
+    """What every arm reaches for equal work."""
+    lines = [
+        "For equal work, at the end of each run:",
+        "",
+        "| work | arm | seeds | samples of a step | steps | work units | seconds | of them first "
+        f"steps | {' | '.join(HEADS.values())} | peak MB |",
+        "|---|---|---:|---|---|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for (arm, share), records in in_order(found):
+        runs = list(records.values())
+        sizes = "; ".join(" ".join(map(str, sizes)) for sizes in runs[0]["batch_sizes"])
+        cells = [
+            "W" if share == 1 else f"W / {share}",
+            arm,
+            str(len(runs)),
+            sizes,
+            " ".join(map(str, runs[0]["stage_steps"])),
+            f"{statistics.mean(run['work'] for run in runs):.0f}",
+            spread([final(run)[clock] for run in runs], 0),
+            f"{statistics.mean(sum(run['first_steps'].values()) for run in runs):.0f}",
+            *(figures(name, [final(run)[name] for run in runs]) for name in FIGURES),
+            f"{max(run['peak_mb'] for run in runs):.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    resumed = sum(run["resumed"] > 0 for runs in found.values() for run in runs.values())
+    if resumed:
+        lines += ["", f"{resumed} of the runs were interrupted and compiled once more."]
+    return lines
+
+
+def runs_of_arm(found, arm, seed):
+    """An arm's runs of one seed, the shortest first."""
+    shares = sorted((share for name, share in found if name == arm), reverse=True)
+    return [found[arm, share][seed] for share in shares if seed in found[arm, share]]
+
+
+def at_clock(runs, clock, seconds, name):
+    """A figure that an arm reaches in so many seconds; and whether by a run that ended with them.
+
+    Between the ends of two runs it is taken linearly over the logarithm of time. Before the end
+    of the shortest it is what that one had reached on its way, its learning rate not yet fallen.
+    """
+    import numpy as np
+
+    ends = [final(run)[clock] for run in runs]
+    if seconds < ends[0]:
+        points = runs[0]["evaluations"]
+        found = np.interp(seconds, [p[clock] for p in points], [p[name] for p in points])
+        return float(found), False
+    order = np.argsort(ends)
+    logarithms = [math.log(max(ends[i], 1e-9)) for i in order]
+    values = [final(runs[i])[name] for i in order]
+    return float(np.interp(math.log(seconds), logarithms, values)), True
+
+
+def clock_table(found, clock):
+    """What every arm reaches in the time that the single runs take."""
+    lines = [
+        "For equal time, that of the single runs, between the ends of an arm's runs by the "
+        "logarithm of time (~ where even its shortest run takes longer, and was on its way):",
+        "",
+        f"| seconds | arm | {' | '.join(HEADS.values())} |",
+        "|---:|---|---:|---:|---:|",
+    ]
+    shares = sorted(share for arm, share in found if arm == "single")
+    for share in shares:
+        seconds = statistics.mean(final(run)[clock] for run in found["single", share].values())
+        for arm in ARMS:
+            seeds = sorted(
+                {seed for (name, _), runs in found.items() if name == arm for seed in runs}
+            )
+            if not seeds:
+                continue
+            cells = []
+            for name in FIGURES:
+                reached = [
+                    at_clock(runs_of_arm(found, arm, seed), clock, seconds, name) for seed in seeds
+                ]
+                mark = "" if all(is_end for _, is_end in reached) else "~ "
+                cells.append(mark + figures(name, [value for value, _ in reached]))
+            lines.append(f"| {seconds:.0f} | {arm} | {' | '.join(cells)} |")
+    return lines
+
+
+def first_reach(runs, target, axis):
+    """The least work, or time, at which one of the runs has a loss of at most the target."""
+    reached = []
+    for run in runs:
+        points = run["evaluations"]
+        for before, after in zip(points, points[1:], strict=False):
+            if after["loss"] <= target:
+                share = (before["loss"] - target) / max(before["loss"] - after["loss"], 1e-30)
+                share = min(1.0, max(0.0, share))
+                reached.append(before[axis] + share * (after[axis] - before[axis]))
+                break
+    return min(reached, default=None)
+
+
+def reach_table(found, clock):
+    """How much less work and time each arm takes to the full single run's final loss."""
+    lines = [
+        "To the final validation loss of the full single run of the same seed, by whichever of an "
+        "arm's runs gets there first, between two evaluations linearly:",
+        "",
+        "| arm | seeds that reach it | work units | times less | seconds | times less |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for arm in ARMS:
+        tried, by_axis = 0, {"work": [], clock: []}
+        less = {"work": [], clock: []}
+        for seed, single in found["single", 1].items():
+            runs, end = runs_of_arm(found, arm, seed), final(single)
+            tried += bool(runs)
+            for axis in by_axis:
+                reached = first_reach(runs, end["loss"], axis)
+                if reached is not None:
+                    by_axis[axis].append(reached)
+                    less[axis].append(end[axis] / max(reached, 1e-9))
+        if not tried:
+            continue
+        cells = [arm, f"{len(by_axis['work'])} of {tried}"]
+        for axis in by_axis:
+            cells += (
+                [spread(by_axis[axis], 0), spread(less[axis], 1)] if by_axis[axis] else ["", ""]
+            )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def variance_table(variances):
+    """The variance of every term of the estimator, and what it saves for equal variance."""
+    order = sorted(variances, key=lambda share: -math.inf if share == "first" else -int(share))
+    terms = variances[order[0]]["measured"][0]["terms"]
+    names = [" - ".join(f"1/{2**mesh}" for mesh in meshes) for meshes in terms]
+    lines = [
+        "Variance of one sample's gradient in each term, as parts of that of the fine gradient; "
+        "how many times less work the estimator needs for equal variance, with the best batches; "
+        "and its variance for equal work, as a multiple of ordinary training's:",
+        "",
+        f"| weights | dropout | {' | '.join(names)} | saving | best batches | multiscale "
+        "| measured |",
+        "|---|---:|" + "---:|" * len(names) + "---:|---|---:|---:|",
+    ]
+    for share in order:
+        where = {"first": "first", "1": "after W"}.get(share, f"after W / {share}")
+        for found in variances[share]["measured"]:
+            parts = [
+                f"{100 * variance / found['single']:.1f} %" if found["single"] else "-"
+                for variance in found["variances"]
+            ]
+            cells = [
+                f"{where}, single",
+                f"{found['dropout']:g}",
+                *parts,
+                f"{found['saving']:.2f}",
+                " ".join(map(str, found["batch_sizes"])),
+                *(f"{found['at_equal_work'][arm]:.2f}" for arm in ("multiscale", "measured")),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def memory_table(memory):
+    """Peak memory of one step."""
+    lines = [
+        "## Memory",
+        "",
+        f"Peak of resident memory in one training step of the {memory['network']} at "
+        f"{memory['size']}x{memory['size']}, above the built network, {memory['backend']}:",
+        "",
+        "| step | samples of the terms | work units | peak MB |",
+        "|---|---|---:|---:|",
+    ]
+    for row in memory["steps"]:
+        sizes = " ".join(map(str, row["batch_sizes"]))
+        lines.append(f"| {row['kind']} | {sizes} | {row['work']:g} | {row['memory']:.0f} |")
+    return lines
+
+
+def plot(found, title, path, clock):
+    """Loss, PSNR and SSIM over work and over time, a line a run; shorter runs are paler."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    axes_names = (("work", "work units"), (clock, clock.replace("_", " ")))
+    figure, axes = pyplot.subplots(
+        len(FIGURES), 2, figsize=(11, 10), sharex="col", sharey="row", layout="constrained"
+    )
+    for row, name in zip(axes, FIGURES, strict=True):
+        for panel, (axis, _) in zip(row, axes_names, strict=True):
+            for (arm, share), records in in_order(found):
+                for number, run in enumerate(records.values()):
+                    points = run["evaluations"][1:]
+                    panel.plot(
+                        [max(p[axis], 1e-9) for p in points],
+                        [p[name] for p in points],
+                        color=f"C{ARMS.index(arm)}",
+                        alpha=1.0 / (1 + 0.35 * math.log2(share)),
+                        marker=".",
+                        label=arm if share == 1 and not number else None,
+                    )
+            panel.set(xscale="log", yscale="log" if name == "loss" else "linear")
+            panel.grid(alpha=0.3)
+        row[0].set_ylabel(HEADS[name].removesuffix(" x 1000"))
+    for panel, (_, label) in zip(axes[-1], axes_names, strict=True):
+        panel.set_xlabel(label)
+    axes[0][0].legend()
+    figure.suptitle(title)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

@@ -1,0 +1,95 @@
+"""`c2f inpaint`: photographs whose holes are filled."""
+
+from pathlib import Path
+
+from c2f_zoo.cli import restoring
+from c2f_zoo.cli.common import CommandError
+
+EXAMPLES = (
+    restoring.ABOUT_FILES.format(suffix=restoring.SUFFIXES["inpaint"])
+    + """
+masks: black and white pictures of their image's size, such as png: white (or 1) is known and stays
+to the bit, black (0) is filled; --mask-invert for the other way round.
+
+examples:
+  c2f inpaint photo.jpg --mask hole.png         writes photo_inpainted.png
+  c2f inpaint photo.jpg --mask brushed.png --mask-invert -o filled.png
+  c2f inpaint photos/ --mask masks/ -o filled/  masks/a.png is that of photos/a.jpg"""
+)
+
+
+def add_parser(verbs):
+    """Add the verb to the command line.
+
+    Args:
+        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
+
+    Returns:
+        The verb's parser.
+    """
+    parser = verbs.add_parser(
+        "inpaint",
+        help="fill holes of photographs",
+        description="Fill what a mask leaves out of photographs.",
+        epilog=EXAMPLES,
+    )
+    restoring.add_arguments(parser, "inpaint")
+    parser.add_argument(
+        "--mask",
+        required=True,
+        metavar="PATH",
+        help="mask of all images, or a folder of masks that are called like their images",
+    )
+    parser.add_argument(
+        "--mask-invert", action="store_true", help="white is to be filled, black is known"
+    )
+    parser.add_argument(
+        "--depth",
+        type=restoring.whole,
+        metavar="PX",
+        help="how deep a hole may be before it is filled on coarser meshes first; 0: any depth "
+        "(default: what the model can look across)",
+    )
+    return parser
+
+
+def run(arguments):
+    """Do what the command line says.
+
+    Args:
+        arguments: Namespace of the verb's parser.
+
+    Returns:
+        Exit status: 1 if a file failed among others.
+
+    Raises:
+        CommandError: There is no such mask.
+    """
+    masks = Path(arguments.mask).expanduser()
+    if not masks.exists():
+        raise CommandError(f"A mask does not exist. Received: {arguments.mask}")
+    arguments.mask_files = [masks] if masks.is_file() else sorted(_images(masks))
+
+    def options(path):
+        from c2f_zoo.data.pictures import read_mask, read_picture
+
+        mask = read_picture(masks if masks.is_file() else _mask_of(path, masks))
+        return {"mask": read_mask(mask, mask.size, arguments.mask_invert)}
+
+    return restoring.run(arguments, "inpaint", {"depth": arguments.depth}, options)
+
+
+def _images(folder):
+    from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+
+    return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _mask_of(path, folder):
+    found = [str(one) for one in sorted(_images(folder)) if one.stem == path.stem]
+    if len(found) != 1:
+        raise CommandError(
+            f"The folder {folder} holds one mask called {path.stem}.png, or of another format. "
+            f"Received: {', '.join(found) or 'none'}"
+        )
+    return found[0]

@@ -1,0 +1,405 @@
+"""What `c2f denoise`, `deblur`, `inpaint` and `upscale` share: their files and their options."""
+
+import glob
+import time
+from pathlib import Path
+
+from c2f_zoo.cli.common import (
+    DEFAULT_RESTORATION_PRESETS,
+    FAILED,
+    OK,
+    USAGE,
+    CommandError,
+    check_folder_is_writable,
+    check_inputs_survive,
+    load_model,
+    note,
+    positive_count,
+    progress,
+    say,
+)
+
+# What is added to a file's name.
+SUFFIXES = {
+    "denoise": "_denoised",
+    "deblur": "_deblurred",
+    "inpaint": "_inpainted",
+    "upscale": "_upscaled",
+}
+METHODS = {"denoise": "restore", "deblur": "restore", "inpaint": "inpaint", "upscale": "upscale"}
+FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tif": "TIFF"}
+_EXTENSIONS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp"}
+_EXTENSIONS |= {".tif": "tif", ".tiff": "tif"}
+_BESIDE = "_side_by_side"
+
+ABOUT_FILES = """\
+files: images, folders (with their subfolders) and quoted patterns such as 'photos/*.jpg'.
+Without -o each result lies beside its image, as NAME{suffix}.png; inputs are never overwritten.
+Images of folders and patterns that are called so are left out, as results of an earlier run, and
+replaced with --overwrite only.
+Grey images stay grey and transparency is kept; so are colour profile and EXIF data, the
+orientation applied. Results have 8 bits a channel; 16-bit grey is read as such, of 16-bit colour
+the upper 8 bits. What cannot be read is named, the rest is done, and the exit status is 1.
+"""
+
+
+def add_arguments(parser, verb):
+    """Add the options that the verbs have in common.
+
+    Args:
+        parser: The verb's parser.
+        verb: Its name.
+    """
+    parser.add_argument(
+        "inputs", nargs="+", metavar="INPUT", help="images, folders, or quoted patterns"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        help="folder to write to, or for one image the file (default: beside each image)",
+    )
+    parser.add_argument(
+        "--preset",
+        default=DEFAULT_RESTORATION_PRESETS[verb],
+        help="model: a name (see c2f models), a folder or hf://owner/repo (default: %(default)s)",
+    )
+    parser.add_argument("--format", choices=FORMATS, help="format of the results (default: png)")
+    parser.add_argument(
+        "--quality",
+        type=_quality,
+        default=95,
+        metavar="Q",
+        help="1 to 100, of jpg and webp (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--side-by-side",
+        action="store_true",
+        help=f"also write NAME{SUFFIXES[verb]}{_BESIDE}: input left, result right",
+    )
+    parser.add_argument(
+        "--tile",
+        type=whole,
+        metavar="PX",
+        help="side of the tiles in which a large image is computed; 0: none (default: by its size)",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=whole,
+        metavar="PX",
+        help="pixels that tiles share (default: what the model needs, at most 128)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help=f"replace images called NAME{SUFFIXES[verb]} that were found among the inputs",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
+
+
+def add_time(parser):
+    """Add the option for models that are told the time.
+
+    Args:
+        parser: The verb's parser.
+    """
+    parser.add_argument(
+        "--time",
+        type=float,
+        metavar="T",
+        help="for models that are told how noisy an image is: the time of TimedNoise, 0 to 1",
+    )
+
+
+def run(arguments, verb, settings=None, options=None):
+    """Restore every input.
+
+    Args:
+        arguments: Namespace of the verb's parser.
+        verb: Its name.
+        settings: Options of the model's method for every image; a dictionary.
+        options: Function of an input's path that gives more of them for it.
+
+    Returns:
+        Exit status: 1 if a file failed among others, else 0.
+
+    Raises:
+        CommandError: The inputs, the output or the preset cannot be used.
+    """
+    files, passed_over = find_inputs(arguments.inputs, SUFFIXES[verb])
+    outputs = name_outputs(files, arguments, SUFFIXES[verb])
+    read = [path for path, _ in files] + list(getattr(arguments, "mask_files", ()))
+    written = [output for output in outputs if output is not None]
+    beside = [_beside(output) for output in written] if arguments.side_by_side else []
+    check_inputs_survive([*written, *beside], read)
+    if not arguments.overwrite:
+        _check_passed_over_survive([*written, *beside], passed_over)
+    for folder in dict.fromkeys(output.parent for output in written):
+        check_folder_is_writable(folder)
+    model = load_restoration_model(arguments.preset, METHODS[verb])
+    settings = {**(settings or {}), "tile": arguments.tile, "overlap": arguments.overlap}
+    is_alone = len(files) == 1
+    if arguments.quiet:
+        settings["progress"] = False
+    elif not is_alone:
+        settings["progress"] = False  # the bar counts files
+    lines, failed = [], []
+    with progress(len(files), "image", arguments.quiet or is_alone) as bar:
+        for (path, _), output in zip(files, outputs, strict=True):
+            try:
+                extra = options(path) if options else {}
+                lines.append(_restore(model, path, output, arguments, verb, settings | extra))
+            except Exception as error:
+                if is_alone or arguments.debug:
+                    raise
+                failed.append(path)
+                bar.clear()
+                note(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
+            bar.update()
+    if not arguments.quiet and lines:
+        longest = max(len(str(output)) for output, _ in lines)
+        say(*(f"{str(output).ljust(longest)}  {content}" for output, content in lines))
+    if failed:
+        note(f"{len(failed)} of {len(files)} images failed, {len(lines)} were written")
+    return FAILED if failed else OK
+
+
+def load_restoration_model(preset, verb=None):
+    """Load a preset that restores images.
+
+    Args:
+        preset: Name, folder or `hf://` address.
+        verb: Method that is needed: `"restore"`, `"upscale"` or `"inpaint"`; any by default.
+
+    Returns:
+        The model, with its `restore`, `upscale` and `inpaint`, of which `image_verb` works.
+
+    Raises:
+        CommandError: The preset has another task.
+
+    Example:
+        ```python
+        restored = load_restoration_model("unet_denoise.photos").restore("photo.jpg")
+        ```
+    """
+    model = load_model(preset)
+    found = getattr(model, "image_verb", None)
+    if found is None or (verb is not None and found != verb):
+        kinds = {
+            "restore": "restores images of their size (c2f denoise, c2f deblur)",
+            "upscale": "enlarges images (c2f upscale)",
+            "inpaint": "fills holes of images (c2f inpaint)",
+        }
+        of_it = f", which {kinds[found]}" if found else ""
+        raise CommandError(
+            f"A preset that {kinds[verb] if verb else 'restores images'} is needed; c2f models "
+            f"lists those there are. Received: {preset}, a {type(model).__name__}{of_it}"
+        )
+    return model
+
+
+def find_inputs(inputs, suffix):
+    """Find the images that the command line names.
+
+    Args:
+        inputs: Files, folders and patterns, a list of str.
+        suffix: What results are called after their image; files of folders and patterns that
+            are so called are results of an earlier run and left out.
+
+    Returns:
+        (files, passed_over): list of (path, folder), folder the one that was named, or None for a
+        file that was named itself or by a pattern, each file once; and list of the paths that were
+        left out. All of them `Path`s.
+
+    Raises:
+        CommandError: An input does not exist, or holds no image.
+    """
+    found, passed_over = {}, {}  # by the path without links: a file has many names
+    for given in inputs:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            new, folder = _images_of(path), path
+        elif path.exists():
+            new, folder = [path], None
+        elif glob.has_magic(str(path)):
+            from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+
+            matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
+            new = [one for one in matches if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()]
+            folder = None
+            if not new:
+                raise CommandError(f"No image has a name of this pattern. Received: {given}")
+        else:
+            raise CommandError(f"An input does not exist. Received: {given}")
+        for one in new:
+            if one != path and one.stem.removesuffix(_BESIDE).endswith(suffix):
+                passed_over.setdefault(one.resolve(), one)
+            else:
+                found.setdefault(one.resolve(), (one, folder))
+    if passed_over:
+        note(f"{len(passed_over)} images called NAME{suffix} are taken for results and left out")
+    if not found:
+        raise CommandError(f"There is no image to work on. Received: {', '.join(inputs)}")
+    return list(found.values()), list(passed_over.values())
+
+
+def name_outputs(files, arguments, suffix):
+    """Name the file that each input's result is written to.
+
+    Args:
+        files: The files that `find_inputs` returned.
+        arguments: Namespace with `output`, `format` and `side_by_side`.
+        suffix: What is added to the names.
+
+    Returns:
+        List of `Path`, one for each input. Two images of one name and several formats keep their
+        format in the name.
+
+    Raises:
+        CommandError: The output cannot be that, or two results would take one name.
+    """
+    output = Path(arguments.output).expanduser() if arguments.output else None
+    if output and not output.is_dir() and output.suffix.lower() in _EXTENSIONS:
+        if len(files) > 1 or files[0][1] is not None:
+            raise CommandError(
+                f"-o names a folder, for several images. Received: {output}", status=USAGE
+            )
+        if arguments.format not in (None, _EXTENSIONS[output.suffix.lower()]):
+            raise CommandError(
+                f"--format and the name of the file agree. Received: --format {arguments.format} "
+                f"and {output}",
+                status=USAGE,
+            )
+        return [output]
+    if output and not output.is_dir() and output.suffix.lower() in _unknown_extensions():
+        raise CommandError(
+            f"-o names a folder, or a file that ends with {', '.join(_EXTENSIONS)}. "
+            f"Received: {output}",
+            status=USAGE,
+        )
+    extension = arguments.format or "png"
+
+    def name(path, folder, detail=""):
+        parent = path.parent
+        if output:
+            parent = output / (parent.relative_to(folder) if folder else "")
+        return parent / f"{path.stem}{detail}{suffix}.{extension}"
+
+    names = [name(path, folder) for path, folder in files]
+    names = [
+        name(path, folder, path.suffix.replace(".", "_")) if names.count(one) > 1 else one
+        for one, (path, folder) in zip(names, files, strict=True)
+    ]
+    for one in names:
+        if names.count(one) > 1:
+            both = [
+                str(path) for other, (path, _) in zip(names, files, strict=True) if other == one
+            ]
+            raise CommandError(
+                f"Two images would be written to {one}; name their folder, or run the command for "
+                f"each. Received: {', '.join(both)}"
+            )
+    return names
+
+
+def _unknown_extensions():
+    """Extensions of images that are read and not written."""
+    from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+
+    return IMAGE_SUFFIXES - set(_EXTENSIONS)
+
+
+def _check_passed_over_survive(outputs, passed_over):
+    """Raise if a picture would be lost that merely is called like a result."""
+    taken = {path.resolve() for path in passed_over}
+    lost = [str(path) for path in outputs if path.resolve() in taken]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise CommandError(
+            "Results would replace images that are there already: allow it with --overwrite, or "
+            f"name another folder with -o. Received: {lost[0]}{more}"
+        )
+
+
+def _images_of(folder):
+    from c2f_zoo.data.image_folder import ImageFolder
+
+    try:
+        return [folder / name for name in ImageFolder(folder).names]
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _restore(model, path, output, arguments, verb, settings):
+    """Restore one file; give the output and what to say of it."""
+    from c2f_zoo.data.pictures import read_picture, write_picture
+
+    start = time.perf_counter()
+    picture = read_picture(path)
+    if "mask" in settings:
+        made = model.inpaint(picture, **settings)
+    else:
+        made = getattr(model, METHODS[verb])(picture, **settings)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    image_format = FORMATS[_EXTENSIONS[output.suffix.lower()]]
+    write_picture(output, made, picture, image_format, arguments.quality)
+    if arguments.side_by_side:
+        both = side_by_side(picture, made)
+        write_picture(_beside(output), both, picture, image_format, arguments.quality)
+    height, width = made.shape[:2]
+    return output, f"{width}x{height}, {time.perf_counter() - start:.1f} s"
+
+
+def side_by_side(picture, made):
+    """Put a picture and what was made of it beside each other.
+
+    Args:
+        picture: `Picture`.
+        made: float32 array (H, W) or (H, W, 2 to 4), no smaller; the picture is enlarged to it.
+
+    Returns:
+        uint8 array (H, 2 W) or (H, 2 W, 2 to 4).
+    """
+    import numpy as np
+    from PIL import Image
+
+    from c2f_zoo.data.pictures import as_bytes
+
+    given = as_bytes(picture.pixels())  # as bytes, which take a quarter of the memory
+    if given.shape[:2] != made.shape[:2]:
+        size = (made.shape[1], made.shape[0])
+        given = np.asarray(Image.fromarray(given).resize(size, Image.Resampling.BICUBIC))
+    return np.concatenate([given, as_bytes(made)], axis=1)
+
+
+def _beside(output):
+    return output.with_name(f"{output.stem}{_BESIDE}{output.suffix}")
+
+
+def _quality(text):
+    value = positive_count(text)
+    if value > 100:
+        raise ValueError(text)
+    return value
+
+
+def whole(text):
+    """Read a number of pixels from the command line.
+
+    Args:
+        text: What was typed.
+
+    Returns:
+        int of at least 0.
+
+    Raises:
+        ValueError: It is no such number.
+    """
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+# argparse: "invalid quality (1 to 100) value: '200'".
+_quality.__name__, whole.__name__ = "quality (1 to 100)", "number of pixels"

@@ -1,0 +1,36 @@
+"""The brightness channel in which super-resolution is measured."""
+
+from keras import ops
+
+# ITU-R BT.601: weights of R, G, B and the level of black, of images in [0, 1].
+_WEIGHTS = (65.481 / 255, 128.553 / 255, 24.966 / 255)
+_BLACK = 16 / 255
+
+
+def luma(images):
+    """Take the Y channel of RGB images, as MATLAB's `rgb2ycbcr` does for floats.
+
+    Y = (16 + 65.481 R + 128.553 G + 24.966 B) / 255: black is 16/255 and white 235/255, the
+    studio range of BT.601. Not rounded to 256 levels, as MATLAB does for bytes.
+
+    Args:
+        images: Tensor (..., 3), RGB in [0, 1].
+
+    Returns:
+        Tensor (..., 1).
+
+    Raises:
+        ValueError: The last axis does not hold three channels.
+
+    Source: ITU-R BT.601.
+
+    Example:
+        >>> import numpy as np
+        >>> round(255 * float(luma(np.ones((1, 1, 1, 3), "float32"))[0, 0, 0, 0]), 3)
+        235.0
+    """
+    images = ops.convert_to_tensor(images)
+    if images.shape[-1] != 3:
+        raise ValueError(f"luma takes RGB, (..., 3). Received: shape {tuple(images.shape)}")
+    parts = [weight * images[..., i : i + 1] for i, weight in enumerate(_WEIGHTS)]
+    return sum(parts) + _BLACK

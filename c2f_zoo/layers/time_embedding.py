@@ -1,0 +1,103 @@
+"""Telling a network the time: sines and cosines of it."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def sinusoid(time, width, sine_first=False):
+    """Sines and cosines of a time, at frequencies from 1 down to 1/10000.
+
+    The frequencies are `10000^(-i / n)` for i = 0, ..., n - 1, where n is half the width.
+
+    Args:
+        time: Tensor (B,).
+        width: Number of features, even.
+        sine_first: Whether the sines come before the cosines.
+
+    Returns:
+        float32 tensor (B, width).
+
+    Raises:
+        ValueError: The width is odd or not positive.
+
+    Source: Vaswani et al., arXiv 1706.03762, section 3.5; Ho et al., arXiv 2006.11239, for times.
+
+    Example:
+        >>> np.asarray(sinusoid(np.zeros(1, "float32"), 4)).tolist()
+        [[1.0, 1.0, 0.0, 0.0]]
+    """
+    if width < 2 or width % 2:
+        raise ValueError(f"width is an even number of at least 2. Received: {width}")
+    half = width // 2
+    frequency = np.exp(-math.log(10000.0) * np.arange(half) / half).astype("float32")
+    time = ops.cast(ops.convert_to_tensor(time), "float32")
+    phase = time[:, None] * ops.convert_to_tensor(frequency)
+    parts = [ops.cos(phase), ops.sin(phase)]
+    return ops.concatenate(parts[::-1] if sine_first else parts, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class TimeFeatures(keras.layers.Layer):
+    """Features of a time: one half sines and cosines, the other half learned.
+
+    The learned half is a network 1 - hidden - hidden - width / 2 with ReLU between.
+
+    Args:
+        width: Number of features, a multiple of 4.
+        hidden: Width of the hidden layers. Defaults to 32.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        time: Tensor (B,).
+
+    Returns:
+        Tensor (B, width).
+
+    Raises:
+        ValueError: The width is no multiple of 4.
+
+    Source: Ahamed et al., arXiv 2501.12739, released code.
+
+    Example:
+        >>> layer = TimeFeatures(128)
+        >>> tuple(layer(np.array([0.0, 0.5], "float32")).shape), layer.count_params()
+        ((2, 128), 3232)
+    """
+
+    def __init__(self, width, hidden=32, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        if width < 4 or width % 4:
+            raise ValueError(f"width is a multiple of 4. Received: {width}")
+        self.width, self.hidden = int(width), int(hidden)
+        widths = (1, self.hidden, self.hidden, self.width // 2)
+        self.dense = [
+            keras.layers.Dense(
+                size,
+                activation="relu" if index < 2 else None,
+                kernel_initializer=keras.initializers.VarianceScaling(
+                    1 / 3, mode="fan_in", distribution="uniform"
+                ),
+                dtype=self.dtype_policy,
+                name=f"dense_{index}",
+            )
+            for index, size in enumerate(widths[1:])
+        ]
+        for layer, inputs in zip(self.dense, widths[:-1], strict=True):
+            layer.build((None, inputs))
+        self.built = True
+
+    def call(self, time):
+        learned = ops.cast(time, self.compute_dtype)[:, None]
+        for layer in self.dense:
+            learned = layer(learned)
+        fixed = sinusoid(time, self.width // 2, sine_first=True)
+        return ops.concatenate([ops.cast(fixed, self.compute_dtype), learned], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], self.width)
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width, "hidden": self.hidden}

@@ -1,0 +1,65 @@
+"""A weighted mean that stays exact however long it runs."""
+
+import math
+
+import keras
+from keras import ops
+
+
+class ExactMean(keras.metrics.Metric):
+    """Weighted mean of everything added since the last reset, in float32 whatever the policy.
+
+    A thousand images of a million pixels sum to far more than float32 resolves, so the sum and
+    the count each keep their rounding error in a second variable (Knuth's two-sum).
+
+    Args:
+        name: Name in logs.
+        dtype: Kept for Keras; everything is computed in float32.
+    """
+
+    def __init__(self, name=None, dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self._total = self._add_pair("total")
+        self._count = self._add_pair("count")
+
+    def _add_pair(self, name):
+        return tuple(
+            self.add_variable(shape=(), initializer="zeros", dtype="float32", name=name + part)
+            for part in ("", "_rounding")
+        )
+
+    def add(self, total, count):
+        """Add a part.
+
+        Args:
+            total: Scalar tensor, weighted sum of the figures.
+            count: Scalar tensor, sum of the weights.
+        """
+        _add_to(self._total, total)
+        _add_to(self._count, count)
+
+    def result(self):
+        """Give the mean so far.
+
+        Returns:
+            Scalar float32 tensor; NaN if nothing was counted, because 0 would claim a perfect
+            estimate.
+        """
+        total = self._total[0] + self._total[1]
+        count = self._count[0] + self._count[1]
+        is_empty = count <= 0
+        mean = total / ops.where(is_empty, ops.ones_like(count), count)
+        return ops.where(is_empty, ops.full_like(mean, math.nan), mean)
+
+
+def _add_to(pair, value):
+    """Add `value` to the number that the variables (high, rounding) hold together."""
+    high, rounding = pair
+    before = ops.convert_to_tensor(high)
+    after = before + value
+    added = after - before
+    lost = (before - (after - added)) + (value - added)
+    # An infinite sum has lost nothing, and inf - inf would be NaN.
+    lost = ops.where(ops.isfinite(after), lost, ops.zeros_like(lost))
+    high.assign(after)
+    rounding.assign(rounding + lost)

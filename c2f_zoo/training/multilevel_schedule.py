@@ -1,0 +1,338 @@
+"""Which mesh, which corrections and how many samples a multilevel training step takes."""
+
+import bisect
+import dataclasses
+import math
+from fractions import Fraction
+
+MODES = ("single", "multiscale", "fullmultiscale")
+
+
+@dataclasses.dataclass(frozen=True)
+class MultilevelStage:
+    """A stretch of training with one estimator of the gradient.
+
+    Mesh 0 is the image as given, mesh m has 1 / 2^m of its height and width. The estimator of a
+    stage with `corrections` = L on mesh m is
+
+        sum over j < L of [grad on mesh m + j  -  grad on mesh m + j + 1]  +  grad on mesh m + L,
+
+    each term with a batch of its own.
+
+    Attributes:
+        mesh: The stage's finest mesh, >= 0.
+        batch_sizes: Samples of each term, the finest first: one number more than corrections.
+        start: Step at which the stage begins.
+        end: Step at which it has ended, or None if it never does.
+
+    Source: arXiv 2501.12739.
+
+    Example:
+        >>> stage = MultilevelStage(mesh=0, batch_sizes=(16, 32), start=0, end=100)
+        >>> stage.corrections, stage.samples, stage.work
+        (1, 48, Fraction(28, 1))
+    """
+
+    mesh: int
+    batch_sizes: tuple
+    start: int
+    end: int | None
+
+    @property
+    def corrections(self):
+        """Number of differences between two meshes."""
+        return len(self.batch_sizes) - 1
+
+    @property
+    def samples(self):
+        """Samples of one step, of all terms."""
+        return sum(self.batch_sizes)
+
+    @property
+    def coarsest(self):
+        """Number of the coarsest mesh."""
+        return self.mesh + self.corrections
+
+    @property
+    def work(self):
+        """Work units of one step, an exact `Fraction`.
+
+        A unit is a forward and a backward pass of one sample on mesh 0; on mesh m it costs
+        4^-m as much.
+        """
+        total = Fraction(0)
+        for term, count in enumerate(self.batch_sizes):
+            mesh = self.mesh + term
+            total += Fraction(count, 4**mesh)
+            if term < self.corrections:
+                total += Fraction(count, 4 ** (mesh + 1))
+        return total
+
+
+class MultilevelSchedule:
+    """The stages of a multilevel training; immutable.
+
+    `single`, `multiscale` and `full_multiscale` build the three schemes of the paper.
+
+    Args:
+        stages: `MultilevelStage`s, each beginning where the last one ended.
+
+    Attributes:
+        stages: Tuple of them.
+
+    Raises:
+        ValueError: There is none, they do not follow each other, or a batch or mesh is no
+            number that can be.
+
+    Source: arXiv 2501.12739 (MGE and Full-Multiscale).
+
+    Example:
+        >>> print(MultilevelSchedule.full_multiscale(levels=2, iterations=(400, 200, 100)))
+        steps       image      samples             work units
+        0-400       1/4        64                  4
+        400-600     1/2        32 64               14
+        600-700     1/1        16 32 64            34
+        >>> MultilevelSchedule.multiscale(levels=3, batch_size=4).at(10**9).batch_sizes
+        (4, 8, 16, 32)
+    """
+
+    def __init__(self, stages):
+        stages = tuple(stages)
+        if not stages:
+            raise ValueError(f"A schedule has at least one stage. Received: {stages}")
+        step = 0
+        for number, stage in enumerate(stages):
+            _whole("mesh", stage.mesh, 0)
+            for size in stage.batch_sizes:
+                _whole("A batch size", size, 1)
+            if not stage.batch_sizes:
+                raise ValueError(f"A stage has a batch. Received: {stage}")
+            is_last = number == len(stages) - 1
+            follows = stage.start == step and (
+                stage.end is None and is_last or stage.end is not None and stage.end > step
+            )
+            if not follows:
+                raise ValueError(
+                    f"Stage {number} begins at step {step} and ends later; only the last may be "
+                    f"endless. Received: steps {stage.start} to {stage.end}"
+                )
+            step = stage.end
+        object.__setattr__(self, "stages", stages)
+        object.__setattr__(self, "_starts", [stage.start for stage in stages])
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"A schedule does not change: make a new one. Received: {name}")
+
+    def __eq__(self, other):
+        return isinstance(other, MultilevelSchedule) and self.stages == other.stages
+
+    def __hash__(self):
+        return hash(self.stages)
+
+    def __iter__(self):
+        return iter(self.stages)
+
+    def __repr__(self):
+        return f"MultilevelSchedule({self.stages!r})"
+
+    @classmethod
+    def single(cls, batch_size=16, iterations=None):
+        """Ordinary training on the image as given.
+
+        Args:
+            batch_size: Samples in a step.
+            iterations: Steps, or None for as many as `fit` takes.
+
+        Returns:
+            `MultilevelSchedule`.
+
+        Raises:
+            ValueError: A number is out of range.
+
+        Example:
+            >>> MultilevelSchedule.single(16).at(0).work
+            Fraction(16, 1)
+        """
+        return cls([MultilevelStage(0, (batch_size,), 0, _end(iterations))])
+
+    @classmethod
+    def multiscale(cls, levels=3, batch_size=16, batch_factor=2, iterations=None):
+        """Multiscale gradient estimation (MGE) on the image as given.
+
+        Args:
+            levels: Number of corrections: 3 means that the coarsest image has an eighth of the
+                height and width.
+            batch_size: Samples of the finest correction, N1.
+            batch_factor: Each coarser term has so many times the samples of the one before; 1 is
+                the constant batch of the released code.
+            iterations: Steps, or None for as many as `fit` takes.
+
+        Returns:
+            `MultilevelSchedule`.
+
+        Raises:
+            ValueError: A number is out of range.
+
+        Example:
+            >>> MultilevelSchedule.multiscale(batch_factor=1).at(0).work  # as the release
+            Fraction(53, 2)
+        """
+        sizes = _growing(_whole("levels", levels, 0), batch_size, batch_factor)
+        return cls([MultilevelStage(0, sizes, 0, _end(iterations))])
+
+    @classmethod
+    def full_multiscale(
+        cls, levels=3, iterations=(2000, 1000, 500, 250), batch_sizes=None, batch_factor=2
+    ):
+        """Full-Multiscale: from the coarsest mesh to the finest, the weights carried over.
+
+        Stage j of L + 1 trains on mesh L - j with j corrections.
+
+        Args:
+            levels: Number of times that the image is halved for the first stage, L.
+            iterations: Steps of each stage, `levels` + 1 numbers.
+            batch_sizes: Samples of each stage's finest term; by default 16 * 2^(L - j).
+            batch_factor: Within a stage each coarser term has so many times the samples.
+
+        Returns:
+            `MultilevelSchedule`.
+
+        Raises:
+            ValueError: A number is out of range, or there is not one for each stage.
+
+        Example:
+            >>> released = MultilevelSchedule.full_multiscale(batch_factor=1)
+            >>> float(released.work(released.total))
+            23125.0
+        """
+        levels = _whole("levels", levels, 0)
+        if batch_sizes is None:
+            batch_sizes = [16 * 2 ** (levels - stage) for stage in range(levels + 1)]
+        for name, values in (("iterations", iterations), ("batch_sizes", batch_sizes)):
+            if len(values) != levels + 1:
+                raise ValueError(
+                    f"{name} has a number for each of the {levels + 1} stages. Received: {values}"
+                )
+        stages, start = [], 0
+        for number, (steps, size) in enumerate(zip(iterations, batch_sizes, strict=True)):
+            end = start + _whole("A stage's iterations", steps, 1)
+            sizes = _growing(number, size, batch_factor)
+            stages.append(MultilevelStage(levels - number, sizes, start, end))
+            start = end
+        return cls(stages)
+
+    @property
+    def total(self):
+        """Steps of all stages, or None if the last one is endless."""
+        return self.stages[-1].end
+
+    @property
+    def divisor(self):
+        """What height and width must be divisible by, so that every mesh is whole."""
+        return 2 ** max(stage.coarsest for stage in self.stages)
+
+    def at(self, step):
+        """Give the stage of a step; beyond the end, the last one.
+
+        Args:
+            step: Number of the step, from 0.
+
+        Returns:
+            `MultilevelStage`.
+        """
+        return self.stages[bisect.bisect_right(self._starts, _whole("step", step, 0)) - 1]
+
+    def work(self, steps):
+        """Count the work units of the first steps.
+
+        Args:
+            steps: Number of steps.
+
+        Returns:
+            Exact `Fraction`, see `MultilevelStage.work`.
+        """
+        return self._summed(steps, lambda stage: stage.work)
+
+    def samples(self, steps):
+        """Count the samples that the first steps take.
+
+        Args:
+            steps: Number of steps.
+
+        Returns:
+            Whole number.
+        """
+        return self._summed(steps, lambda stage: stage.samples)
+
+    def _summed(self, steps, of_stage):
+        total, steps = 0, _whole("steps", steps, 0)
+        for number, stage in enumerate(self.stages):
+            is_last = number == len(self.stages) - 1
+            end = steps if is_last else min(steps, stage.end)
+            total += max(0, end - stage.start) * of_stage(stage)
+        return total
+
+    def __str__(self):
+        rows = [("steps", "image", "samples", "work units")]
+        for stage in self.stages:
+            rows.append(
+                (
+                    f"{stage.start}-{'' if stage.end is None else stage.end}",
+                    f"1/{2**stage.mesh}",
+                    " ".join(map(str, stage.batch_sizes)),
+                    f"{float(stage.work):g}",
+                )
+            )
+        return "\n".join(f"{a:<12}{b:<11}{c:<20}{d}" for a, b, c, d in rows)
+
+
+def schedule_of(mode, levels=3, batch_size=16, batch_factor=2):
+    """Build the schedule of a mode.
+
+    Args:
+        mode: `"single"`, `"multiscale"` or `"fullmultiscale"`.
+        levels: Number of corrections.
+        batch_size: Samples of the finest term; with `"fullmultiscale"` of that of the last stage,
+            each stage before has twice those of the next.
+        batch_factor: Each coarser term has so many times the samples.
+
+    Returns:
+        `MultilevelSchedule`. `"fullmultiscale"` has 2000 steps in its first stage and half as many
+        in each further one.
+
+    Raises:
+        ValueError: There is no such mode, or a number is out of range.
+
+    Example:
+        >>> schedule_of("fullmultiscale", levels=1, batch_size=8).total
+        3000
+    """
+    if mode == "single":
+        return MultilevelSchedule.single(batch_size)
+    if mode == "multiscale":
+        return MultilevelSchedule.multiscale(levels, batch_size, batch_factor)
+    if mode == "fullmultiscale":
+        return MultilevelSchedule.full_multiscale(
+            levels,
+            [max(1, 2000 // 2**stage) for stage in range(levels + 1)],
+            [batch_size * 2 ** (levels - stage) for stage in range(levels + 1)],
+            batch_factor,
+        )
+    raise ValueError(f"mode is one of {', '.join(map(repr, MODES))}. Received: {mode!r}")
+
+
+def _growing(corrections, first, factor):
+    first = _whole("batch_size", first, 1)
+    if not 0 < factor < math.inf:
+        raise ValueError(f"batch_factor is a positive number. Received: {factor}")
+    return tuple(max(1, round(first * factor**term)) for term in range(corrections + 1))
+
+
+def _end(iterations):
+    return None if iterations is None else _whole("iterations", iterations, 1)
+
+
+def _whole(name, value, least):
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
+    return int(value)

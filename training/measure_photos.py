@@ -1,0 +1,178 @@
+"""Measures a restoration preset as the field does; writes figures and pictures in its card.
+
+    python training/measure_photos.py models/unet_denoise.photos --photos photos/ --cbsd68 CBSD68
+    python training/measure_photos.py models/srnet_x2.photos --photos photos/ --set5 Set5
+
+`c2f evaluate` prints the same figures. The pictures are crops of photographs that training did not
+see.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+CROP = 192
+SHOWN = 3  # crops in the picture, those of most detail
+
+
+def main(argv=None):
+    """Measure and write; see `--help`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("preset", help="folder of the preset")
+    parser.add_argument("--photos", required=True, help="as for the preset's recipe")
+    parser.add_argument("--cbsd68", help="folder of the colour BSD68 images")
+    parser.add_argument("--set5", help="folder of the high-resolution Set5 images")
+    parser.add_argument("--print", action="store_true", help="print, and write nothing")
+    arguments = parser.parse_args(argv)
+
+    from c2f_zoo.hub import load
+
+    recipe = recipe_of(Path(arguments.preset).resolve().name)
+    model = load(arguments.preset)
+    figures = list(measure(model, recipe, arguments))
+    for figure in figures:
+        print(json.dumps(figure))
+    if arguments.print:
+        return
+    model.save_pretrained(
+        arguments.preset,
+        metadata=metadata(recipe, figures),
+        precision="float16",
+        pictures=pictures(model, recipe, arguments),
+    )
+
+
+def recipe_of(preset):
+    """The `RECIPE` of the file in this folder that rebuilds a preset."""
+    import importlib
+
+    return importlib.import_module(preset.replace(".", "_")).RECIPE
+
+
+def measure(model, recipe, arguments):
+    """The figures of every protocol whose images are there, each beside a simple method's."""
+    from tqdm import tqdm
+
+    from c2f_zoo.models.restoration_measure import figures_of, measure_restoration
+
+    for protocol, dataset, folder, option, baseline in protocols(recipe, arguments):
+        found = []
+        for method in (model, baseline[1]):
+            with tqdm(desc=f"{dataset}, {protocol.title}", unit="image") as bar:
+                found.append(measure_restoration(method, folder, protocol, on_image=bar.update))
+        where = {"CBSD68": "cbsd68", "Set5": "set5"}.get(dataset, "folder")
+        command = (
+            f"c2f evaluate models/{recipe.preset} --dataset {where} --root FOLDER {option}".strip()
+        )
+        yield from figures_of(found[0], protocol, dataset, command, {baseline[0]: found[1]})
+
+
+def protocols(recipe, arguments):
+    """What a preset is measured by: (protocol, data set, folder, option, baseline)."""
+    from c2f_zoo.cli.evaluate_restoration import make_baseline
+    from c2f_zoo.data import upsample_bicubic
+    from c2f_zoo.models.restoration_measure import RestorationProtocol
+
+    def unchanged(image, known):
+        return image
+
+    def bicubic(image, known):
+        return np.asarray(upsample_bicubic(image[None], 2))[0]
+
+    held_out = Path(arguments.photos) / "validation"
+    if recipe.degradation == "noisy" and arguments.cbsd68:
+        for noise in (15, 25, 50):
+            protocol = RestorationProtocol("denoise", noise=noise)
+            option = f"--noise {noise}"
+            yield protocol, "CBSD68", arguments.cbsd68, option, ("the noisy image", unchanged)
+    if recipe.degradation == "small" and arguments.set5:
+        protocol = RestorationProtocol("upscale", scale=2)
+        yield protocol, "Set5", arguments.set5, "--scale 2", ("bicubic", bicubic)
+    if recipe.degradation == "blurred":
+        for blur in (1.0, 2.0):
+            protocol = RestorationProtocol("deblur", blur=blur, noise=2)
+            option = f"--blur {blur:g} --noise 2"
+            yield (
+                protocol,
+                "9 photographs held out",
+                held_out,
+                option,
+                ("the blurred image", unchanged),
+            )
+    if recipe.degradation == "masked":
+        protocol = RestorationProtocol("inpaint")
+        simple = ("Telea (2004)", make_baseline("telea", protocol))
+        yield protocol, "9 photographs held out", held_out, "--holes", simple
+
+
+def metadata(recipe, figures):
+    """What the card says besides the figures."""
+    return {
+        "name": recipe.preset,
+        "summary": recipe.summary,
+        "licence": "apache-2.0",
+        "recipe": {
+            "command": f"python training/{recipe.preset.replace('.', '_')}.py --photos photos/ "
+            f"--export models/{recipe.preset}",
+            "steps": f"{recipe.iterations:,} of {recipe.batch_size} patches of "
+            f"{recipe.patch}x{recipe.patch}",
+            "precision": recipe.precision,
+            "trained on": recipe.hardware,
+            "seed": recipe.seed,
+        },
+        "metrics": figures,
+        "training_data": [
+            {
+                "name": "83 photographs of free licences, collected by training/photographs.py",
+                "licence": "per photograph: CC0, CC BY, CC BY-SA, MIT, GPL-2+",
+                "attribution": "the authors that photographs.py lists in ATTRIBUTION.md",
+            }
+        ],
+        "limits": [recipe.limits],
+    }
+
+
+def pictures(model, recipe, arguments):
+    """Crops of held-out photographs: given, answered, true."""
+    import keras
+    import photo_patches
+    from photo_training import MARGIN
+
+    from c2f_zoo.backend import to_numpy
+    from c2f_zoo.data import image_grid, upsample_bicubic
+
+    size = CROP + (2 * MARGIN if recipe.degradation == "blurred" else 0)
+    clean = photo_patches.crops(Path(arguments.photos) / "validation", size, count=1)
+    detail = np.abs(np.diff(clean, axis=1)).mean(axis=(1, 2, 3))
+    clean = clean[np.argsort(-detail)[:SHOWN]]
+    degrade = getattr(photo_patches, recipe.degradation)
+    seed = keras.random.SeedGenerator(recipe.seed)
+    clean = keras.ops.convert_to_tensor(clean)
+    given, truth = degrade(clean, seed, **{**recipe.options, **recipe.validation})
+    rows = []
+    for number, true in enumerate(to_numpy(truth)):
+        one = keras.tree.map_structure(lambda x, n=number: to_numpy(x)[n], given)
+        image, known = one if model.mask else (one, None)
+        made = model.restore_pixels(image, None if known is None else known[..., 0] > 0)
+        if known is not None:
+            image = image * known + 0.5 * (1 - known)
+        if model.scale > 1:
+            image = np.asarray(upsample_bicubic(image[None], model.scale))[0]
+        rows += [np.clip(part, 0, 1) for part in (image, made, true)]
+    return {
+        "restored.png": (
+            "Photographs that training did not see: what the network was given"
+            + (", enlarged bicubically" if model.scale > 1 else "")
+            + ", its answer, and the photograph",
+            image_grid(np.stack(rows), 3),
+        )
+    }
+
+
+if __name__ == "__main__":
+    main()

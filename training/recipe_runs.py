@@ -1,0 +1,59 @@
+"""What all recipes share: the options of a run, its folder, and when it stops."""
+
+import json
+import time
+from dataclasses import asdict
+
+# Attributes of a recipe that its run does not depend on.
+REMARKS = ("summary", "limits", "hardware")
+
+
+def add_run_options(parser, preset):
+    """Add the options that every recipe has to its command line."""
+    parser.add_argument("--out", default=f"runs/{preset}", help="folder of the run")
+    parser.add_argument(
+        "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
+    )
+    parser.add_argument("--minutes", type=float, help="stop after so many, to be resumed later")
+    parser.add_argument("--export", help="also write the preset folder here when done")
+
+
+def rehearsed(recipe, arguments):
+    """The recipe, or with `--tiny` its rehearsal, and the arguments that go with it."""
+    if arguments.tiny:
+        # A folder of its own: the real run must not resume from a rehearsal.
+        recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
+    return recipe, arguments
+
+
+def remember(recipe, out):
+    """Write the recipe into the run's folder; refuse to resume the run of another one."""
+    out.mkdir(parents=True, exist_ok=True)
+    settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
+    file, text = out / "recipe.json", json.dumps(settings, indent=1) + "\n"
+    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
+        raise SystemExit(f"{out} holds a run of another recipe (see {file}): choose another --out.")
+    file.write_text(text)
+
+
+def finish(model, recipe, arguments, out, is_done, state):
+    """Write the preset of a run that is done; tell how to go on with another."""
+    if is_done:
+        folder = arguments.export or out / recipe.preset
+        model.save_pretrained(folder, precision="float16")
+        print(f"Wrote {folder}")
+    else:
+        print(f"Stopped. The same command resumes from {state.path}")
+
+
+def stop_after(minutes, model):
+    """A callback that ends the training of a model after an epoch beyond so many minutes."""
+    import keras
+
+    deadline = time.monotonic() + 60 * minutes
+
+    def on_epoch_end(epoch, logs):
+        if time.monotonic() > deadline:
+            model.stop_training = True
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
