@@ -10,7 +10,7 @@ from typing import NamedTuple
 from growth_report import spread  # the file beside this one
 
 ARMS = ("single", "multiscale", "measured", "fullmultiscale")
-TASKS = ("denoising", "deblurring", "inpainting")
+TASKS = ("denoising", "deblurring", "inpainting", "superresolution")
 FIGURES = {"loss": (1000, 3), "psnr": (1, 2), "ssim": (1, 4)}  # factor and digits in tables
 HEADS = {"loss": "loss x 1000", "psnr": "PSNR, dB", "ssim": "SSIM"}
 
