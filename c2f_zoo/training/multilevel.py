@@ -23,6 +23,12 @@ from c2f_zoo.training.multilevel_stream import MultilevelStream
 from c2f_zoo.training.planned_steps import PlannedSteps
 from c2f_zoo.training.steps import TrainStep
 
+_ADVICE = (
+    "The model must take images of every size that the meshes have (no Flatten, no layer that "
+    "wants one size), and the loss what it gives, of targets of that size and of weights that fit "
+    "them, (B, 1, 1) for one of each image"
+)
+
 
 class Multilevel(PlannedSteps, TrainStep, keras.Model):
     """Trains a resolution-agnostic model with the multilevel estimator of its gradient.
@@ -184,8 +190,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             y: Targets: arrays. Without them `prepare` makes them, or the inputs are the targets.
             batch_size: Not taken: the schedule has the sizes.
             epochs: As of Keras.
-            **kwargs: As of Keras. `steps_per_epoch` is by default as many as go once over the
-                arrays.
+            **kwargs: As of Keras. `sample_weight` is (N, 1, 1) or (N, H, W) for a loss of pixels;
+                the latter is restricted as targets are. `steps_per_epoch` is by default as many
+                as go once over the arrays.
 
         Returns:
             `keras.callbacks.History`.
@@ -197,6 +204,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             raise ValueError(
                 "The schedule sets the batch sizes: give batch_size to Multilevel. "
                 f"Received: batch_size={batch_size}"
+            )
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "Images have no classes: give sample_weight, (N, 1, 1) or (N, H, W). "
+                f"Received: class_weight={kwargs['class_weight']}"
             )
         # Refused here, where no step can have failed on shapes first.
         replicas = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
@@ -325,14 +337,12 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         try:
             yield
         except (ValueError, TypeError, RuntimeError) as error:  # the last is PyTorch's
-            if "memory" in str(error):
+            if "memory" in str(error) or _ADVICE in str(error):
                 raise
-            shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
+            shapes = [tuple(getattr(tensor, "shape", ())) for tensor in keras.tree.flatten(x)]
             raise ValueError(
-                "The model must take images of every size that the meshes have (no Flatten, no "
-                "layer that wants one size), and the loss what it gives of targets of that size; "
-                f"one of them said: {error}. Received: {self.model.name} with inputs of shapes "
-                f"{shapes}"
+                f"{_ADVICE}; one of them said: {error}. Received: {self.model.name} with inputs of "
+                f"shapes {shapes}"
             ) from error
 
     def _report(self, estimate, finest, count):
@@ -369,7 +379,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             state = ops.copy(self.seed_generator.state.value)
             data_batch = tuple(self._prepared(data_batch))
             self.seed_generator.state.assign(state)
-        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+        with self._explained(data_batch[0] if data_batch is not None else None):
+            super()._symbolic_build(iterator=iterator, data_batch=data_batch)
 
     # Saving
 

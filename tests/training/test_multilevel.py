@@ -227,6 +227,19 @@ def test_validation_data_is_taken_as_it_is_given():
     assert history["val_loss"][0] == pytest.approx(training.evaluate(*given, verbose=0)[0], 1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 8, 8)])
+def test_an_image_without_weight_has_no_influence(shape):
+    model, (x, y) = network(), pictures(3)
+    weight = np.ones(shape, "float32")
+    weight[0] = 0.0  # the sample of the correction
+    changed = y.copy()
+    changed[0] += 9.0
+    found = [gradients(model, schedule_with(1, 2), (x, t, weight)) for t in (y, changed)]
+    assert_close(found[0], found[1])
+    whole = gradients(model, schedule_with(1, 2), (x, y))
+    assert not np.allclose(found[0][0], whole[0])
+
+
 # Bad input
 
 
@@ -241,6 +254,16 @@ def test_a_model_of_one_size_is_refused():
     layers = [keras.layers.Flatten(), keras.layers.Dense(2)]
     with pytest.raises(ValueError, match=r"(?s)images of every size.*Received: seq.*4, 4, 3\)\]"):
         fit_with(keras.Sequential(layers), x, y[:, 0, 0, :2])
+
+
+def test_weights_that_do_not_fit_are_explained():
+    x, y = pictures(6)
+    training = Multilevel(network(), levels=1, batch_size=1)
+    training.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"\(N, 1, 1\) or \(N, H, W\)\. Received: class_weight"):
+        training.fit(x, y, class_weight={0: 1.0}, verbose=0)
+    with pytest.raises(ValueError, match=r"\(B, 1, 1\) for one of each image.*Received: "):
+        training.fit(x, y, sample_weight=np.ones(6, "float32"), verbose=0)
 
 
 def test_sizes_that_cannot_be_halved_are_refused():
