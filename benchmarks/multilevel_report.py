@@ -76,7 +76,7 @@ def report(out, clock="seconds"):
     memory, settings = read(Path(out) / "memory.json"), read(Path(out) / "settings.json")
     if not runs and not memory:
         raise SystemExit(f"No finished runs in {out}")
-    lines = heading(settings, clock) if runs else []
+    lines = heading(settings, clock) + ["", *summary(runs, clock)] if runs else []
     for group, found in runs.items():
         dataset, task = group
         lines += ["", f"## {task.capitalize()}, {dataset}", ""]
@@ -108,6 +108,70 @@ def heading(settings, clock):
         f"{settings['validation']} held-out images. Mean (range) of the seeds; the clock is "
         f"{named} of training, compilation included, evaluation not.",
     ]
+
+
+def summary(runs, clock):
+    """All tasks in two tables: what equal work gives, and what an equal loss takes."""
+    head = ["| task | images | seeds |", "|---|---|---:|"]
+    lines = [
+        "PSNR in dB after W, W / 4 and W / 16 of work: of the single arm, and how much more the "
+        "others have; means of the seeds:",
+        "",
+        head[0] + "".join(f" {arm} |" for arm in ARMS),
+        head[1] + "---|" * len(ARMS),
+    ]
+    reached = [
+        "",
+        f"Times less work, and times less {clock.replace('_', ' ')}, to the loss that the full "
+        "single run of the same seed ends with; - where no seed gets there:",
+        "",
+        head[0] + "".join(f" {arm} |" for arm in ARMS[1:]),
+        head[1] + "---|" * len(ARMS[1:]),
+    ]
+    for (dataset, task), found in runs.items():
+        shares = sorted(share for arm, share in found if arm == "single")
+        if 1 not in shares:
+            continue
+        start = f"| {task} | {dataset} | {len(found['single', 1])} |"
+        alone = {share: mean_psnr(found["single", share]) for share in shares}
+        cells = [", ".join(f"{value:.2f}" for value in alone.values())]
+        for arm in ARMS[1:]:
+            runs_by_share = ((share, found.get((arm, share))) for share in shares)
+            more = [
+                f"{mean_psnr(records) - alone[share]:+.2f}" if records else "?"
+                for share, records in runs_by_share
+            ]
+            cells.append(", ".join(more))
+        lines.append(f"{start} {' | '.join(cells)} |")
+        reached.append(f"{start} {' | '.join(reach_cell(found, arm, clock) for arm in ARMS[1:])} |")
+    return lines + reached
+
+
+def mean_psnr(records):
+    return statistics.mean(final(record)["psnr"] for record in records.values())
+
+
+def reach_cell(found, arm, clock):
+    """Means of how many times less work and time, and how many seeds they are of."""
+    less, tried = times_less(found, arm, clock)
+    count = len(less["work"])
+    if not count:
+        return "-"
+    of = "" if count == tried else f" ({count} of {tried})"
+    return f"{statistics.mean(less['work']):.1f}, {statistics.mean(less[clock]):.1f}{of}"
+
+
+def times_less(found, arm, clock):
+    """How many times less each seed that reaches the single loss takes; and the seeds tried."""
+    less, tried = {"work": [], clock: []}, 0
+    for seed, single in found["single", 1].items():
+        runs, end = runs_of_arm(found, arm, seed), final(single)
+        tried += bool(runs)
+        for axis, values in less.items():
+            at = first_reach(runs, end["loss"], axis)
+            if at is not None:
+                values.append(end[axis] / max(at, 1e-9))
+    return less, tried
 
 
 def final(record):
@@ -234,23 +298,17 @@ def reach_table(found, clock):
         "|---|---:|---:|---:|---:|---:|",
     ]
     for arm in ARMS:
-        tried, by_axis = 0, {"work": [], clock: []}
-        less = {"work": [], clock: []}
-        for seed, single in found["single", 1].items():
-            runs, end = runs_of_arm(found, arm, seed), final(single)
-            tried += bool(runs)
-            for axis in by_axis:
-                reached = first_reach(runs, end["loss"], axis)
-                if reached is not None:
-                    by_axis[axis].append(reached)
-                    less[axis].append(end[axis] / max(reached, 1e-9))
+        less, tried = times_less(found, arm, clock)
         if not tried:
             continue
-        cells = [arm, f"{len(by_axis['work'])} of {tried}"]
-        for axis in by_axis:
-            cells += (
-                [spread(by_axis[axis], 0), spread(less[axis], 1)] if by_axis[axis] else ["", ""]
-            )
+        cells = [arm, f"{len(less['work'])} of {tried}"]
+        for axis, values in less.items():
+            reached = [
+                first_reach(runs_of_arm(found, arm, seed), final(single)["loss"], axis)
+                for seed, single in found["single", 1].items()
+            ]
+            reached = [at for at in reached if at is not None]
+            cells += [spread(reached, 0), spread(values, 1)] if reached else ["", ""]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
