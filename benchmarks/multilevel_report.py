@@ -112,10 +112,12 @@ def heading(settings, clock):
 
 def summary(runs, clock):
     """All tasks in two tables: what equal work gives, and what an equal loss takes."""
+    parts = sorted({share for found in runs.values() for _, share in found})
+    works = ", ".join(f"W / {share}" if share > 1 else "W" for share in parts)
     head = ["| task | images | seeds |", "|---|---|---:|"]
     lines = [
-        "PSNR in dB after W, W / 4 and W / 16 of work: of the single arm, and how much more the "
-        "others have; means of the seeds:",
+        f"PSNR in dB after a work of {works}: of the single arm, and how much more the others "
+        "have; means of the seeds:",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS),
         head[1] + "---|" * len(ARMS),
