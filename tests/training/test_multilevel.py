@@ -141,6 +141,25 @@ def test_running_statistics_follow_the_finest_mesh():
         np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), rtol=1e-5, atol=1e-6)
 
 
+def test_dropout_draws_anew_on_each_mesh():
+    kept = []
+
+    class Watching(keras.layers.Layer):
+        def call(self, x):
+            kept.append(to_numpy(x)[..., 0])  # of ones: 0 where dropped, else 2
+            return x
+
+    layers = [keras.layers.Dropout(0.5, seed=1), Watching(), keras.layers.Conv2D(3, 1)]
+    training = Multilevel(keras.Sequential(layers), schedule=schedule_with(1, 1), seed=0)
+    training.compile("sgd", "mse", run_eagerly=True)
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX traces even where it runs eagerly: nothing to watch")
+    training.train_on_batch(np.ones((2, 8, 8, 3), "float32"))
+    fine, coarse, other = kept[-3:]
+    assert [values.shape[1] for values in (fine, coarse, other)] == [8, 4, 4]
+    assert (fine[:, ::2, ::2] != coarse).any() and (coarse != other).any()
+
+
 def test_dropout_draws_anew_each_step():
     model, (x, y) = network(dropout=0.5), pictures(3)
     first = gradients(model, schedule_with(1, 2), (x, y))
