@@ -253,7 +253,7 @@ def run_variance(options, job):
     source = DegradedImages(images, degradation_of(recipe))
     doubling = MultilevelSchedule.multiscale(options.levels, options.fine_batch).at(0).batch_sizes
     measured = []
-    has_dropout = options.network == "unet" and options.dropout > 0
+    has_dropout = recipe.network == "unet" and options.dropout > 0
     for rate in [options.dropout, 0.0] if has_dropout else [0.0]:
         set_dropout(training.model, rate)
         found = gradient_variance(

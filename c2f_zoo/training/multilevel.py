@@ -25,8 +25,7 @@ from c2f_zoo.training.steps import TrainStep
 
 _ADVICE = (
     "The model must take images of every size that the meshes have (no Flatten, no layer that "
-    "wants one size), and the loss what it gives, of targets of that size and of weights that fit "
-    "them, (B, 1, 1) for one of each image"
+    "wants one size), and the loss what it gives of targets of that size"
 )
 
 
@@ -190,9 +189,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             y: Targets: arrays. Without them `prepare` makes them, or the inputs are the targets.
             batch_size: Not taken: the schedule has the sizes.
             epochs: As of Keras.
-            **kwargs: As of Keras. `sample_weight` is (N, 1, 1) or (N, H, W) for a loss of pixels;
-                the latter is restricted as targets are. `steps_per_epoch` is by default as many
-                as go once over the arrays.
+            **kwargs: As of Keras. `sample_weight`, for a loss of pixels, is a mask (N, H, W, 1) or
+                (N, H, W), restricted as targets are, or (N, 1, 1) for one number of each image.
+                `steps_per_epoch` is by default as many as go once over the arrays.
 
         Returns:
             `keras.callbacks.History`.
@@ -207,7 +206,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             )
         if kwargs.get("class_weight") is not None:
             raise ValueError(
-                "Images have no classes: give sample_weight, (N, 1, 1) or (N, H, W). "
+                "class_weight is not supported: give sample_weight. "
                 f"Received: class_weight={kwargs['class_weight']}"
             )
         # Refused here, where no step can have failed on shapes first.
@@ -304,6 +303,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
         """Loss and gradients of a term's samples on one mesh, the outputs, and what was given."""
         x, y, sample_weight = restricted(part, 2**mesh, self.restriction)
+        # Taken here: JAX would not see the optimizer's own variable inside of what it
+        # differentiates, but the value that it had when the step was compiled.
+        scale = self.optimizer.scale_loss(ops.ones(()))
 
         def loss():
             outputs = self._outputs(x)
@@ -313,7 +315,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 )
             # Keras has divided it by the replicas, as the gradient call is about to.
             loss = loss * calls.replicas
-            return self.optimizer.scale_loss(loss), (loss, outputs)
+            return loss * scale, (loss, outputs)
 
         running = [] if is_finest else self.model.non_trainable_weights
         before = [ops.copy(variable.value) for variable in running]
@@ -339,7 +341,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         except (ValueError, TypeError, RuntimeError) as error:  # the last is PyTorch's
             if "memory" in str(error) or _ADVICE in str(error):
                 raise
-            shapes = [tuple(getattr(tensor, "shape", ())) for tensor in keras.tree.flatten(x)]
+            shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
             raise ValueError(
                 f"{_ADVICE}; one of them said: {error}. Received: {self.model.name} with inputs of "
                 f"shapes {shapes}"
@@ -379,8 +381,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             state = ops.copy(self.seed_generator.state.value)
             data_batch = tuple(self._prepared(data_batch))
             self.seed_generator.state.assign(state)
-        with self._explained(data_batch[0] if data_batch is not None else None):
-            super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+        super()._symbolic_build(iterator=iterator, data_batch=data_batch)
 
     # Saving
 
