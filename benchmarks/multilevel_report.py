@@ -99,14 +99,18 @@ def report(out, clock="seconds"):
 
 
 def heading(settings, clock):
+    network = settings["network"]
+    if network == "unet":
+        network += f", dropout {settings['dropout']}"
     named = "CPU seconds" if clock == "cpu_seconds" else "seconds by the wall"
     return [
-        f"Full work {settings['steps']} x {settings['batch']} work units, {settings['network']}"
-        f"{' (a small one: a rehearsal)' if settings['tiny'] else ''}, dropout "
-        f"{settings['dropout']}, {settings['levels']} corrections, Adam "
+        f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: "
+        f"{network}{' (a small one: a rehearsal)' if settings['tiny'] else ''}; for "
+        f"superresolution the residual one that doubles. {settings['levels']} corrections, Adam "
         f"{settings['learning_rate']:g} falling to the end of every run, {settings['backend']}; "
         f"{settings['validation']} held-out images. Mean (range) of the seeds; the clock is "
-        f"{named} of training, compilation included, evaluation not.",
+        f"{named} of training, compilation included, evaluation not. The loss is the mean squared "
+        "error, of superresolution 1 - SSIM.",
     ]
 
 
@@ -117,7 +121,7 @@ def summary(runs, clock):
     head = ["| task | images | seeds |", "|---|---|---:|"]
     lines = [
         f"PSNR in dB after a work of {works}: of the single arm, and how much more the others "
-        "have; means of the seeds:",
+        "have; means of the seeds (? is not run):",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS),
         head[1] + "---|" * len(ARMS),
@@ -125,32 +129,37 @@ def summary(runs, clock):
     reached = [
         "",
         f"Times less work, and times less {clock.replace('_', ' ')}, to the loss that the full "
-        "single run of the same seed ends with; - where no seed gets there:",
+        "single run of the same seed ends with; - where no seed gets there, ? where none has run:",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS[1:]),
         head[1] + "---|" * len(ARMS[1:]),
     ]
     for (dataset, task), found in runs.items():
-        shares = sorted(share for arm, share in found if arm == "single")
-        if 1 not in shares:
+        alone = found.get(("single", 1))
+        if not alone:
             continue
-        start = f"| {task} | {dataset} | {len(found['single', 1])} |"
-        alone = {share: mean_psnr(found["single", share]) for share in shares}
-        cells = [", ".join(f"{value:.2f}" for value in alone.values())]
-        for arm in ARMS[1:]:
-            runs_by_share = ((share, found.get((arm, share))) for share in shares)
-            more = [
-                f"{mean_psnr(records) - alone[share]:+.2f}" if records else "?"
-                for share, records in runs_by_share
-            ]
-            cells.append(", ".join(more))
+        start = f"| {task} | {dataset} | {len(alone)} |"
+        cells = [psnr_cell(found, arm, parts) for arm in ARMS]
         lines.append(f"{start} {' | '.join(cells)} |")
         reached.append(f"{start} {' | '.join(reach_cell(found, arm, clock) for arm in ARMS[1:])} |")
     return lines + reached
 
 
-def mean_psnr(records):
-    return statistics.mean(final(record)["psnr"] for record in records.values())
+def psnr_cell(found, arm, shares):
+    """PSNR of the single arm, or how much more another has, by the seeds that both have run."""
+    cells = []
+    for share in shares:
+        single, runs = found.get(("single", share), {}), found.get((arm, share), {})
+        both = [seed for seed in single if seed in runs]
+        of = f" ({len(both)} of {len(single)})" if 0 < len(both) < len(single) else ""
+        if not both:
+            cells.append("?")
+        elif arm == "single":
+            cells.append(f"{statistics.mean(final(single[seed])['psnr'] for seed in both):.2f}")
+        else:
+            more = [final(runs[seed])["psnr"] - final(single[seed])["psnr"] for seed in both]
+            cells.append(f"{statistics.mean(more):+.2f}{of}")
+    return ", ".join(cells)
 
 
 def reach_cell(found, arm, clock):
@@ -158,7 +167,7 @@ def reach_cell(found, arm, clock):
     less, tried = times_less(found, arm, clock)
     count = len(less["work"])
     if not count:
-        return "-"
+        return "-" if tried else "?"
     of = "" if count == tried else f" ({count} of {tried})"
     return f"{statistics.mean(less['work']):.1f}, {statistics.mean(less[clock]):.1f}{of}"
 
