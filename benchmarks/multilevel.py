@@ -17,7 +17,8 @@ For each task of `training/restoration.py` these arms train the same network fro
 
 Each has the work units W of `--steps` single steps, and W / 4, and W / 16, every one of them a
 run of its own whose learning rate falls as a cosine to its own end. So the question whether an arm
-gives the single arm's result at 4 to 16 times less work can be answered.
+gives the single arm's result at 4 to 16 times less work can be answered. Superresolution has the
+residual network, whatever --network, and 1 - SSIM as its loss.
 
 A run is a process on one core, `--parallel` at a time (0 for an accelerator: one at a time, not
 bound to a core). Its clock runs while it trains, compilation included and evaluation excluded.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from growth_report import spread  # the file beside this one
 
 ARMS = ("single", "multiscale", "measured", "fullmultiscale")
-TASKS = ("denoising", "deblurring", "inpainting")
+TASKS = ("denoising", "deblurring", "inpainting", "superresolution")
 FIGURES = {"loss": (1000, 3), "psnr": (1, 2), "ssim": (1, 4)}  # factor and digits in tables
 HEADS = {"loss": "loss x 1000", "psnr": "PSNR, dB", "ssim": "SSIM"}
 
@@ -76,7 +76,7 @@ def report(out, clock="seconds"):
     memory, settings = read(Path(out) / "memory.json"), read(Path(out) / "settings.json")
     if not runs and not memory:
         raise SystemExit(f"No finished runs in {out}")
-    lines = heading(settings, clock) if runs else []
+    lines = heading(settings, clock) + ["", *summary(runs, clock)] if runs else []
     for group, found in runs.items():
         dataset, task = group
         lines += ["", f"## {task.capitalize()}, {dataset}", ""]
@@ -99,15 +99,90 @@ def report(out, clock="seconds"):
 
 
 def heading(settings, clock):
+    network = settings["network"]
+    if network == "unet":
+        network += f", dropout {settings['dropout']}"
     named = "CPU seconds" if clock == "cpu_seconds" else "seconds by the wall"
     return [
-        f"Full work {settings['steps']} x {settings['batch']} work units, {settings['network']}"
-        f"{' (a small one: a rehearsal)' if settings['tiny'] else ''}, dropout "
-        f"{settings['dropout']}, {settings['levels']} corrections, Adam "
+        f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: "
+        f"{network}{' (a small one: a rehearsal)' if settings['tiny'] else ''}; for "
+        f"superresolution the residual one that doubles. {settings['levels']} corrections, Adam "
         f"{settings['learning_rate']:g} falling to the end of every run, {settings['backend']}; "
         f"{settings['validation']} held-out images. Mean (range) of the seeds; the clock is "
-        f"{named} of training, compilation included, evaluation not.",
+        f"{named} of training, compilation included, evaluation not. The loss is the mean squared "
+        "error, of superresolution 1 - SSIM.",
     ]
+
+
+def summary(runs, clock):
+    """All tasks in two tables: what equal work gives, and what an equal loss takes."""
+    parts = sorted({share for found in runs.values() for _, share in found})
+    works = ", ".join(f"W / {share}" if share > 1 else "W" for share in parts)
+    head = ["| task | images | seeds |", "|---|---|---:|"]
+    lines = [
+        f"PSNR in dB after a work of {works}: of the single arm, and how much more the others "
+        "have; means of the seeds (? is not run):",
+        "",
+        head[0] + "".join(f" {arm} |" for arm in ARMS),
+        head[1] + "---|" * len(ARMS),
+    ]
+    reached = [
+        "",
+        f"Times less work, and times less {clock.replace('_', ' ')}, to the loss that the full "
+        "single run of the same seed ends with; - where no seed gets there, ? where none has run:",
+        "",
+        head[0] + "".join(f" {arm} |" for arm in ARMS[1:]),
+        head[1] + "---|" * len(ARMS[1:]),
+    ]
+    for (dataset, task), found in runs.items():
+        alone = found.get(("single", 1))
+        if not alone:
+            continue
+        start = f"| {task} | {dataset} | {len(alone)} |"
+        cells = [psnr_cell(found, arm, parts) for arm in ARMS]
+        lines.append(f"{start} {' | '.join(cells)} |")
+        reached.append(f"{start} {' | '.join(reach_cell(found, arm, clock) for arm in ARMS[1:])} |")
+    return lines + reached
+
+
+def psnr_cell(found, arm, shares):
+    """PSNR of the single arm, or how much more another has, by the seeds that both have run."""
+    cells = []
+    for share in shares:
+        single, runs = found.get(("single", share), {}), found.get((arm, share), {})
+        both = [seed for seed in single if seed in runs]
+        of = f" ({len(both)} of {len(single)})" if 0 < len(both) < len(single) else ""
+        if not both:
+            cells.append("?")
+        elif arm == "single":
+            cells.append(f"{statistics.mean(final(single[seed])['psnr'] for seed in both):.2f}")
+        else:
+            more = [final(runs[seed])["psnr"] - final(single[seed])["psnr"] for seed in both]
+            cells.append(f"{statistics.mean(more):+.2f}{of}")
+    return ", ".join(cells)
+
+
+def reach_cell(found, arm, clock):
+    """Means of how many times less work and time, and how many seeds they are of."""
+    less, tried = times_less(found, arm, clock)
+    count = len(less["work"])
+    if not count:
+        return "-" if tried else "?"
+    of = "" if count == tried else f" ({count} of {tried})"
+    return f"{statistics.mean(less['work']):.1f}, {statistics.mean(less[clock]):.1f}{of}"
+
+
+def times_less(found, arm, clock):
+    """How many times less each seed that reaches the single loss takes; and the seeds tried."""
+    less, tried = {"work": [], clock: []}, 0
+    for seed, single in found["single", 1].items():
+        runs, end = runs_of_arm(found, arm, seed), final(single)
+        tried += bool(runs)
+        for axis, values in less.items():
+            at = first_reach(runs, end["loss"], axis)
+            if at is not None:
+                values.append(end[axis] / max(at, 1e-9))
+    return less, tried
 
 
 def final(record):
@@ -234,23 +309,17 @@ def reach_table(found, clock):
         "|---|---:|---:|---:|---:|---:|",
     ]
     for arm in ARMS:
-        tried, by_axis = 0, {"work": [], clock: []}
-        less = {"work": [], clock: []}
-        for seed, single in found["single", 1].items():
-            runs, end = runs_of_arm(found, arm, seed), final(single)
-            tried += bool(runs)
-            for axis in by_axis:
-                reached = first_reach(runs, end["loss"], axis)
-                if reached is not None:
-                    by_axis[axis].append(reached)
-                    less[axis].append(end[axis] / max(reached, 1e-9))
+        less, tried = times_less(found, arm, clock)
         if not tried:
             continue
-        cells = [arm, f"{len(by_axis['work'])} of {tried}"]
-        for axis in by_axis:
-            cells += (
-                [spread(by_axis[axis], 0), spread(less[axis], 1)] if by_axis[axis] else ["", ""]
-            )
+        cells = [arm, f"{len(less['work'])} of {tried}"]
+        for axis, values in less.items():
+            reached = [
+                first_reach(runs_of_arm(found, arm, seed), final(single)["loss"], axis)
+                for seed, single in found["single", 1].items()
+            ]
+            reached = [at for at in reached if at is not None]
+            cells += [spread(reached, 0), spread(values, 1)] if reached else ["", ""]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

@@ -12,15 +12,26 @@
 - tiled-24: `restore` of a photograph of 24 megapixels by the local network, in tiles as it does by
   itself; each tile's convolutions are counted. Its memory is that above the network and the
   photograph: tiles, seams, and the result, which is 288 MB.
+- inpaint-24: `inpaint` of as large a photograph with a hole of 1000x1000, from coarse to fine.
 - upscale-24: `upscale` of a photograph of 6 megapixels to 24, by the network that doubles
   photographs; the same otherwise.
 
 What else is measured, and how, is said in `measuring.py`.
 """
 
+import functools
+
 from measuring import main, measure  # the file beside this one
 
-CASES = ("unet-step", "unet-forward", "unet-512", "local-512", "tiled-24", "upscale-24")
+CASES = (
+    "unet-step",
+    "unet-forward",
+    "unet-512",
+    "local-512",
+    "tiled-24",
+    "inpaint-24",
+    "upscale-24",
+)
 # Forward convolutions, and the gradients of each for its input and for its kernel.
 STEP_PASSES = 3
 # The network that photographs are restored with.
@@ -50,6 +61,7 @@ class Sizes:
         self.batch, self.side, self.large = (2, 16, 32) if small else (16, 64, 512)
         self.photograph = (100, 120) if small else (4000, 6000)
         self.tile = 64 if small else None
+        self.hole = 40 if small else 1000
         self.paper = {"width": 16, "multipliers": (1, 2)} if small else {}
         self.small_photograph = tuple(side // 2 for side in self.photograph)
         self.enlarging = ENLARGING | ({"width": 8, "blocks": 1} if small else {})
@@ -87,8 +99,14 @@ def tiled_case(case, dtype, sizes):
         network = RestorationResNet(**sizes.enlarging, dtype=dtype)
         run, shape = network.upscale, (*sizes.small_photograph, 3)
     else:
-        network = MultiscaleUNet(**sizes.local, **LOCAL, dtype=dtype)
+        has_hole = case == "inpaint-24"
+        network = MultiscaleUNet(**sizes.local, **LOCAL, mask=has_hole, dtype=dtype)
         run, shape = network.restore, (*sizes.photograph, 3)
+        if has_hole:
+            known = np.ones(sizes.photograph, bool)
+            top, left = (side // 3 for side in sizes.photograph)
+            known[top : top + sizes.hole, left : left + sizes.hole] = False
+            run = functools.partial(network.inpaint, mask=known)
     photograph = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
 
     def restore():
@@ -97,7 +115,8 @@ def tiled_case(case, dtype, sizes):
     def passes():
         shapes, predict = [], network.predict_on_batch
 
-        def noted(tiles):
+        def noted(inputs):
+            tiles = inputs[0] if network.mask else inputs
             shapes.append(tiles.shape)
             return tiles.repeat(network.scale, axis=1).repeat(network.scale, axis=2)
 
@@ -107,9 +126,13 @@ def tiled_case(case, dtype, sizes):
         finally:
             network.predict_on_batch = predict
         return [
-            (shapes.count(shape), lambda s=shape: network(np.zeros(s, "float32")))
+            (shapes.count(shape), lambda s=shape: network(given(s)))
             for shape in dict.fromkeys(shapes)
         ]
+
+    def given(shape):
+        images = np.zeros(shape, "float32")
+        return (images, images[..., :1]) if network.mask else images
 
     return restore, passes
 
@@ -117,7 +140,7 @@ def tiled_case(case, dtype, sizes):
 def measure_case(case, dtype, rounds, small):
     """Seconds of a case and of its convolutions, and its peak memory in MB."""
     sizes = Sizes(small)
-    if case not in ("tiled-24", "upscale-24"):
+    if not case.endswith("-24"):
         return measure(*network_case(case, dtype, sizes), rounds)
     # Minutes on a processor: once to compile, once to be timed beside its convolutions.
     return measure(*tiled_case(case, dtype, sizes), min(rounds, 2), warm_up=1)

@@ -16,6 +16,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Of each folder what it holds, the name that `c2f evaluate` has for it, and where cards have it.
+PLACES = {
+    "cbsd68": ("CBSD68", "cbsd68", "CBSD68"),
+    "set5": ("Set5", "set5", "Set5"),
+    "photos": ("9 photographs held out", "folder", "photos/validation"),
+}
+BASELINES = {"noisy": "as given", "bicubic": "bicubic", "telea": "Telea (2004)"}
 CROP = 192
 SHOWN = 3  # crops in the picture, those of most detail
 
@@ -58,56 +65,46 @@ def measure(model, recipe, arguments):
     """The figures of every protocol whose images are there, each beside a simple method's."""
     from tqdm import tqdm
 
+    from c2f_zoo.cli.evaluate_restoration import make_baseline
     from c2f_zoo.models.restoration_measure import figures_of, measure_restoration
 
-    for protocol, dataset, folder, option, baseline in protocols(recipe, arguments):
+    for protocol, folder, option, baseline in protocols(recipe, arguments):
+        dataset, name, root = PLACES[folder]
         found = []
-        for method in (model, baseline[1]):
+        for method in (model, make_baseline(baseline, protocol)):
             with tqdm(desc=f"{dataset}, {protocol.title}", unit="image") as bar:
-                found.append(measure_restoration(method, folder, protocol, on_image=bar.update))
-        where = {"CBSD68": "cbsd68", "Set5": "set5"}.get(dataset, "folder")
+                images = folder_of(folder, arguments)
+                found.append(measure_restoration(method, images, protocol, on_image=bar.update))
         command = (
-            f"c2f evaluate models/{recipe.preset} --dataset {where} --root FOLDER {option}".strip()
+            f"c2f evaluate models/{recipe.preset} --dataset {name} --root {root} {option} "
+            f"--baseline {baseline}"
         )
-        yield from figures_of(found[0], protocol, dataset, command, {baseline[0]: found[1]})
+        other = {BASELINES[baseline]: found[1]}
+        yield from figures_of(found[0], protocol, dataset, command, other)
+
+
+def folder_of(name, arguments):
+    """The folder of a command-line option; of --photos the part that is held out."""
+    folder = getattr(arguments, name)
+    return Path(folder) / "validation" if name == "photos" else folder
 
 
 def protocols(recipe, arguments):
-    """What a preset is measured by: (protocol, data set, folder, option, baseline)."""
-    from c2f_zoo.cli.evaluate_restoration import make_baseline
-    from c2f_zoo.data import upsample_bicubic
+    """What a preset is measured by: (protocol, option of the folder, options, baseline)."""
     from c2f_zoo.models.restoration_measure import RestorationProtocol
 
-    def unchanged(image, known):
-        return image
-
-    def bicubic(image, known):
-        return np.asarray(upsample_bicubic(image[None], 2))[0]
-
-    held_out = Path(arguments.photos) / "validation"
     if recipe.degradation == "noisy" and arguments.cbsd68:
         for noise in (15, 25, 50):
             protocol = RestorationProtocol("denoise", noise=noise)
-            option = f"--noise {noise}"
-            yield protocol, "CBSD68", arguments.cbsd68, option, ("the noisy image", unchanged)
+            yield protocol, "cbsd68", f"--noise {noise}", "noisy"
     if recipe.degradation == "small" and arguments.set5:
-        protocol = RestorationProtocol("upscale", scale=2)
-        yield protocol, "Set5", arguments.set5, "--scale 2", ("bicubic", bicubic)
+        yield RestorationProtocol("upscale", scale=2), "set5", "--scale 2", "bicubic"
     if recipe.degradation == "blurred":
         for blur in (1.0, 2.0):
             protocol = RestorationProtocol("deblur", blur=blur, noise=2)
-            option = f"--blur {blur:g} --noise 2"
-            yield (
-                protocol,
-                "9 photographs held out",
-                held_out,
-                option,
-                ("the blurred image", unchanged),
-            )
+            yield protocol, "photos", f"--blur {blur:g} --noise 2", "noisy"
     if recipe.degradation == "masked":
-        protocol = RestorationProtocol("inpaint")
-        simple = ("Telea (2004)", make_baseline("telea", protocol))
-        yield protocol, "9 photographs held out", held_out, "--holes", simple
+        yield RestorationProtocol("inpaint"), "photos", "--holes", "telea"
 
 
 def metadata(recipe, figures):

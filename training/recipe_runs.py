@@ -1,4 +1,4 @@
-"""What all recipes share: the options of a run, its folder, and when it stops."""
+"""What the generative and restoration recipes share: options, the folder of a run, its end."""
 
 import json
 import time
@@ -9,7 +9,7 @@ REMARKS = ("summary", "limits", "hardware")
 
 
 def add_run_options(parser, preset):
-    """Add the options that every recipe has to its command line."""
+    """Add the options that all of them have to a command line."""
     parser.add_argument("--out", default=f"runs/{preset}", help="folder of the run")
     parser.add_argument(
         "--tiny", action="store_true", help="rehearse the whole run in a minute or two"

@@ -112,7 +112,7 @@ def default_steps(mode, levels):
 
 def train(recipe, out, data=None, tiny=False, minutes=None, skip_broken=False):
     """Run, or resume, a recipe; returns the trained network."""
-    from gan_training import remember
+    from recipe_runs import remember
 
     from c2f_zoo.training import TrainingState
 
@@ -286,7 +286,7 @@ def validation_arrays(recipe, images):
 
 def fit(recipe, training, images, validation, done, out, state, minutes):
     """Train until all steps are done, or until somebody stops it."""
-    from gan_training import stop_after
+    from recipe_runs import stop_after
 
     from c2f_zoo.training import (
         MultilevelLog,

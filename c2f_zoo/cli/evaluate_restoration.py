@@ -66,6 +66,7 @@ def add_arguments(parser):
     group.add_argument("--holes", action="store_true", help="boxes that are cut out")
     group.add_argument("--seed", type=int, default=0, help="of noise and boxes (default: 0)")
     group.add_argument("--tile", type=int, metavar="PX", help="as of c2f denoise")
+    group.add_argument("--depth", type=int, metavar="PX", help="as of c2f inpaint")
     group.add_argument("--time", type=float, metavar="T", help="as of c2f denoise")
 
 
@@ -82,7 +83,7 @@ def is_asked_for(arguments):
         CommandError: What is asked for is a mixture of both.
     """
     ours = [name for name in arguments.dataset if _plain(name) in DATASETS]
-    options = [name for name in ("noise", "blur", "scale", "holes", "tile", "time", "seed")
+    options = [name for name in ("noise", "blur", "scale", "holes", "tile", "depth", "time", "seed")
                if getattr(arguments, name)]  # fmt: skip
     if not ours:
         foreign = [f"--{name}" for name in options]
@@ -121,7 +122,7 @@ def run(arguments):
 
     folders = [ImageFolder(root) for root in arguments.root]
     models = {preset: load_restoration_model(preset) for preset in arguments.presets}
-    settings = {"tile": arguments.tile, "time": arguments.time}
+    settings = {name: getattr(arguments, name) for name in ("tile", "depth", "time")}
     results = []
     for protocol in _protocols(arguments, models):
         methods = {name: make_baseline(name, protocol) for name in arguments.baseline} | models

@@ -47,8 +47,8 @@ def add_parser(verbs):
         "--depth",
         type=restoring.whole,
         metavar="PX",
-        help="how deep a hole may be before it is filled on coarser meshes first; 0: any depth "
-        "(default: what the model can look across)",
+        help="fill what is further from the known than this on coarser meshes first; 0: never "
+        "(default: 8, or never for models that look at the whole image)",
     )
     return parser
 

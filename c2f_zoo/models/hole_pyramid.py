@@ -4,6 +4,8 @@ import numpy as np
 
 from c2f_zoo.data.pictures import as_float
 
+_FULL = {"uint8": 255, "uint16": 65535}
+
 
 def beyond(known, depth):
     """Find the pixels that are further than `depth` from all known ones.
@@ -68,6 +70,28 @@ def halved(pixels, known):
     return np.where(count > 0, total / np.maximum(count, 1), np.float32(0.5)), count[..., 0] > 0
 
 
+def with_mask(pixels, known):
+    """Join an image and its mask.
+
+    Args:
+        pixels: Array (H, W, C): uint8, uint16 or float.
+        known: bool array (H, W).
+
+    Returns:
+        New array (H, W, C + 1) of the pixels' kind; the last channel has its largest value, 1 for
+        floats, where the image is known, else 0.
+
+    Example:
+        >>> import numpy as np
+        >>> with_mask(np.uint8([[[7], [9]]]), np.array([[True, False]])).tolist()
+        [[[7, 255], [9, 0]]]
+    """
+    joined = np.zeros((*known.shape, pixels.shape[2] + 1), pixels.dtype)
+    joined[..., :-1] = pixels
+    joined[known, -1] = _FULL.get(pixels.dtype.name, 1)
+    return joined
+
+
 def write_enlarged(coarse, where, out):
     """Enlarge an image to twice its size, bilinearly, and write some of its pixels.
 
@@ -83,7 +107,7 @@ def write_enlarged(coarse, where, out):
         >>> out[0, :, 0].tolist()
         [0.0, 0.25, 0.75, 1.0]
     """
-    full = {"uint8": 255, "uint16": 65535}.get(out.dtype.name)
+    full = _FULL.get(out.dtype.name)
     for row in np.flatnonzero(where.any(axis=1)):  # a row at a time: no second image in memory
         line = _enlarged(coarse, row)
         line = _enlarged(line, np.arange(out.shape[1]))[where[row]]

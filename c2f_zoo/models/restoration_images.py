@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from c2f_zoo import backend
-from c2f_zoo.models.hole_pyramid import beyond, halved, write_enlarged
+from c2f_zoo.models.hole_pyramid import beyond, halved, with_mask, write_enlarged
 
 # Pixels of output up to which an image is computed whole.
 WHOLE = 2**20
@@ -123,17 +123,18 @@ class RestorationImages:
     def inpaint(self, image, mask, depth=None, tile=None, overlap=None, progress=None):
         """Fill what a mask leaves out of a photograph; the rest stays as it is, to the bit.
 
-        Holes too large for the network to look across are filled from coarse to fine: the image
-        is halved, what is known averaged, until they are small; what was found deep inside them
-        counts as known on the next mesh, where the network fills the rim.
+        Deep holes are filled from coarse to fine: the image is halved, what is known averaged,
+        until none is deeper than `depth` pixels; what was found deep inside a hole counts as known
+        on the next mesh, where the network fills the rim. Each mesh is of another size, for which
+        TensorFlow and JAX compile the network.
 
         Args:
             image: As of `restore`.
             mask: Path, PIL image or array (H, W), (H, W, 1) of the image's size and two values:
                 True, 1 or white where the image is known, 0 or black where it is to be filled.
-            depth: Pixels from what is known beyond which a hole is filled on coarser meshes; 0 for
-                never. Default: 8 for a network of limited reach, never for one that looks at the
-                whole image.
+            depth: Pixels from what is known beyond which a hole is filled on coarser meshes first;
+                0 for never. Default: 8 for a network of limited reach, never for one that looks at
+                the whole image.
             tile: As of `restore`.
             overlap: As of `restore`.
             progress: As of `restore`.
@@ -188,17 +189,22 @@ class RestorationImages:
 
     def _compute(self, pixels, known, depth, *options, as_grey=False, out=None):
         """Fill large holes from coarse to fine: `_run` on one mesh after the other."""
-        if depth and known is not None and known.any():
-            deep = beyond(known, depth)
-            if deep.any():
-                # As grey as the pixels are, whose place it takes.
-                grey = pixels.shape[2] == 1
-                coarse = self._compute(*halved(pixels, known), depth, *options, as_grey=grey)
-                pixels, known = pixels.copy(), known | deep
-                write_enlarged(coarse, deep, pixels)
-        return self._run(pixels, known, *options, as_grey=as_grey, out=out)
+        if known is None:
+            return self._run(pixels, *options, as_grey=as_grey, out=out)
+        deep = beyond(known, depth) if depth and known.any() else None
+        coarse = None
+        if deep is not None and deep.any():
+            # As grey as the pixels are, whose place it takes.
+            grey = pixels.shape[2] == 1
+            coarse = self._compute(*halved(pixels, known), depth, *options, as_grey=grey)
+        pixels = with_mask(pixels, known)  # the one copy of the image
+        if coarse is not None:
+            write_enlarged(coarse, deep, pixels[..., :-1])
+            pixels[deep, -1] = pixels[known, -1].max()
+        del coarse, deep
+        return self._run(pixels, *options, as_grey=as_grey, out=out)
 
-    def _run(self, pixels, known, time, tile, overlap, progress, as_grey, out):
+    def _run(self, pixels, time, tile, overlap, progress, as_grey, out):
         """The network, of which `as_grey` takes the mean of the channels, into `out`."""
         from c2f_zoo.data.tiles import apply_in_tiles
 
@@ -211,16 +217,12 @@ class RestorationImages:
                 "another, though without seams. A tile of 0 takes the image whole, memory allowing",
                 stacklevel=5,
             )
-        if known is not None:
-            full = {"uint8": 255, "uint16": 65535}.get(pixels.dtype.name, 1)
-            channel = known[..., None].astype(pixels.dtype) * pixels.dtype.type(full)
-            pixels = np.concatenate([pixels, channel], axis=2)
         area = self.scale**2 * tile[0] * tile[1]
         if progress is None:
             progress = is_cut and sys.stderr.isatty()
 
         def answer(tiles):
-            made = self._answer(tiles, known is not None, time)
+            made = self._answer(tiles, time)
             return made.mean(axis=-1, keepdims=True) if as_grey else made
 
         return apply_in_tiles(
@@ -260,12 +262,12 @@ class RestorationImages:
             self._write_alpha(picture.alpha, result[..., colors:])
         return result[..., 0] if result.shape[2] == 1 else result
 
-    def _answer(self, tiles, has_mask, time):
+    def _answer(self, tiles, time):
         """What the network makes of a batch of tiles (B, h, w, C), C of them grey or with mask."""
-        images = tiles[..., :-1] if has_mask else tiles
+        images = tiles[..., :-1] if self.mask else tiles
         images = np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images
         inputs = images
-        if has_mask:
+        if self.mask:
             masks = np.ascontiguousarray(tiles[..., -1:])
             if masks.all():
                 return images  # there is nothing to be filled
@@ -320,6 +322,8 @@ class RestorationImages:
     def _checked_depth(self, depth):
         if depth is None:
             return _HOLE_DEPTH if self.mask and self.reach is not None else 0
+        if not self.mask:
+            raise ValueError(f"{type(self).__name__} fills no holes. Received: depth={depth!r}")
         is_number = isinstance(depth, numbers.Real) and not isinstance(depth, bool)
         if not is_number or depth % 1 != 0 or depth < 0:
             raise ValueError(f"depth is a whole number of pixels, or 0. Received: {depth!r}")

@@ -159,7 +159,7 @@ def measure_restoration(model, images, protocol, on_image=None, **options):
             `read_picture` takes them.
         protocol: `RestorationProtocol`.
         on_image: Function called after each image, without arguments.
-        **options: Of `restore_pixels`: `time`, `tile`, `overlap`.
+        **options: Of `restore_pixels`: `time`, `tile`, `overlap`, `depth`.
 
     Returns:
         Dictionary: `psnr` (dB), `ssim`, means over the images; `images`, their number;

@@ -23,6 +23,11 @@ from c2f_zoo.training.multilevel_stream import MultilevelStream
 from c2f_zoo.training.planned_steps import PlannedSteps
 from c2f_zoo.training.steps import TrainStep
 
+_ADVICE = (
+    "The model must take images of every size that the meshes have (no Flatten, no layer that "
+    "wants one size), and the loss what it gives of targets of that size"
+)
+
 
 class Multilevel(PlannedSteps, TrainStep, keras.Model):
     """Trains a resolution-agnostic model with the multilevel estimator of its gradient.
@@ -184,8 +189,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             y: Targets: arrays. Without them `prepare` makes them, or the inputs are the targets.
             batch_size: Not taken: the schedule has the sizes.
             epochs: As of Keras.
-            **kwargs: As of Keras. `steps_per_epoch` is by default as many as go once over the
-                arrays.
+            **kwargs: As of Keras. `sample_weight`, for a loss of pixels, is a mask (N, H, W, 1) or
+                (N, H, W), restricted as targets are, or (N, 1, 1) for one number of each image.
+                `steps_per_epoch` is by default as many as go once over the arrays.
 
         Returns:
             `keras.callbacks.History`.
@@ -197,6 +203,11 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             raise ValueError(
                 "The schedule sets the batch sizes: give batch_size to Multilevel. "
                 f"Received: batch_size={batch_size}"
+            )
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "class_weight is not supported: give sample_weight. "
+                f"Received: class_weight={kwargs['class_weight']}"
             )
         # Refused here, where no step can have failed on shapes first.
         replicas = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
@@ -292,6 +303,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
         """Loss and gradients of a term's samples on one mesh, the outputs, and what was given."""
         x, y, sample_weight = restricted(part, 2**mesh, self.restriction)
+        # Taken here: JAX would not see the optimizer's own variable inside of what it
+        # differentiates, but the value that it had when the step was compiled.
+        scale = self.optimizer.scale_loss(ops.ones(()))
 
         def loss():
             outputs = self._outputs(x)
@@ -301,7 +315,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 )
             # Keras has divided it by the replicas, as the gradient call is about to.
             loss = loss * calls.replicas
-            return self.optimizer.scale_loss(loss), (loss, outputs)
+            return loss * scale, (loss, outputs)
 
         running = [] if is_finest else self.model.non_trainable_weights
         before = [ops.copy(variable.value) for variable in running]
@@ -325,14 +339,12 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         try:
             yield
         except (ValueError, TypeError, RuntimeError) as error:  # the last is PyTorch's
-            if "memory" in str(error):
+            if "memory" in str(error) or _ADVICE in str(error):
                 raise
             shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
             raise ValueError(
-                "The model must take images of every size that the meshes have (no Flatten, no "
-                "layer that wants one size), and the loss what it gives of targets of that size; "
-                f"one of them said: {error}. Received: {self.model.name} with inputs of shapes "
-                f"{shapes}"
+                f"{_ADVICE}; one of them said: {error}. Received: {self.model.name} with inputs of "
+                f"shapes {shapes}"
             ) from error
 
     def _report(self, estimate, finest, count):

@@ -141,6 +141,25 @@ def test_running_statistics_follow_the_finest_mesh():
         np.testing.assert_allclose(to_numpy(ours), to_numpy(theirs), rtol=1e-5, atol=1e-6)
 
 
+def test_dropout_draws_anew_on_each_mesh():
+    kept = []
+
+    class Watching(keras.layers.Layer):
+        def call(self, x):
+            kept.append(to_numpy(x)[..., 0])  # of ones: 0 where dropped, else 2
+            return x
+
+    layers = [keras.layers.Dropout(0.5, seed=1), Watching(), keras.layers.Conv2D(3, 1)]
+    training = Multilevel(keras.Sequential(layers), schedule=schedule_with(1, 1), seed=0)
+    training.compile("sgd", "mse", run_eagerly=True)
+    if keras.backend.backend() == "jax":
+        pytest.skip("JAX traces even where it runs eagerly: nothing to watch")
+    training.train_on_batch(np.ones((2, 8, 8, 3), "float32"))
+    fine, coarse, other = kept[-3:]
+    assert [values.shape[1] for values in (fine, coarse, other)] == [8, 4, 4]
+    assert (fine[:, ::2, ::2] != coarse).any() and (coarse != other).any()
+
+
 def test_dropout_draws_anew_each_step():
     model, (x, y) = network(dropout=0.5), pictures(3)
     first = gradients(model, schedule_with(1, 2), (x, y))
@@ -159,6 +178,34 @@ def test_mixed_precision_is_near_float32(policy):
         keras.config.set_dtype_policy("float32")
     for a, b in zip(rough, exact, strict=True):
         assert np.linalg.norm(a - b) < 0.05 * np.linalg.norm(b)
+
+
+def test_a_loss_scale_that_grows_leaves_the_gradient_as_it_is():
+    model, (x, y) = network(), pictures(3)
+    training = Multilevel(model, schedule=schedule_with(1, 2))
+    expected = gradients(model, schedule_with(1, 2), (x, y))
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE), dynamic_growth_steps=1)
+    training.compile(scaled, "mse")
+    for _ in range(3):
+        before = [to_numpy(weight) for weight in model.trainable_variables]
+        training.train_on_batch(x, y)
+        after = [to_numpy(weight) for weight in model.trainable_variables]
+        found = [(a - b) / RATE for a, b in zip(before, after, strict=True)]
+        assert_close(found, expected, 1e-5)
+        for weight, value in zip(model.trainable_variables, before, strict=True):
+            weight.assign(value)
+
+
+def test_mixed_float16_trains():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model, (x, y) = network(), pictures(12)
+        training = Multilevel(model, levels=1, batch_size=2)
+        training.compile(keras.optimizers.Adam(1e-2), "mse")
+        losses = training.fit(x, 0 * y, epochs=8, verbose=0).history["loss"]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert losses[-1] < losses[0]
 
 
 def test_masks_are_restricted_and_weigh_the_loss():
@@ -227,6 +274,19 @@ def test_validation_data_is_taken_as_it_is_given():
     assert history["val_loss"][0] == pytest.approx(training.evaluate(*given, verbose=0)[0], 1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3, 1, 1), (3, 8, 8)])
+def test_an_image_without_weight_has_no_influence(shape):
+    model, (x, y) = network(), pictures(3)
+    weight = np.ones(shape, "float32")
+    weight[0] = 0.0  # the sample of the correction
+    changed = y.copy()
+    changed[0] += 9.0
+    found = [gradients(model, schedule_with(1, 2), (x, t, weight)) for t in (y, changed)]
+    assert_close(found[0], found[1])
+    whole = gradients(model, schedule_with(1, 2), (x, y))
+    assert not np.allclose(found[0][0], whole[0])
+
+
 # Bad input
 
 
@@ -241,6 +301,14 @@ def test_a_model_of_one_size_is_refused():
     layers = [keras.layers.Flatten(), keras.layers.Dense(2)]
     with pytest.raises(ValueError, match=r"(?s)images of every size.*Received: seq.*4, 4, 3\)\]"):
         fit_with(keras.Sequential(layers), x, y[:, 0, 0, :2])
+
+
+def test_class_weights_are_refused():
+    x, y = pictures(6)
+    training = Multilevel(network(), levels=1, batch_size=1)
+    training.compile("sgd", "mse")
+    with pytest.raises(ValueError, match=r"give sample_weight\. Received: class_weight=\{0: 1"):
+        training.fit(x, y, class_weight={0: 1.0}, verbose=0)
 
 
 def test_sizes_that_cannot_be_halved_are_refused():

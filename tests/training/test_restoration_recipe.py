@@ -17,7 +17,7 @@ from c2f_zoo.data import load_image, save_image
 from c2f_zoo.training import MultilevelStream, StopOnNaN
 
 FOLDER = Path(__file__).parents[2] / "training"
-SCRIPTS = ("restoration", "restoration_training", "restoration_pictures", "gan_training")
+SCRIPTS = ("restoration", "restoration_training", "restoration_pictures", "recipe_runs")
 
 
 @pytest.fixture
