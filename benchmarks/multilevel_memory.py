@@ -93,7 +93,7 @@ def summed_loss():
                 return total, total
 
             estimate, gradients = calls.loss_gradients(loss, weights)
-            self._apply(gradients, weights)
+            calls.apply(self.optimizer, gradients, weights)
             self.steps.assign(self.steps + 1)
             return {"loss": estimate}
 

@@ -1,0 +1,67 @@
+"""The benchmarks run: small rehearsals of those that nothing else calls."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a file of benchmarks/, which finds those beside it as a script does."""
+    monkeypatch.syspath_prepend(FOLDER)
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if (FOLDER / f"{name}.py").exists():
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("kind", ["SINGLE", "ACCUMULATED", "ONE_LOSS"])
+def test_memory_of_a_multilevel_step(script, kind):
+    module = script("multilevel_memory")
+    sizes = [2] if kind == "SINGLE" else [2, 4]
+    asked = {"kind": getattr(module, kind), "batch_sizes": sizes, "size": 16, "tiny": True}
+    found = module.one_step(asked)
+    assert found["work"] == (2.0 if kind == "SINGLE" else 2 * 1.25 + 4 / 4)
+    assert found["memory"] >= 0
+
+
+@pytest.mark.parametrize("case", ["unet-step", "inpaint-24", "upscale-24"])
+def test_restoration(script, case):
+    module = script("restoration")
+    found = module.measure_case(case, "float32", 1, True)
+    assert found["seconds"] > 0 and found["convolutions"] > 0
+    assert "photograph" in module.heading(True)
+
+
+def test_report_of_an_unfinished_comparison(script, tmp_path):
+    module = script("multilevel_report")
+
+    def record(arm, share, seed, psnr):
+        points = [(0, 0.0, 9.0, 1.0), (4, 64.0 / share, psnr, 10 ** (-psnr / 10))]
+        return {
+            **{"finished": True, "dataset": "patches", "task": "denoising", "arm": arm},
+            **{"share": str(share), "seed": seed, "first_weights": 1.0, "work": 64.0 / share},
+            **{"batch_sizes": [[16]], "stage_steps": [4], "images": [2, 1], "peak_mb": 1.0},
+            **{"first_steps": {"0": 0.1}, "resumed": 0},
+            "evaluations": [
+                {"step": n, "work": w, "seconds": w, "cpu_seconds": w, "psnr": p, "loss": loss}
+                | {"ssim": 0.5}
+                for n, w, p, loss in points
+            ],
+        }
+
+    found = [("single", 1, 0, 20.0), ("single", 1, 1, 30.0), ("multiscale", 1, 0, 20.5)]
+    for arm, share, seed, psnr in found:
+        job = module.Job("patches", "denoising", arm, str(share), seed)
+        job.file(tmp_path).write_text(json.dumps(record(arm, share, seed, psnr)))
+    runs, _ = module.read_results(tmp_path)
+    text = "\n".join(module.summary(runs, "seconds"))
+    # Seed by seed, not the means of other seeds; what has not run is not said to have failed.
+    assert "| denoising | patches | 2 | 25.00 | +0.50 (1 of 2) | ? | ? |" in text
+    assert "| denoising | patches | 2 | 1.0, 1.0 | ? | ? |" in text
