@@ -48,7 +48,7 @@ def network_case(case, dtype, sizes):
     """Forward pass of a network, and its convolutions alone."""
     import numpy as np
 
-    from c2f_zoo.models import progan, stylegan, stylegan2
+    from c2f_zoo.models.gans import progan, stylegan, stylegan2
 
     networks = {
         "progan-generator": progan.ProGANGenerator,
@@ -95,7 +95,7 @@ def step_case(case, dtype, sizes):
     """One step of both networks, and as many convolutions as it has passes."""
     import numpy as np
 
-    from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
+    from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
     from c2f_zoo.training import AdversarialModel
 
     side, batch = sizes.step_resolution, sizes.step_batch

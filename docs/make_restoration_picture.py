@@ -1,6 +1,6 @@
 """Makes the README's picture of restored photographs: `python docs/make_restoration_picture.py`.
 
-It takes a row from the picture of each card, which `training/measure_photos.py` makes.
+It takes a row from the picture of each card, which `training/measure/restoration.py` makes.
 """
 
 from pathlib import Path

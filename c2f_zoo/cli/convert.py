@@ -60,7 +60,7 @@ def run(arguments):
         raise CommandError(f"Expected a file of weights. Received: {what}")
     check_folder_is_writable(folder)
     start_backend()
-    from c2f_zoo.models.pwcnet_import import convert_official_pwcnet
+    from c2f_zoo.models.pwcnet.torch_weights import convert_official_pwcnet
 
     start = time.perf_counter()
     model = convert_official_pwcnet(source)

@@ -167,7 +167,7 @@ def run(arguments):
 
 def _open_datasets(arguments):
     """Open every data set; a list of (name, data set, the options it was opened with)."""
-    from c2f_zoo.data.flow_datasets import open_flow_dataset
+    from c2f_zoo.data.flow.datasets import open_flow_dataset
 
     given, used, opened = _dataset_options(arguments), set(), []
     for name, root in zip(arguments.dataset, arguments.root, strict=True):
@@ -196,7 +196,7 @@ def _open_datasets(arguments):
 
 
 def _accepted_options(name):
-    from c2f_zoo.data.flow_datasets import FLOW_DATASETS
+    from c2f_zoo.data.flow.datasets import FLOW_DATASETS
 
     plain = {key.replace("_", ""): kind for key, kind in FLOW_DATASETS.items()}
     kind = plain.get("".join(letter for letter in name.lower() if letter.isalnum()))

@@ -115,10 +115,10 @@ def run(arguments):
     Raises:
         CommandError: What is asked for cannot be measured.
     """
-    from c2f_zoo.data.image_folder import ImageFolder
+    from c2f_zoo.data.images.folder import ImageFolder
 
     backend = start_backend()
-    from c2f_zoo.models.restoration_measure import measure_restoration
+    from c2f_zoo.tasks.restoration.measure import measure_restoration
 
     folders = [ImageFolder(root) for root in arguments.root]
     models = {preset: load_restoration_model(preset) for preset in arguments.presets}
@@ -191,7 +191,7 @@ def make_baseline(name, protocol):
 
 def _bicubic(image, scale):
     from c2f_zoo.backend import to_numpy
-    from c2f_zoo.data.degradation_resize import upsample_bicubic
+    from c2f_zoo.data.degradations.resize import upsample_bicubic
 
     return to_numpy(upsample_bicubic(image[None], scale))[0]
 
@@ -218,7 +218,7 @@ def _telea(cv2, image, known):
 
 def _protocols(arguments, models):
     """The protocols that the options ask for, or failing those what the presets are for."""
-    from c2f_zoo.models.restoration_measure import RestorationProtocol
+    from c2f_zoo.tasks.restoration.measure import RestorationProtocol
 
     asked = [name for name in ("scale", "holes", "blur", "noise") if getattr(arguments, name)]
     if len(asked) > 1 and asked != ["blur", "noise"]:

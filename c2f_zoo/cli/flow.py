@@ -134,7 +134,7 @@ def run(arguments):
 
 
 def _flow_of_pair(first_path, second_path, arguments):
-    from c2f_zoo.data.images import check_same_size, load_image
+    from c2f_zoo.data.files.images import check_same_size, load_image
 
     for name in ("only_flow", "images", "fps", "batch_size"):
         if getattr(arguments, name):
@@ -175,9 +175,9 @@ def _flow_of_pair(first_path, second_path, arguments):
 
 
 def _write_pair(files, second, flow, max_magnitude):
-    from c2f_zoo.data.flow_files import write_flow
-    from c2f_zoo.data.flow_picture import flow_picture
-    from c2f_zoo.data.images import save_image
+    from c2f_zoo.data.files.flow import write_flow
+    from c2f_zoo.data.files.images import save_image
+    from c2f_zoo.data.flow.picture import flow_picture
 
     flow_file, picture_file, warped_file = files
     save_image(picture_file, flow_picture(flow, max_magnitude=max_magnitude))
@@ -187,7 +187,7 @@ def _write_pair(files, second, flow, max_magnitude):
 
 
 def _flow_of_clip(source, arguments):
-    from c2f_zoo.data.video import IMAGE_SUFFIXES, VideoWriter, read_frames
+    from c2f_zoo.data.files.video import IMAGE_SUFFIXES, VideoWriter, read_frames
 
     if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
         raise CommandError(
@@ -227,8 +227,8 @@ def _flow_of_clip(source, arguments):
 def _write_clip(video, flow_folder, model, frames, arguments):
     import numpy as np
 
-    from c2f_zoo.data.flow_files import write_flow
-    from c2f_zoo.data.flow_picture import flow_picture
+    from c2f_zoo.data.files.flow import write_flow
+    from c2f_zoo.data.flow.picture import flow_picture
 
     height, width = video.size[0], video.size[1] // (1 if arguments.only_flow else 2)
     batch_size = arguments.batch_size or _flows_at_once(height, width)
@@ -293,7 +293,7 @@ class ColorScale:
 
 
 def _check_ffmpeg():
-    from c2f_zoo.data import ffmpeg
+    from c2f_zoo.data.files import ffmpeg
 
     try:
         ffmpeg.program()
@@ -303,7 +303,7 @@ def _check_ffmpeg():
 
 def _clip_outputs(source, arguments):
     """Paths of the video or folder of pictures, and of the folder of flow files or `None`."""
-    from c2f_zoo.data.video import WRITABLE_VIDEO_SUFFIXES
+    from c2f_zoo.data.files.video import WRITABLE_VIDEO_SUFFIXES
 
     if source.name in ("", ".."):  # of `c2f flow .`
         source = source.resolve()

@@ -200,7 +200,7 @@ def _pictures_or_film(model, folder, arguments):
 
 
 def _target(model, arguments):
-    from c2f_zoo.models.projection import projection_target
+    from c2f_zoo.tasks.generation.projection import projection_target
 
     size = model.ema_generator.noise_shapes[-1]
     return projection_target(arguments.project, size, arguments.background)
@@ -264,7 +264,7 @@ def _positive(text):
 
 
 def _colour(text):
-    from c2f_zoo.data.image_folder import check_fit_options
+    from c2f_zoo.data.images.folder import check_fit_options
 
     return check_fit_options(text, "area")
 

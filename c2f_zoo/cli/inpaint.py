@@ -71,7 +71,7 @@ def run(arguments):
     arguments.mask_files = [masks] if masks.is_file() else sorted(_images(masks))
 
     def options(path):
-        from c2f_zoo.data.pictures import read_mask, read_picture
+        from c2f_zoo.data.files.pictures import read_mask, read_picture
 
         mask = read_picture(masks if masks.is_file() else _mask_of(path, masks))
         return {"mask": read_mask(mask, mask.size, arguments.mask_invert)}
@@ -80,7 +80,7 @@ def run(arguments):
 
 
 def _images(folder):
-    from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+    from c2f_zoo.data.images.folder import IMAGE_SUFFIXES
 
     return [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
 

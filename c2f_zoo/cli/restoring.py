@@ -222,7 +222,7 @@ def find_inputs(inputs, suffix):
         elif path.exists():
             new, folder = [path], None
         elif glob.has_magic(str(path)):
-            from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+            from c2f_zoo.data.images.folder import IMAGE_SUFFIXES
 
             matches = sorted(map(Path, glob.glob(str(path), recursive=True)))
             new = [one for one in matches if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()]
@@ -304,7 +304,7 @@ def name_outputs(files, arguments, suffix):
 
 def _unknown_extensions():
     """Extensions of images that are read and not written."""
-    from c2f_zoo.data.image_folder import IMAGE_SUFFIXES
+    from c2f_zoo.data.images.folder import IMAGE_SUFFIXES
 
     return IMAGE_SUFFIXES - set(_EXTENSIONS)
 
@@ -322,7 +322,7 @@ def _check_passed_over_survive(outputs, passed_over):
 
 
 def _images_of(folder):
-    from c2f_zoo.data.image_folder import ImageFolder
+    from c2f_zoo.data.images.folder import ImageFolder
 
     try:
         return [folder / name for name in ImageFolder(folder).names]
@@ -332,7 +332,7 @@ def _images_of(folder):
 
 def _restore(model, path, output, arguments, verb, settings):
     """Restore one file; give the output and what to say of it."""
-    from c2f_zoo.data.pictures import read_picture, write_picture
+    from c2f_zoo.data.files.pictures import read_picture, write_picture
 
     start = time.perf_counter()
     picture = read_picture(path)
@@ -363,7 +363,7 @@ def side_by_side(picture, made):
     import numpy as np
     from PIL import Image
 
-    from c2f_zoo.data.pictures import as_bytes
+    from c2f_zoo.data.files.pictures import as_bytes
 
     given = as_bytes(picture.pixels())  # as bytes, which take a quarter of the memory
     if given.shape[:2] != made.shape[:2]:

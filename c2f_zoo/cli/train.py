@@ -18,6 +18,10 @@ examples:
   c2f train my_recipe.py --epochs 10"""
 
 
+# Folders of training/ with scripts that train nothing.
+NO_RECIPES = ("collect", "common", "measure")
+
+
 def add_parser(verbs):
     """Add the verb to the command line.
 
@@ -103,8 +107,9 @@ def find_recipes():
     folders = [Path(c2f_zoo.__file__).resolve().parents[1] / "training", Path("training")]
     found = {}
     for folder in folders:
-        for path in sorted(folder.glob("*.py")):
-            if not path.name.startswith("_") and _has_main(path):
+        for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
+            is_tool = path.parent != folder and path.parent.name in NO_RECIPES
+            if not path.name.startswith("_") and not is_tool and _has_main(path):
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
 
@@ -120,8 +125,9 @@ def _resolve(recipe, recipes):
     path = Path(recipe).expanduser()
     if path.suffix == ".py" and path.is_file():
         return path
-    if recipe in recipes:
-        return recipes[recipe]
+    name = recipe.replace(".", "_")  # the preset that it makes, too
+    if name in recipes:
+        return recipes[name]
     raise CommandError(
         "A recipe is the path of a Python file, or one of: "
         f"{', '.join(recipes) or 'none found (run in a clone of the repository)'}. "

@@ -1,46 +1,20 @@
-"""Architectures, one file each, readable beside their papers."""
+"""Architectures, a folder a family, a file an architecture, readable beside their papers."""
 
-from c2f_zoo.models.gans import MSGGAN, ProGAN, StyleGAN, StyleGAN2
-from c2f_zoo.models.inception import InceptionV3Features
-from c2f_zoo.models.msg_stylegan import MSGStyleGANDiscriminator, MSGStyleGANGenerator
-from c2f_zoo.models.msggan import MSGDiscriminator, MSGGenerator, image_pyramid
-from c2f_zoo.models.multiscale_unet import MultiscaleUNet
-from c2f_zoo.models.progan import ProGANDiscriminator, ProGANGenerator
-from c2f_zoo.models.pwcnet import PWCNet
-from c2f_zoo.models.restoration_measure import (
-    RestorationProtocol,
-    figures_of,
-    measure_restoration,
-)
-from c2f_zoo.models.restoration_nets import RestorationResNet, SRParaConvNet
-from c2f_zoo.models.style_based import MappingNetwork, mix_styles
-from c2f_zoo.models.stylegan import StyleGANDiscriminator, StyleGANGenerator
-from c2f_zoo.models.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+import lazy_loader
 
-__all__ = [
-    "MSGGAN",
-    "InceptionV3Features",
-    "MSGDiscriminator",
-    "MSGGenerator",
-    "MSGStyleGANDiscriminator",
-    "MSGStyleGANGenerator",
-    "MappingNetwork",
-    "MultiscaleUNet",
-    "PWCNet",
-    "ProGAN",
-    "ProGANDiscriminator",
-    "ProGANGenerator",
-    "RestorationProtocol",
-    "RestorationResNet",
-    "SRParaConvNet",
-    "StyleGAN",
-    "StyleGAN2",
-    "StyleGAN2Discriminator",
-    "StyleGAN2Generator",
-    "StyleGANDiscriminator",
-    "StyleGANGenerator",
-    "figures_of",
-    "image_pyramid",
-    "measure_restoration",
-    "mix_styles",
-]
+_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+# Public here until they moved down; to be removed in 0.3.
+_MOVED_TO_TASKS = ("RestorationProtocol", "figures_of", "measure_restoration")
+
+
+def __getattr__(name):
+    if name in _MOVED_TO_TASKS:
+        import warnings
+
+        from c2f_zoo import tasks
+
+        warnings.warn(
+            f"c2f_zoo.models.{name} is c2f_zoo.tasks.{name} now.", DeprecationWarning, stacklevel=2
+        )
+        return getattr(tasks, name)
+    return _attribute(name)

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend
-from c2f_zoo.data.atomic import atomic_write
+from c2f_zoo.data.files.atomic import atomic_write
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -294,8 +294,8 @@ class FlowPictures(keras.callbacks.Callback):
         self.truth = backend.to_numpy(flow)
 
     def on_epoch_end(self, epoch, logs=None):
-        from c2f_zoo.data.flow_picture import flow_to_color
-        from c2f_zoo.data.images import save_image
+        from c2f_zoo.data.files.images import save_image
+        from c2f_zoo.data.flow.picture import flow_to_color
 
         if (epoch + 1) % self.every:
             return

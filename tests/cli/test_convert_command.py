@@ -18,7 +18,7 @@ def network():
 @pytest.fixture
 def importer(network, monkeypatch):
     """Stands in for the reader of official checkpoints."""
-    module = types.ModuleType("c2f_zoo.models.pwcnet_import")
+    module = types.ModuleType("c2f_zoo.models.pwcnet.torch_weights")
     module.read = []
 
     def convert_official_pwcnet(path):

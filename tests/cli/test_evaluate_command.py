@@ -9,8 +9,8 @@ import pytest
 from c2f_zoo.cli import evaluate
 from c2f_zoo.cli.baselines import make_baseline
 from c2f_zoo.cli.main import main
-from c2f_zoo.data.flow_files import write_flow
-from c2f_zoo.data.images import save_image
+from c2f_zoo.data.files.flow import write_flow
+from c2f_zoo.data.files.images import save_image
 
 TRUTH = (3.0, -4.0)  # 5 px everywhere, on the left half of each frame
 

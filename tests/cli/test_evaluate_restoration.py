@@ -8,7 +8,7 @@ from PIL import Image
 
 from c2f_zoo.cli.main import main
 from c2f_zoo.models import RestorationResNet, SRParaConvNet
-from c2f_zoo.models.restoration_measure import RestorationProtocol, measure_restoration
+from c2f_zoo.tasks.restoration.measure import RestorationProtocol, measure_restoration
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from PIL import Image
 
 from c2f_zoo.cli import flow as flow_command
 from c2f_zoo.cli.main import main
-from c2f_zoo.data.flow_files import read_flow
-from c2f_zoo.data.flow_picture import flow_to_color
-from c2f_zoo.data.images import load_image
-from c2f_zoo.data.video import VideoWriter, read_frames
+from c2f_zoo.data.files.flow import read_flow
+from c2f_zoo.data.files.images import load_image
+from c2f_zoo.data.files.video import VideoWriter, read_frames
+from c2f_zoo.data.flow.picture import flow_to_color
 
 
 class ShiftModel:

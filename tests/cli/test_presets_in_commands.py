@@ -7,9 +7,9 @@ import pytest
 
 from c2f_zoo import hub
 from c2f_zoo.cli.main import main
-from c2f_zoo.data.flow_files import read_flow, write_flow
-from c2f_zoo.data.images import load_image, save_image
-from c2f_zoo.data.video import read_frames
+from c2f_zoo.data.files.flow import read_flow, write_flow
+from c2f_zoo.data.files.images import load_image, save_image
+from c2f_zoo.data.files.video import read_frames
 from c2f_zoo.models import PWCNet
 
 METADATA = {

@@ -8,7 +8,7 @@ from c2f_zoo import hub
 from c2f_zoo.cli import restoring
 from c2f_zoo.cli.main import main
 from c2f_zoo.models import ProGAN, RestorationResNet, SRParaConvNet
-from tests.models.restoration_toys import LocalNet
+from tests.tasks.restoration.restoration_toys import LocalNet
 
 
 @pytest.fixture(scope="module")

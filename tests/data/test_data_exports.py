@@ -21,8 +21,8 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_the_function_flow_picture_is_not_hidden_by_its_module():
-    importlib.import_module("c2f_zoo.data.flow_picture")
-    assert callable(c2f_zoo.data.flow_picture)
+    importlib.import_module("c2f_zoo.data.flow.picture")
+    assert callable(c2f_zoo.data.flow.picture)
 
 
 def test_importing_the_package_imports_no_optional_package():

@@ -15,7 +15,7 @@ from c2f_zoo.training import (
     TensorBoardLog,
     TrainingState,
 )
-from tests.training.adversarial_toys import dense_pair
+from tests.training.adversarial.adversarial_toys import dense_pair
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype("float32")
 Y = X.sum(1, keepdims=True)

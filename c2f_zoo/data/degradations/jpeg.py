@@ -1,0 +1,73 @@
+"""Compression as a degradation: on the host, by Pillow."""
+
+import io
+
+import numpy as np
+from keras import ops
+
+from c2f_zoo.backend import to_numpy
+from c2f_zoo.data.degradations.base import Degradation, as_images, as_range
+
+
+class JPEG(Degradation):
+    """Save images as JPEG and load them again. Not for a compiled step: it runs on the host.
+
+    Args:
+        quality: 1 to 100, or a range (low, high) of whole numbers from which each image draws its
+            own, uniformly. Pillow's tables of libjpeg; colours at half resolution.
+        seed: Non-negative integer.
+
+    Call arguments:
+        images: Array or tensor (B, H, W, C), uint8 or float in [0, 1] (values beyond are clipped),
+            C 1 or 3; index: as of `Degradation`.
+
+    Returns:
+        float32 tensor (B, H, W, C), of 256 levels.
+
+    Raises:
+        ValueError: A quality beyond 1 to 100, or images of other channels.
+
+    Example:
+        >>> images = np.random.default_rng(0).random((1, 16, 24, 3))
+        >>> tuple(JPEG(quality=(30, 95))(images, index=3).shape)
+        (1, 16, 24, 3)
+    """
+
+    on_host = True
+
+    def __init__(self, quality=(30, 95), seed=0):
+        super().__init__(seed)
+        self.quality = tuple(int(bound) for bound in as_range("quality", quality, 1))
+        if self.quality[1] > 100:
+            raise ValueError(f"quality is 1 to 100. Received: {quality!r}")
+
+    def draw_sample(self, rng, size):
+        return {"quality": rng.integers(self.quality[0], self.quality[1] + 1, dtype="int32")}
+
+    def apply(self, images, numbers):
+        levels = np.clip(to_numpy(images), 0, 1) * 255
+        qualities = to_numpy(numbers["quality"]).tolist()
+        saved = [
+            _compress(image, quality)
+            for image, quality in zip(np.rint(levels).astype("uint8"), qualities, strict=True)
+        ]
+        return ops.convert_to_tensor(np.stack(saved).astype("float32") / 255)
+
+    def __call__(self, images, index=0):
+        """Compress a batch; arguments and results are in the class's documentation."""
+        images = as_images(images, "JPEG")
+        count, *size, channels = images.shape
+        if channels not in (1, 3):
+            raise ValueError(f"JPEG takes 1 or 3 channels. Received: shape {tuple(images.shape)}")
+        return self.apply(images, self.draw(count, size, index))
+
+
+def _compress(image, quality):
+    from PIL import Image
+
+    file = io.BytesIO()
+    grey = image.shape[-1] == 1
+    picture = Image.fromarray(image[..., 0] if grey else image)
+    picture.save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    again = np.asarray(Image.open(file))
+    return again[..., None] if grey else again

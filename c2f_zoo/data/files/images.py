@@ -1,0 +1,254 @@
+"""Images at the door of the library: whatever comes in becomes RGB float32 in [0, 1]."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from c2f_zoo.data.files.atomic import atomic_write
+
+# Interpolation and half precision leave values a little outside [0, 1]; a real mistake of
+# range (0 to 255, -1 to 1) is far outside.
+RANGE_TOLERANCE = 1e-2
+
+_FULL_SCALE = {"uint8": 255, "uint16": 65535}
+
+
+def as_numpy(tensor):
+    """Bring an array or tensor of numpy, JAX, TensorFlow or PyTorch to numpy.
+
+    Unlike `keras.ops.convert_to_numpy` it does not depend on the Keras backend in use, so a
+    PyTorch tensor is accepted under TensorFlow and the reverse.
+
+    Args:
+        tensor: Array, tensor or variable of any shape, on any device, with or without gradient.
+
+    Returns:
+        numpy array of the same shape; bfloat16 becomes float32, which numpy lacks.
+
+    Example:
+        >>> as_numpy(np.ones((2, 3))).shape
+        (2, 3)
+    """
+    if hasattr(tensor, "detach"):  # PyTorch
+        tensor = tensor.detach().cpu()
+        if "bfloat16" in str(tensor.dtype):
+            tensor = tensor.float()
+    array = np.asarray(tensor)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def load_image(source):
+    """Load one image as RGB in [0, 1].
+
+    Grey becomes three equal channels, an alpha channel is dropped (the colour beneath it is
+    kept as it is stored), palette and CMYK images are converted, and a photograph's EXIF
+    orientation is applied.
+
+    Args:
+        source: One of
+            - a path (str or `pathlib.Path`) of any image format Pillow reads, 16-bit grey
+              included;
+            - a `PIL.Image.Image`;
+            - an array or tensor of numpy, JAX, TensorFlow or PyTorch, of shape (H, W),
+              (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA, as uint8
+              (0 to 255), uint16 (0 to 65535), bool, or float in [0, 1].
+
+    Returns:
+        float32 array of shape (H, W, 3), RGB in [0, 1]; a new array, which the caller may change.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is not an image, or is damaged; or the array is empty, of another
+            shape or dtype, not finite, or outside [0, 1].
+        TypeError: `source` is none of the above.
+
+    Example:
+        >>> grey = np.full((4, 6), 255, np.uint8)
+        >>> image = load_image(grey)
+        >>> image.shape, str(image.dtype), float(image.max())
+        ((4, 6, 3), 'float32', 1.0)
+    """
+    if isinstance(source, (str, os.PathLike)):
+        return load_file(Path(source).expanduser(), _from_pil)
+    if _is_pil(source):
+        return _from_pil(source)
+    if isinstance(source, (list, tuple)) or not hasattr(source, "shape"):
+        what = f"{type(source).__name__}"
+        what += f" of {len(source)} items" if isinstance(source, (list, tuple)) else ""
+        raise TypeError(
+            f"An image is a path, a PIL image, or an array of shape (H, W, 3). Received: {what}"
+        )
+    return _from_array(as_numpy(source))
+
+
+def save_image(path, image):
+    """Save an image; the format follows from the file name.
+
+    The file appears complete or not at all, and a file it would replace survives a failure.
+
+    Args:
+        path: File to write: `.png`, `.jpg`, `.ppm`, `.webp` or whatever else Pillow writes. Its
+            folder must exist.
+        image: Array of shape (H, W, 3) or grey (H, W), (H, W, 1): uint8, or float in [0, 1],
+            which is rounded to the nearest of 256 levels. Anything else that `load_image` takes
+            works too.
+
+    Raises:
+        ValueError: The extension names no image format, or the image is not one.
+        OSError: The folder is missing or not writable, or the disk is full.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "red.png"
+        >>> save_image(path, np.full((2, 2, 3), (1.0, 0.0, 0.0)))
+        >>> load_image(path)[0, 0].tolist()
+        [1.0, 0.0, 0.0]
+    """
+    from PIL import Image
+
+    path = Path(path)
+    image_format = Image.registered_extensions().get(path.suffix.lower())
+    if image_format not in Image.SAVE:
+        raise ValueError(
+            "An image is saved as the extension of its name says: .png, .jpg, .ppm, .webp, ... "
+            f"Received: {path}"
+        )
+    pixels = np.rint(load_image(image) * 255).astype(np.uint8)
+    options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
+    with atomic_write(path) as file:
+        Image.fromarray(pixels).save(file, format=image_format, **options)
+
+
+def check_same_size(first, second, names=("image 1", "image 2")):
+    """Raise unless two images have the same height and width.
+
+    Args:
+        first: Array of shape (H, W, ...).
+        second: Array of shape (H, W, ...).
+        names: What to call the two in the message. Default ("image 1", "image 2").
+
+    Raises:
+        ValueError: The heights or widths differ.
+
+    Example:
+        >>> check_same_size(np.zeros((4, 6, 3)), np.zeros((4, 6, 2)), ("image", "flow"))
+    """
+    if first.shape[:2] != second.shape[:2]:
+        sizes = " and ".join(
+            f"{name} {array.shape[1]}x{array.shape[0]}"
+            for name, array in zip(names, (first, second), strict=True)
+        )
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same size. Received (width x height): {sizes}"
+        )
+
+
+def _is_pil(source):
+    # Asked without importing Pillow: only a program that has imported it can hold an image.
+    return any(
+        base.__module__ == "PIL.Image" and base.__name__ == "Image" for base in type(source).mro()
+    )
+
+
+def load_file(path, convert):
+    """Open an image file and convert it while it is open.
+
+    Args:
+        path: `Path` of the file.
+        convert: Function of the opened `PIL.Image.Image`.
+
+    Returns:
+        What `convert` returns.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: It is no image, or damaged, or `convert` says what else is wrong.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.exists():
+        raise FileNotFoundError(f"There is no image file of this name. Received: {path}")
+    if path.is_dir():
+        raise IsADirectoryError(f"Expected an image file, found a folder. Received: {path}")
+    try:
+        with Image.open(path) as image:
+            return convert(image)
+    except UnidentifiedImageError as error:
+        with path.open("rb") as file:
+            start = file.read(16)
+        found = f"it starts with {start!r}" if start else "it is empty"
+        raise ValueError(
+            f"The file is not an image in a format that Pillow reads: {found}. Received: {path}"
+        ) from error
+    except (PermissionError, MemoryError):
+        raise
+    # Pillow's decoders report damage as OSError, SyntaxError, struct.error and others.
+    except Exception as error:
+        if isinstance(error, ValueError) and "Received: " in str(error):  # `convert` says it all
+            raise ValueError(f"{error}, in {path}") from error
+        raise ValueError(f"The image cannot be read: {error}. Received: {path}") from error
+
+
+def _from_pil(image):
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        pixels = np.asarray(image).astype(np.uint16)
+    elif image.mode == "I":  # 16-bit grey in older versions of Pillow
+        pixels = np.asarray(image)
+        if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
+            raise ValueError(
+                "A 32-bit grey image must hold 16-bit values, 0 to 65535. "
+                f"Received: values from {pixels.min()} to {pixels.max()}"
+            )
+        pixels = pixels.astype(np.uint16)
+    elif image.mode in ("F", "L", "RGB", "1"):
+        pixels = np.asarray(image)
+    else:
+        # A palette's transparency lives in the palette: only RGBA drops it without a warning.
+        if image.mode == "P" and "transparency" in image.info:
+            image = image.convert("RGBA")
+        pixels = np.asarray(image.convert("RGB"))
+    return _from_array(pixels)
+
+
+def _from_array(array):
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
+        raise ValueError(
+            "An image has shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), channels "
+            f"last. Received: shape {array.shape}"
+        )
+    if 0 in array.shape:
+        raise ValueError(f"The image is empty. Received: shape {array.shape}")
+    color = array[..., None] if array.ndim == 2 else array
+    color = color[..., : 3 if color.shape[2] >= 3 else 1]
+    if array.dtype.name in _FULL_SCALE:
+        color = np.divide(color, _FULL_SCALE[array.dtype.name], dtype=np.float32)
+    elif array.dtype.kind == "b":
+        color = color.astype(np.float32)
+    elif array.dtype.kind == "f":
+        color = _checked_range(color)
+    else:
+        raise ValueError(
+            "An image is uint8 (0 to 255), uint16 (0 to 65535), bool or float (0 to 1). "
+            f"Received: dtype {array.dtype}"
+        )
+    return np.repeat(color, 3, axis=2) if color.shape[2] == 1 else np.ascontiguousarray(color)
+
+
+def _checked_range(color):
+    low, high = float(color.min()), float(color.max())
+    # NaN and inf reach the minimum or the maximum, so one pass finds them too.
+    if not np.isfinite([low, high]).all():
+        bad = int((~np.isfinite(color)).sum())
+        raise ValueError(
+            f"A float image must be finite. Received: {bad} values that are NaN or inf"
+        )
+    if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
+        raise ValueError(
+            "A float image has values in [0, 1] (divide by 255, or give uint8). "
+            f"Received: values from {low:.6g} to {high:.6g}"
+        )
+    return np.clip(color, 0, 1).astype(np.float32)

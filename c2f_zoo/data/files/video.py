@@ -1,0 +1,320 @@
+"""Frames from a video or a folder of images, one at a time, and pictures back into a video.
+
+Videos are decoded and encoded by ffmpeg, which the package imageio-ffmpeg brings along
+(`pip install "c2f_zoo[video]"`). Folders of images need only Pillow.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from c2f_zoo.data.files import ffmpeg
+
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+WRITABLE_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4")
+
+# Folders of images carry no rate; this is the rate of film, and of MPI-Sintel.
+DEFAULT_FPS = 24.0
+
+
+def read_frames(source, fps=None, min_frames=1):
+    """Open a video or a folder of images for reading, frame by frame.
+
+    Args:
+        source: Path of a video file, or of a folder of images. The images are taken in natural
+            order of their names (`frame_2.png` before `frame_10.png`); other files, hidden
+            files and subfolders are passed over.
+        fps: Frames per second to report. Default: the video's own; 24 for a folder.
+        min_frames: Fewer frames than this are an error, found on opening for a folder, at the
+            end of the iteration for a video. Default 1.
+
+    Returns:
+        `Frames`: iterate over it (as often as you like) for float32 arrays of shape (H, W, 3),
+        RGB in [0, 1].
+
+    Raises:
+        FileNotFoundError: If there is nothing at `source`.
+        ImportError: If a video is to be read and imageio-ffmpeg is not installed.
+        ValueError: If there are too few frames, `source` is not a video ffmpeg can read, or
+            the frames differ in size.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> folder = tempfile.mkdtemp()
+        >>> for i in range(3):
+        ...     Image.new("RGB", (8, 6)).save(f"{folder}/{i}.png")
+        >>> [frame.shape for frame in read_frames(folder)]
+        [(6, 8, 3), (6, 8, 3), (6, 8, 3)]
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"Expected a video or a folder of images. Received: {path}, which does not exist"
+        )
+    if fps is not None and not fps > 0:
+        raise ValueError(f"fps must be positive. Received: {fps}")
+    if path.is_dir():
+        return _folder_frames(path, fps, min_frames)
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise ValueError(
+            f"Expected a video or a folder of images. Received: {path}, a single image"
+        )
+    return _video_frames(path, fps, min_frames)
+
+
+class Frames:
+    """Frames of one size in their order, decoded only when they are asked for.
+
+    Made by `read_frames`. Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
+
+    Args:
+        source: Path they are read from.
+        fps: Frames per second.
+        count: Number of frames, `None` if unknown.
+        decode: Function without arguments that yields (name for messages, frame).
+        min_frames: An iteration that gives fewer ends in an error. Default 1.
+
+    Attributes:
+        source: Path they are read from.
+        fps: Frames per second, a float.
+        count: Number of frames: exact for a folder, estimated from duration and rate for a
+            video, `None` where the video does not say.
+
+    Example:
+        >>> import numpy as np
+        >>> frames = Frames("grey", 24, 2, lambda: [("1", np.ones((4, 6, 3)))] * 2)
+        >>> [frame.shape for frame in frames]
+        [(4, 6, 3), (4, 6, 3)]
+    """
+
+    def __init__(self, source, fps, count, decode, min_frames=1):
+        self.source, self.fps, self.count = Path(source), float(fps), count
+        self._decode, self._min_frames = decode, min_frames
+
+    def __length_hint__(self):
+        return self.count or 0
+
+    def __iter__(self):
+        shape, given = None, 0
+        for name, frame in self._decode():
+            shape = shape or frame.shape
+            if frame.shape != shape:
+                raise ValueError(
+                    f"All frames must have one size, here {shape[1]}x{shape[0]}. "
+                    f"Received: {name} of {frame.shape[1]}x{frame.shape[0]}"
+                )
+            given += 1
+            yield frame
+        check_frame_count(given, self._min_frames, self.source)
+
+
+def check_frame_count(number, needed, source):
+    """Raise unless there are enough frames.
+
+    Args:
+        number: Frames found.
+        needed: Frames needed.
+        source: Where they were looked for, for the message.
+
+    Raises:
+        ValueError: `number` is smaller than `needed`.
+
+    Example:
+        >>> check_frame_count(number=2, needed=2, source="clip.mp4")
+    """
+    if number < needed:
+        raise ValueError(
+            f"Expected at least {needed} frame{'s' if needed > 1 else ''}. "
+            f"Received: {number or 'none'} in {source}"
+        )
+
+
+def _folder_frames(folder, fps, min_frames):
+    paths = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    ]
+    paths.sort(key=lambda path: natural_key(path.name))
+    check_frame_count(len(paths), min_frames, folder)
+
+    def decode():
+        from c2f_zoo.data.files.images import load_image
+
+        for path in paths:
+            yield path.name, load_image(path)
+
+    return Frames(folder, fps or DEFAULT_FPS, len(paths), decode, min_frames)
+
+
+def _video_frames(path, fps, min_frames):
+    own_fps, count = ffmpeg.describe(path)
+
+    def decode():
+        for number, frame in enumerate(ffmpeg.decode(path), start=1):
+            yield f"frame {number}", frame.astype(np.float32) / np.float32(255)
+
+    return Frames(path, fps or own_fps or DEFAULT_FPS, count, decode, min_frames)
+
+
+class VideoWriter:
+    """Write pictures, one after the other, as a video or as a folder of numbered png files.
+
+    Use it as a context manager. Until the end everything goes to a temporary name beside the
+    destination, which is replaced only by a complete result. On ctrl-C what was written so far
+    is kept as a playable part (`clip.part.mp4`, or the folder `clip.part`); on any other error
+    nothing is kept.
+
+    Args:
+        path: Destination. `.mp4`, `.m4v`, `.mov`, `.mkv` or `.avi` for a video (needs
+            imageio-ffmpeg); without a suffix a folder of `frame_000001.png` and so on. A video
+            of that name, or a folder that holds nothing but such frames, is replaced.
+        fps: Frames per second, > 0. Ignored for a folder.
+        size: (height, width) of the pictures. Odd sizes gain one repeated row or column in a
+            video, because its chroma is stored at half the resolution.
+
+    Attributes:
+        written: Number of frames written so far.
+        result: Path of what was kept: the destination, the part, or `None`.
+
+    Raises:
+        ValueError: If the suffix, the rate or the size cannot be written.
+        FileExistsError: If the destination is a folder with other content.
+        ImportError: If imageio-ffmpeg is needed and not installed.
+        OSError: If the destination cannot be written, or ffmpeg fails.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with VideoWriter(tempfile.mkdtemp() + "/frames", fps=24, size=(6, 8)) as video:
+        ...     video.write(np.zeros((6, 8, 3), np.float32))
+        >>> video.written
+        1
+    """
+
+    def __init__(self, path, fps, size):
+        self.path = Path(path)
+        suffix = self.path.suffix.lower()
+        if suffix and suffix not in WRITABLE_VIDEO_SUFFIXES:
+            raise ValueError(
+                f"A video ends with one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}, a folder "
+                f"of frames has no suffix. Received: {self.path}"
+            )
+        if not (np.isfinite(fps) and fps > 0):
+            raise ValueError(f"fps must be positive. Received: {fps}")
+        height, width = size
+        if height < 1 or width < 1:
+            raise ValueError(f"size must be (height, width) of at least 1. Received: {size}")
+        self.fps, self.size = float(fps), (int(height), int(width))
+        self.written, self.result = 0, None
+        temporary = self.path.with_name(f".{secrets.token_hex(8)}{suffix}")
+        if suffix:
+            if self.path.is_dir():
+                raise FileExistsError(
+                    f"Expected the name of a file. Received: {self.path}, a folder"
+                )
+            self._sink = ffmpeg.Encoder(temporary, self.fps, self.size)
+        else:
+            _check_replaceable(self.path)
+            self._sink = _FolderSink(temporary)
+
+    def write(self, picture):
+        """Append one picture.
+
+        Args:
+            picture: Array of shape (H, W, 3), RGB: float in [0, 1] (clipped to it), or uint8.
+        """
+        picture = np.asarray(picture)
+        if picture.shape != (*self.size, 3):
+            raise ValueError(
+                f"A picture must have the shape {(*self.size, 3)}. Received: shape {picture.shape}"
+            )
+        if picture.dtype != np.uint8:
+            picture = np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+        self._sink.write(picture)
+        self.written += 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        try:
+            if self.written and (kind is None or interrupted):
+                self._sink.finish()
+                part = self.path.with_name(f"{self.path.stem}.part{self.path.suffix}")
+                destination = part if interrupted else self.path
+                self._sink.move_to(destination)
+                self.result = destination
+        finally:
+            self._sink.discard()
+        if kind is None and not self.written:
+            raise ValueError(f"A video needs at least 1 frame. Received: none for {self.path}")
+
+
+class _FolderSink:
+    """A temporary folder that fills with numbered png files."""
+
+    def __init__(self, path):
+        self._path, self._complete = path, 0
+        path.mkdir(parents=True)
+
+    def _file(self, number):
+        return self._path / f"frame_{number:06d}.png"
+
+    def write(self, picture):
+        from PIL import Image
+
+        Image.fromarray(picture).save(self._file(self._complete + 1))
+        self._complete += 1
+
+    def finish(self):
+        # Ctrl-C may have come in the middle of a file.
+        self._file(self._complete + 1).unlink(missing_ok=True)
+
+    def move_to(self, destination):
+        _check_replaceable(destination)
+        shutil.rmtree(destination, ignore_errors=True)
+        os.replace(self._path, destination)
+
+    def discard(self):
+        shutil.rmtree(self._path, ignore_errors=True)
+
+
+def natural_key(name):
+    """Make a sorting key that puts `frame_2` before `frame_10`.
+
+    Args:
+        name: File name.
+
+    Returns:
+        A key for `sorted`.
+
+    Example:
+        >>> sorted(["f10.png", "f9.png", "F1.png"], key=natural_key)
+        ['F1.png', 'f9.png', 'f10.png']
+    """
+    # Every second part is a run of digits, so that keys compare number with number. The name
+    # itself decides between `f1` and `f01`.
+    parts = re.split(r"(\d+)", name.casefold())
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
+
+
+def _check_replaceable(folder):
+    if folder.is_dir():
+        foreign = [
+            p.name for p in folder.iterdir() if not re.fullmatch(r"frame_\d{6}\.png", p.name)
+        ]
+        if not foreign:
+            return
+        raise FileExistsError(
+            f"Only a folder of nothing but earlier frames is replaced. Received: {folder}, which "
+            f"holds {foreign[0]}"
+        )
+    if folder.exists():
+        raise FileExistsError(f"Expected the name of a folder. Received: {folder}, a file")

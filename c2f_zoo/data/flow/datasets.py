@@ -1,0 +1,72 @@
+"""Folders of optical flow with ground truth, by name.
+
+Each class reads what its authors publish, unpacked and not renamed. Nothing is downloaded: the
+data sets have their own terms.
+"""
+
+from c2f_zoo.data.flow.datasets_real import HD1K, KITTI2012, KITTI2015, Middlebury
+from c2f_zoo.data.flow.datasets_synthetic import FlyingChairs, FlyingThings3D, Sintel
+from c2f_zoo.data.flow.folders import FlowDataset, FlowFiles, FlowSample
+
+__all__ = [
+    "FLOW_DATASETS",
+    "HD1K",
+    "KITTI2012",
+    "KITTI2015",
+    "FlowDataset",
+    "FlowFiles",
+    "FlowSample",
+    "FlyingChairs",
+    "FlyingThings3D",
+    "Middlebury",
+    "Sintel",
+    "open_flow_dataset",
+]
+
+FLOW_DATASETS = {
+    "flying_chairs": FlyingChairs,
+    "flying_things3d": FlyingThings3D,
+    "sintel": Sintel,
+    "kitti2012": KITTI2012,
+    "kitti2015": KITTI2015,
+    "middlebury": Middlebury,
+    "hd1k": HD1K,
+}
+
+
+def open_flow_dataset(name, root, **options):
+    """Open a folder of optical flow by the name of its data set.
+
+    Args:
+        name: A key of `FLOW_DATASETS`; case, `-`, `_` and spaces do not matter
+            ("FlyingChairs" is "flying_chairs").
+        root: Folder of the release.
+        **options: Options of the data set's class, such as `split="train"`.
+
+    Returns:
+        A `FlowDataset`, a sequence of `FlowSample` (images (H, W, 3), flow (H, W, 2)).
+
+    Raises:
+        ValueError: There is no data set of this name; the message lists all.
+        FileNotFoundError: The folder does not exist or has another layout.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from c2f_zoo.data import save_image
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> (root / "eval-data/Army").mkdir(parents=True)
+        >>> for frame in ("frame10.png", "frame11.png"):
+        ...     save_image(root / "eval-data/Army" / frame, np.zeros((4, 6, 3)))
+        >>> len(open_flow_dataset("middlebury", root, split="test"))
+        1
+    """
+    classes = {_plain(key): value for key, value in FLOW_DATASETS.items()}
+    if _plain(name) not in classes:
+        known = ", ".join(sorted(FLOW_DATASETS))
+        raise ValueError(f"The data sets of optical flow are {known}. Received: {name!r}")
+    return classes[_plain(name)](root, **options)
+
+
+def _plain(name):
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -1,0 +1,232 @@
+"""Filmed data sets of optical flow, in the layouts of their official releases."""
+
+from c2f_zoo.data.files.flow import read_flow
+from c2f_zoo.data.files.images import check_same_size
+from c2f_zoo.data.flow.folders import (
+    FlowDataset,
+    FlowFiles,
+    check_choice,
+    check_complete,
+    find_folder,
+    numbered_files,
+    pair_frames,
+    split_folder,
+    subfolders,
+)
+
+
+class _KITTI(FlowDataset):
+    """What the two KITTI benchmarks share."""
+
+    def __init__(self, root, split, image_folder, flow, title):
+        check_choice("split", split, ("train", "test"))
+        check_choice("flow", flow, ("occ", "noc"))
+        folder = split_folder(root, split, image_folder, title)
+        images = folder / image_folder
+        first = numbered_files(images, r"(\d{6})_10\.png")
+        second = numbered_files(images, r"(\d{6})_11\.png")
+        wanted = {f"{image_folder}/*_10.png": first, f"{image_folder}/*_11.png": second}
+        if split == "train":
+            flows = find_folder(folder, [f"flow_{flow}"], title)
+            wanted[f"flow_{flow}/*_10.png"] = numbered_files(flows, r"(\d{6})_10\.png")
+        visible = numbered_files(folder / "flow_noc", r"(\d{6})_10\.png") if flow == "occ" else {}
+        files, problems = [], []
+        for number in sorted(set().union(*wanted.values())):
+            lacking = [what for what, found in wanted.items() if number not in found]
+            if lacking:
+                names = " and ".join(what.replace("*", f"{number:06d}") for what in lacking)
+                problems.append(f"{number:06d} lacks {names}")
+                continue
+            files.append(
+                FlowFiles(
+                    f"{number:06d}_10",
+                    *(found[number] for found in wanted.values()),
+                    occlusion=visible.get(number),
+                )
+            )
+        check_complete(title, folder, files, problems)
+        super().__init__(root, files)
+
+    def _read_occlusion(self, files, flow, valid):
+        if files.occlusion is None:
+            return None
+        # flow_noc knows the motion of just those pixels that stay in view.
+        _, visible = read_flow(files.occlusion)
+        check_same_size(visible, flow, (str(files.occlusion), str(files.flow)))
+        return valid * (1 - visible)
+
+
+class KITTI2012(_KITTI):
+    """KITTI 2012: 194 training pairs from a car, about 1242x375, sparse flow of a static world.
+
+    Expected: `training/colored_0/000000_10.png`, `000000_11.png` and
+    `training/flow_occ/000000_10.png`; `testing/colored_0`.
+
+    Args:
+        root: Folder of the release, or its `training` or `testing` folder.
+        split: "train" (default) or "test" (no flow).
+        flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
+            leave the image. With "occ", samples whose `flow_noc` file is there too say which
+            pixels are occluded (among those with ground truth).
+        colored: Whether to read `colored_0` (default) rather than the grey `image_0`.
+
+    Raises:
+        FileNotFoundError: Another layout, or half-missing pairs (named).
+        ValueError: Unknown option.
+
+    Source:
+        Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from c2f_zoo.data import save_image
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> (root / "testing/image_0").mkdir(parents=True)
+        >>> for name in ("000000_10.png", "000000_11.png"):
+        ...     save_image(root / "testing/image_0" / name, np.zeros((4, 6)))
+        >>> KITTI2012(root, split="test", colored=False)[0].image1.shape
+        (4, 6, 3)
+    """
+
+    def __init__(self, root, split="train", flow="occ", colored=True):
+        super().__init__(root, split, "colored_0" if colored else "image_0", flow, "KITTI 2012")
+
+
+class KITTI2015(_KITTI):
+    """KITTI 2015: 200 training pairs from a car among moving cars, about 1242x375, sparse flow.
+
+    Expected: `training/image_2/000000_10.png`, `000000_11.png` and
+    `training/flow_occ/000000_10.png`; `testing/image_2`.
+
+    Args:
+        root: Folder of the release, or its `training` or `testing` folder.
+        split: "train" (default) or "test" (no flow).
+        flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
+            leave the image. With "occ", samples whose `flow_noc` file is there too say which
+            pixels are occluded (among those with ground truth).
+
+    Raises:
+        FileNotFoundError: Another layout, or half-missing pairs (named).
+        ValueError: Unknown option.
+
+    Source:
+        Menze, Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from c2f_zoo.data import save_image, write_flow
+        >>> root = pathlib.Path(tempfile.mkdtemp()) / "training"
+        >>> for name in ("image_2/000000_10.png", "image_2/000000_11.png"):
+        ...     (root / name).parent.mkdir(parents=True, exist_ok=True)
+        ...     save_image(root / name, np.zeros((4, 6, 3)))
+        >>> (root / "flow_occ").mkdir()
+        >>> write_flow(root / "flow_occ/000000_10.png", np.zeros((4, 6, 2)))
+        >>> KITTI2015(root).names
+        ('000000_10',)
+    """
+
+    def __init__(self, root, split="train", flow="occ"):
+        super().__init__(root, split, "image_2", flow, "KITTI 2015")
+
+
+class Middlebury(FlowDataset):
+    """Middlebury: 8 real and rendered pairs with public ground truth, up to 640x480.
+
+    Expected: `other-data/RubberWhale/frame10.png`, `frame11.png` and
+    `other-gt-flow/RubberWhale/flow10.flo`; `eval-data/Army` for the test split.
+
+    Args:
+        root: Folder with `other-data` and `other-gt-flow` (or `eval-data`).
+        split: "train" (default), the scenes with public ground truth (those of `other-data`
+            without a folder in `other-gt-flow` are passed over), or "test", those of
+            `eval-data` (no flow).
+
+    Raises:
+        FileNotFoundError: Another layout, or half-missing pairs (named).
+        ValueError: Unknown split.
+
+    Source:
+        Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from c2f_zoo.data import save_image
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> (root / "eval-data/Army").mkdir(parents=True)
+        >>> for name in ("frame10.png", "frame11.png"):
+        ...     save_image(root / "eval-data/Army" / name, np.zeros((4, 6, 3)))
+        >>> Middlebury(root, split="test").names
+        ('Army',)
+    """
+
+    def __init__(self, root, split="train"):
+        check_choice("split", split, ("train", "test"))
+        train = split == "train"
+        images = find_folder(root, ["other-data" if train else "eval-data"], "Middlebury")
+        scenes = images
+        if train:
+            scenes = find_folder(root, ["other-gt-flow"], "Middlebury")
+        files, problems = [], []
+        for scene in (path.name for path in subfolders(scenes)):
+            paths = [images / scene / "frame10.png", images / scene / "frame11.png"]
+            if train:
+                paths.append(scenes / scene / "flow10.flo")
+            lacking = [str(path.relative_to(images.parent)) for path in paths if not path.is_file()]
+            if lacking:
+                problems.append(f"{scene} lacks {' and '.join(lacking)}")
+            else:
+                files.append(FlowFiles(scene, *paths))
+        check_complete("Middlebury", root, files, problems)
+        super().__init__(root, files)
+
+
+class HD1K(FlowDataset):
+    """HD1K: about 1,000 pairs from a car, 2560x1080, semi-dense flow.
+
+    Expected: `hd1k_input/image_2/000000_0000.png`, ... and
+    `hd1k_flow_gt/flow_occ/000000_0000.png`, ...; `hd1k_challenge/image_2` for the test split.
+
+    Args:
+        root: Folder with `hd1k_input` and `hd1k_flow_gt` (or `hd1k_challenge`).
+        split: "train" (default), every frame that has both a flow and a successor, or "test"
+            (`000000_10.png`, `000000_11.png`; no flow).
+
+    Raises:
+        FileNotFoundError: Another layout, or half-missing pairs (named).
+        ValueError: Unknown split.
+
+    Source:
+        Kondermann et al., "The HCI Benchmark Suite: Stereo and Flow Ground Truth with
+        Uncertainties for Urban Autonomous Driving", CVPR workshops 2016.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import numpy as np
+        >>> from c2f_zoo.data import save_image
+        >>> root = pathlib.Path(tempfile.mkdtemp())
+        >>> (root / "hd1k_challenge/image_2").mkdir(parents=True)
+        >>> for name in ("000000_10.png", "000000_11.png"):
+        ...     save_image(root / "hd1k_challenge/image_2" / name, np.zeros((4, 6, 3)))
+        >>> HD1K(root, split="test").names
+        ('000000_0010',)
+    """
+
+    def __init__(self, root, split="train"):
+        check_choice("split", split, ("train", "test"))
+        train = split == "train"
+        images = find_folder(root, [f"hd1k_{'input' if train else 'challenge'}/image_2"], "HD1K")
+        flow_folder = find_folder(root, ["hd1k_flow_gt/flow_occ"], "HD1K") if train else None
+        sequences = {path.name.split("_")[0] for path in (flow_folder or images).glob("*_*.png")}
+        files, problems = [], []
+        for sequence in sorted(sequences):
+            pattern = rf"{sequence}_(\d+)\.png"
+            frames = numbered_files(images, pattern)
+            flows = numbered_files(flow_folder, pattern) if train else None
+            pairs, lacking = pair_frames(sequence, frames, flows, open_end=True, dense=False)
+            files += [FlowFiles(f"{sequence}_{n:04d}", *paths) for n, *paths in pairs]
+            problems += lacking
+        check_complete("HD1K", root, files, problems)
+        super().__init__(root, files)

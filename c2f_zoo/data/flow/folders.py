@@ -1,0 +1,373 @@
+"""What every folder of flow samples shares: lazy decoding, slicing, and naming what is missing."""
+
+import copy
+import operator
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from c2f_zoo.data.files.flow import read_flow
+from c2f_zoo.data.files.images import check_same_size, load_image
+
+_MOST_LISTED = 8
+
+
+class FlowSample(NamedTuple):
+    """Two frames and the motion between them.
+
+    Attributes:
+        image1: float32 array (H, W, 3), RGB in [0, 1], the earlier frame (the later one where a
+            data set gives flow into the past).
+        image2: float32 array (H, W, 3), the frame that `flow` leads to.
+        flow: float32 array (H, W, 2), pixels, u right and v down, of image 1 towards image 2; 0
+            where unknown. None in a test split, whose ground truth is withheld.
+        valid: float32 array (H, W, 1), 1 where the flow is known. None where `flow` is.
+        occlusion: float32 array (H, W, 1), 1 where a pixel of image 1 is hidden in image 2. None
+            where the data set does not say.
+        name: What identifies the sample within its data set.
+
+    Example:
+        >>> frame = np.zeros((4, 6, 3), np.float32)
+        >>> flow, valid = np.zeros((4, 6, 2), np.float32), np.ones((4, 6, 1), np.float32)
+        >>> FlowSample(frame, frame, flow, valid, name="still").name
+        'still'
+    """
+
+    image1: np.ndarray
+    image2: np.ndarray
+    flow: np.ndarray | None = None
+    valid: np.ndarray | None = None
+    occlusion: np.ndarray | None = None
+    name: str = ""
+
+
+class FlowFiles(NamedTuple):
+    """The files of one sample; what it does not have is None.
+
+    Attributes:
+        name: What identifies the sample within its data set.
+        image1: Path of the first frame.
+        image2: Path of the second frame.
+        flow: Path of the flow file.
+        occlusion: Path of an 8-bit mask, nonzero where occluded; on KITTI the flow file of the
+            non-occluded pixels.
+        invalid: Path of an 8-bit mask, nonzero where the flow should not be trusted.
+
+    Example:
+        >>> FlowFiles("000000_10", Path("000000_10.png"), Path("000000_11.png")).flow is None
+        True
+    """
+
+    name: str
+    image1: Path
+    image2: Path
+    flow: Path | None = None
+    occlusion: Path | None = None
+    invalid: Path | None = None
+
+
+class FlowDataset:
+    """A sequence of flow samples that are decoded when they are asked for.
+
+    `len(dataset)` counts the samples; `dataset[i]` decodes one, a `FlowSample` of float32 arrays
+    (images (H, W, 3) in [0, 1], flow (H, W, 2) in pixels, masks (H, W, 1)); `dataset[a:b]` is a
+    data set of fewer samples, and decodes nothing. It can be pickled and read from many threads.
+
+    Args:
+        root: Folder the data set was found in, for messages.
+        files: The files of each sample, a sequence of `FlowFiles`.
+
+    Example:
+        >>> import tempfile
+        >>> from c2f_zoo.data.files.images import save_image
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> for name in ("a.png", "b.png"):
+        ...     save_image(folder / name, np.zeros((4, 6, 3)))
+        >>> dataset = FlowDataset(folder, [FlowFiles("ab", folder / "a.png", folder / "b.png")])
+        >>> len(dataset), dataset.names, dataset[0].image1.shape
+        (1, ('ab',), (4, 6, 3))
+    """
+
+    def __init__(self, root, files):
+        self.root = Path(root)
+        self.files = tuple(files)
+
+    @property
+    def names(self):
+        """Names of the samples, a tuple of str of length `len(self)`."""
+        return tuple(files.name for files in self.files)
+
+    @property
+    def has_flow(self):
+        """Whether every sample comes with its flow (H, W, 2); False for a test split."""
+        return all(files.flow is not None for files in self.files)
+
+    def __len__(self):
+        return len(self.files)
+
+    def __iter__(self):
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            part = copy.copy(self)
+            part.files = self.files[index]
+            return part
+        try:
+            files = self.files[operator.index(index)]
+        except IndexError:
+            raise IndexError(f"{self!r} has no sample of this index. Received: {index}") from None
+        return self._decode(files)
+
+    def __repr__(self):
+        return f"<{type(self).__name__} of {len(self)} samples in {self.root}>"
+
+    def _decode(self, files):
+        image1, image2 = load_image(files.image1), load_image(files.image2)
+        check_same_size(image1, image2, (str(files.image1), str(files.image2)))
+        if files.flow is None:
+            return FlowSample(image1, image2, name=files.name)
+        flow, valid = read_flow(files.flow)
+        check_same_size(image1, flow, (str(files.image1), str(files.flow)))
+        if files.invalid is not None:
+            valid = valid * (1 - _read_mask(files.invalid, flow))
+        occlusion = self._read_occlusion(files, flow, valid)
+        return FlowSample(image1, image2, flow, valid, occlusion, files.name)
+
+    def _read_occlusion(self, files, flow, valid):
+        return None if files.occlusion is None else _read_mask(files.occlusion, flow)
+
+
+def _read_mask(path, flow):
+    mask = (load_image(path)[..., :1] > 0).astype(np.float32)
+    check_same_size(mask, flow, (str(path), "its flow"))
+    return mask
+
+
+def check_choice(name, value, choices):
+    """Raise unless an option has one of its possible values.
+
+    Args:
+        name: Name of the option, for the message.
+        value: What it was set to.
+        choices: What it can be.
+
+    Raises:
+        ValueError: `value` is not among `choices`.
+
+    Example:
+        >>> check_choice("split", "train", ("train", "test"))
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(map(repr, choices))}. Received: {value!r}")
+
+
+def either(name, value, choices):
+    """Turn an option that may be "both" into the tuple of what it stands for.
+
+    Args:
+        name: Name of the option, for the message.
+        value: What it was set to.
+        choices: What it can be besides "both".
+
+    Returns:
+        `choices` if `value` is "both", else a tuple of `value` alone.
+
+    Raises:
+        ValueError: `value` is neither "both" nor among `choices`.
+
+    Example:
+        >>> either("pass_name", "both", ("clean", "final"))
+        ('clean', 'final')
+    """
+    check_choice(name, value, (*choices, "both"))
+    return choices if value == "both" else (value,)
+
+
+def find_folder(root, candidates, dataset):
+    """Find which of the known layouts a folder has.
+
+    Args:
+        root: Folder the user gave.
+        candidates: Paths relative to it, most likely first.
+        dataset: Name of the data set, for the message.
+
+    Returns:
+        The first candidate that is a folder, as a `Path`.
+
+    Raises:
+        FileNotFoundError: `root` does not exist, or holds none of them; the message says what
+            was expected and lists what is there.
+        NotADirectoryError: `root` is a file.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / "training").mkdir()
+        >>> find_folder(root, ["training"], "Sintel").name
+        'training'
+    """
+    root = Path(root).expanduser()
+    if not root.exists():
+        raise FileNotFoundError(f"The folder of {dataset} does not exist. Received: {root}")
+    if not root.is_dir():
+        raise NotADirectoryError(f"{dataset} is a folder, not a file. Received: {root}")
+    for candidate in candidates:
+        if (root / candidate).is_dir():
+            return root / candidate
+    expected = " or ".join(str(root / candidate) for candidate in candidates)
+    raise FileNotFoundError(
+        f"This is not the layout of {dataset}: expected the folder {expected}. "
+        f"Received: {root} {_contents(root)}"
+    )
+
+
+def split_folder(root, split, inside, dataset):
+    """Find a release's folder of one split, given that folder or the one above it.
+
+    Args:
+        root: The release, or its `training`, `testing` or `test` folder.
+        split: "train" or "test".
+        inside: A folder that the split's folder must hold.
+        dataset: Name of the data set, for the message.
+
+    Returns:
+        The folder of the split, as a `Path`.
+
+    Raises:
+        FileNotFoundError: Another layout; the message says what was expected and found.
+
+    Example:
+        >>> import tempfile
+        >>> root = Path(tempfile.mkdtemp())
+        >>> (root / "training/clean").mkdir(parents=True)
+        >>> split_folder(root / "training", "train", "clean", "Sintel").name
+        'training'
+    """
+    train, test = ("training",), ("testing", "test")
+    names, others = (train, test) if split == "train" else (test, train)
+    candidates = [f"{name}/{inside}" for name in names]
+    # The folder of the other split looks alike inside and must not pass for this one.
+    if Path(root).expanduser().resolve().name not in others:
+        candidates.append(inside)
+    return find_folder(root, candidates, dataset).parents[inside.count("/")]
+
+
+def numbered_files(folder, pattern):
+    r"""Index the files of a folder by the number in their names.
+
+    Args:
+        folder: Folder to list; one that does not exist has no files.
+        pattern: Regular expression of the whole name, whose first group is the number.
+
+    Returns:
+        dict from int to `Path`, in the order of the numbers.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "frame_0007.png").touch()
+        >>> list(numbered_files(folder, r"frame_(\d+)\.png"))
+        [7]
+    """
+    if not folder.is_dir():
+        return {}
+    matches = (re.fullmatch(pattern, path.name) for path in folder.iterdir())
+    return dict(sorted((int(match[1]), folder / match[0]) for match in matches if match))
+
+
+def subfolders(folder):
+    """List the folders inside a folder.
+
+    Args:
+        folder: Folder to list.
+
+    Returns:
+        list of `Path`, sorted by name.
+
+    Example:
+        >>> import tempfile
+        >>> subfolders(Path(tempfile.mkdtemp()))
+        []
+    """
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+def check_complete(dataset, root, files, problems):
+    """Raise where pairs are half missing, or where there are none at all.
+
+    Args:
+        dataset: Name of the data set, for the message.
+        root: Folder it was looked for in.
+        files: The samples that were found.
+        problems: One sentence for each sample of which a file is missing.
+
+    Raises:
+        FileNotFoundError: There are problems, or no samples.
+
+    Example:
+        >>> check_complete("Sintel", ".", [FlowFiles("a", Path("a"), Path("b"))], [])
+    """
+    if problems:
+        listed = "; ".join(problems[:_MOST_LISTED])
+        more = len(problems) - _MOST_LISTED
+        raise FileNotFoundError(
+            f"{dataset} in {root} has files without their partners. Received: {len(problems)} "
+            f"incomplete samples: {listed}{f'; and {more} more' if more > 0 else ''}"
+        )
+    if not files:
+        raise FileNotFoundError(
+            f"No samples of {dataset} were found. Received: {root} {_contents(Path(root))}"
+        )
+
+
+def pair_frames(name, frames, flows, step=1, open_end=False, dense=True):
+    """Pair consecutive frames of one sequence with the flow between them.
+
+    Args:
+        name: Name of the sequence, the prefix of the problems.
+        frames: dict from frame number to `Path`.
+        flows: dict from the number of the frame where a flow starts to `Path`; None where there
+            is no ground truth.
+        step: Number of the second frame less that of the first: 1, or -1 for flow into the past.
+        open_end: Whether the last frame may have a flow that leads out of the sequence (it is
+            passed over). Default False.
+        dense: Whether every two consecutive frames must have a flow (default), rather than only
+            every flow its two frames.
+
+    Returns:
+        Two lists: tuples (number, first frame, second frame, flow or None), and a sentence for
+        each pair of which a file is missing.
+
+    Example:
+        >>> frames = {1: Path("1.png"), 2: Path("2.png")}
+        >>> pairs, problems = pair_frames("alley_1", frames, {1: Path("1.flo")})
+        >>> len(pairs), problems
+        (1, [])
+    """
+    starts = set(flows or ())
+    if flows is None or dense:
+        starts |= {number for number in frames if number + step in frames}
+    if open_end and frames:
+        starts.discard(max(frames) if step > 0 else min(frames))
+    pairs, problems = [], []
+    for number in sorted(starts):
+        lacking = [f"frame {n}" for n in (number, number + step) if n not in frames]
+        if flows is not None and number not in flows:
+            lacking.append("its flow")
+        if lacking:
+            problems.append(f"{name}: the pair at frame {number} lacks {' and '.join(lacking)}")
+        else:
+            flow = None if flows is None else flows[number]
+            pairs.append((number, frames[number], frames[number + step], flow))
+    return pairs, problems
+
+
+def _contents(folder):
+    found = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    if not found:
+        return "which is empty"
+    more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
+    return f"which holds {', '.join(found[:_MOST_LISTED])}{more}"

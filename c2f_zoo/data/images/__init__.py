@@ -1,0 +1,5 @@
+"""Photographs from folders, archives, caches and public data sets, as streams for training."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,300 @@
+"""A cache of images at every resolution of a growing network, as memory-mapped arrays."""
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from c2f_zoo.data.images.cache_build import (
+    ABOUT,
+    FORMAT,
+    LABELS,
+    build_cache,
+    file_name,
+    refuse,
+)
+from c2f_zoo.data.images.folder import (
+    ImageFolder,
+    UnfitImageError,
+    check_fit_options,
+    fit_image,
+    is_grey,
+)
+from c2f_zoo.data.images.sources import ImageArray, TensorFlowDataset
+from c2f_zoo.data.resolutions import stage_resolutions
+
+
+class ImageCache:
+    """Images at every resolution from the base to the final one, opened from a built cache.
+
+    Each resolution is one memory-mapped uint8 file, made from the final one by exact averages of
+    2x2, 4x4, ... pixels, rounded once. `from_folder`, `from_arrays` and `from_tfds` build it, or
+    open it where the same source was cached with the same settings before. A cache appears whole
+    or not at all. It can be sent to other processes, which open the files themselves.
+
+    Args:
+        folder: Folder of one cache, `cache.folder`.
+
+    Attributes:
+        folder: Where the files are.
+        resolutions: (height, width) of every stage, base first.
+        skipped: (name, reason) of each image left out with `skip_broken=True`.
+        grey: Names of the images that had one channel: all three are equal now. Where only some
+            of the images were grey, a warning says so.
+        classes: Names of the classes, or None.
+
+    Raises:
+        FileNotFoundError: The folder holds no cache.
+        ValueError: The cache is damaged.
+
+    Source: the multi-resolution TFRecords of Karras et al.'s released code (arXiv 1710.10196).
+
+    Example:
+        >>> import tempfile
+        >>> photographs = np.random.default_rng(0).random((5, 20, 24, 3))
+        >>> options = {"resolution": 16, "cache": tempfile.mkdtemp(), "progress": False}
+        >>> cache = ImageCache.from_arrays(photographs, **options)
+        >>> len(cache), cache.resolutions, cache.images(8).shape
+        (5, ((4, 4), (8, 8), (16, 16)), (5, 8, 8, 3))
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder).expanduser()
+        try:
+            about = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
+            self.resolutions = tuple(tuple(size) for size in about["resolutions"])
+            self.skipped = [tuple(entry) for entry in about["skipped"]]
+            self.grey = about["grey"]
+            self.classes, self._count = about["classes"], about["count"]
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"The folder holds no image cache. Received: {self.folder}"
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise self._damaged(error) from error
+        self._arrays = {}
+        for size in self.resolutions:
+            self._open(size)
+        path = self.folder / LABELS
+        self._labels = np.load(path) if path.exists() else None
+
+    def __len__(self):
+        """Return the number of images."""
+        return self._count
+
+    def __getstate__(self):
+        # A pickled memory map would carry all its pixels along.
+        return {**self.__dict__, "_arrays": {}}
+
+    @property
+    def labels(self):
+        """Label of each image: int64 array (N,), or None."""
+        return self._labels
+
+    def images(self, resolution=None):
+        """Give all images of one resolution.
+
+        Args:
+            resolution: Height, or (height, width); the final one by default.
+
+        Returns:
+            Read-only memory-mapped uint8 array (N, height, width, 3).
+
+        Raises:
+            ValueError: The cache has no such resolution.
+
+        Example:
+            >>> import tempfile
+            >>> grey = np.full((2, 8, 8, 1), 9, np.uint8)
+            >>> cache = ImageCache.from_arrays(grey, cache=tempfile.mkdtemp(), progress=False)
+            >>> cache.images(4)[1, 0, 0].tolist()
+            [9, 9, 9]
+        """
+        size = self.resolutions[-1] if resolution is None else resolution
+        size = tuple(size) if isinstance(size, (tuple, list)) else size
+        found = [known for known in self.resolutions if size in (known, known[0])]
+        if not found:
+            known = ", ".join(f"{height}x{width}" for height, width in self.resolutions)
+            raise ValueError(f"The cache has the resolutions {known}. Received: {resolution}")
+        if found[0] not in self._arrays:
+            self._open(found[0])
+        return self._arrays[found[0]]
+
+    def _open(self, size):
+        path = self.folder / file_name(size)
+        try:
+            array = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise self._damaged(error) from error
+        if array.shape != (self._count, *size, 3) or array.dtype != np.uint8:
+            raise self._damaged(f"{path.name} of shape {array.shape}, {array.dtype}")
+        self._arrays[size] = array
+
+    def _damaged(self, error):
+        return ValueError(
+            f"The image cache {self.folder} is damaged: delete the folder and it is built anew. "
+            f"Received: {error}"
+        )
+
+    @classmethod
+    def from_folder(cls, folder, resolution, base_shape=(4, 4), *, labels=False, **options):
+        """Cache the images of a folder and its subfolders.
+
+        Args:
+            folder: Path of the folder. If a file in it comes, goes or changes, the next call
+                builds a new cache.
+            resolution: Final height, `base_shape[0]` times a power of two.
+            base_shape: (height, width) of the base. Default (4, 4).
+            labels: Whether the folders inside are classes, each image's label. Default False.
+            **options: `cache`: folder of all caches, by default one in Keras' own;
+                `background`: colour beneath transparent pixels, which are refused by default;
+                `resample`: `"lanczos"` (default) or `"area"`, to the final size;
+                `upscale`: enlarge images that are too small, default False;
+                `allow_grey`: keep images of a single channel, default True, else they are unfit;
+                `skip_broken`: leave unfit images out, warn, and list them in `skipped`, rather
+                than raise, default False;
+                `threads`: number of decoding threads; `progress`: show a bar, default True.
+
+        Returns:
+            `ImageCache`.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+            ValueError: The folder holds no image; one is broken, animated, transparent, CMYK or
+                too small, and is named; or an option is out of range.
+
+        Example:
+            ```python
+            cache = ImageCache.from_folder("faces", resolution=64, skip_broken=True)
+            ```
+        """
+        return cls._of(ImageFolder(folder, labels), resolution, base_shape, **options)
+
+    @classmethod
+    def from_arrays(cls, images, resolution=None, base_shape=(4, 4), *, labels=None, **options):
+        """Cache images that are in memory.
+
+        Args:
+            images: Array (N, H, W, C) of 1, 3 or 4 channels: uint8, or float in [0, 1].
+            resolution: Final height; by default that of the images.
+            base_shape: (height, width) of the base. Default (4, 4).
+            labels: Array (N,) of whole numbers, or None.
+            **options: As `from_folder`.
+
+        Returns:
+            `ImageCache`.
+
+        Raises:
+            ValueError: As `from_folder`, or the array has another shape or dtype.
+
+        Example:
+            >>> import tempfile
+            >>> options = {"labels": [3, 1], "cache": tempfile.mkdtemp(), "progress": False}
+            >>> ImageCache.from_arrays(np.zeros((2, 8, 8, 3)), **options).labels
+            array([3, 1])
+        """
+        source = ImageArray(images, labels)
+        resolution = source.images.shape[1] if resolution is None else resolution
+        return cls._of(source, resolution, base_shape, **options)
+
+    @classmethod
+    def from_tfds(
+        cls,
+        name,
+        resolution,
+        base_shape=(4, 4),
+        *,
+        split="train",
+        labels=False,
+        data_dir=None,
+        **options,
+    ):
+        """Cache a data set of `tensorflow_datasets` (extra `data`), downloaded if need be.
+
+        Args:
+            name: Name as in the catalogue, `"cifar10"` for instance.
+            resolution: Final height.
+            base_shape: (height, width) of the base. Default (4, 4).
+            split: Split or slice of one. Default `"train"`.
+            labels: Whether to keep the labels. Default False.
+            data_dir: Where the data sets lie.
+            **options: As `from_folder`.
+
+        Returns:
+            `ImageCache`.
+
+        Raises:
+            ImportError: tensorflow_datasets is not installed; the message names the extra.
+            ValueError: As `from_folder`, or the data set has no images or labels.
+
+        Example:
+            ```python
+            cache = ImageCache.from_tfds("cifar10", resolution=32, labels=True)
+            ```
+        """
+        source = TensorFlowDataset(name, split, labels, data_dir)
+        return cls._of(source, resolution, base_shape, **options)
+
+    @classmethod
+    def _of(
+        cls,
+        source,
+        resolution,
+        base_shape,
+        cache=None,
+        background=None,
+        resample="lanczos",
+        upscale=False,
+        allow_grey=True,
+        skip_broken=False,
+        threads=None,
+        progress=True,
+    ):
+        sizes = stage_resolutions(resolution, base_shape)
+        background = check_fit_options(background, resample)
+        settings = [FORMAT, sizes, background, resample, bool(upscale), source.classes]
+        if not allow_grey:
+            settings.append("no grey")
+        key = hashlib.sha256(json.dumps([settings, source.fingerprint()]).encode()).hexdigest()[:20]
+        home = _default_home() if cache is None else Path(cache).expanduser()
+        folder = home / key
+        if not folder.exists():
+
+            def fit(load):
+                image = load()
+                was_grey = is_grey(image)
+                if was_grey and not allow_grey:
+                    raise UnfitImageError("it is grey")
+                return fit_image(image, sizes[-1], background, resample, upscale), was_grey
+
+            build_cache(folder, source, sizes, fit, skip_broken, threads, progress)
+        found = cls(folder)
+        if found.skipped and not skip_broken:
+            refuse(*found.skipped[0])
+        if found.skipped:
+            listed = _first([f"{name}: {reason}" for name, reason in found.skipped])
+            warnings.warn(
+                f"{len(found.skipped)} images were skipped ({listed}). "
+                "cache.skipped lists them all.",
+                stacklevel=3,
+            )
+        if 0 < len(found.grey) < len(found):
+            warnings.warn(
+                f"{len(found.grey)} of {len(found)} images are grey ({_first(found.grey)}): "
+                "a network learns to make such ones too. cache.grey lists them all, and "
+                "allow_grey=False refuses them.",
+                stacklevel=3,
+            )
+        return found
+
+
+def _first(entries, most=5):
+    return "; ".join(entries[:most]) + ("; ..." if len(entries) > most else "")
+
+
+def _default_home():
+    keras_home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    return keras_home / "c2f_zoo" / "images"

@@ -1,0 +1,177 @@
+"""Reads PyTorch checkpoints into NumPy arrays, without PyTorch and without running anything.
+
+Two formats exist. Since PyTorch 1.6 a checkpoint is an uncompressed zip archive: one pickle,
+`data.pkl`, that describes the tensors, and one file `data/<key>` of raw numbers per storage.
+Before, it was a stream: the pickles of a magic number, a protocol number, facts about the
+machine, the object and the list of its storages' keys, then each storage's element count and
+numbers. Both are read here. The pickles go through `PickleReader`, which can build plain data
+only; a file that asks for anything else is refused with the name of what it asked for.
+
+Source: the layouts are those of `torch/serialization.py` (`save`, `_legacy_save`).
+"""
+
+import os
+import pathlib
+import struct
+from typing import Any
+
+import numpy as np
+
+from c2f_zoo.hub.torch_files.pickle_reader import (
+    ByteSource,
+    PickleError,
+    PickleReader,
+    UnsafePickleError,
+)
+from c2f_zoo.hub.torch_files.tensors import (
+    TENSOR_SYMBOLS,
+    Storages,
+    TensorView,
+    as_array,
+    as_numbers,
+    read_archive,
+)
+
+__all__ = ["PickleError", "UnsafePickleError", "read_torch_checkpoint"]
+
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_PROTOCOL = 1001
+
+
+def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> dict[str, np.ndarray]:
+    """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
+
+    Needs no PyTorch and executes nothing that the file contains.
+
+    Args:
+        path: A file written by `torch.save` (`.pth`, `.pt`, `.pth.tar`, `.ckpt`), of either the
+            zip format (PyTorch 1.6 and later) or the older stream.
+        key: Which entry of the checkpoint holds the tensors, such as `"state_dict"` or
+            `"optimizer.ema"` (dots enter nested dictionaries). By default the checkpoint's own
+            tensors, else its `"state_dict"`, else its only dictionary of tensors.
+
+    Returns:
+        A dictionary from each tensor's name, as written, to its array with the tensor's shape.
+        Half, double and integer tensors keep their type; bfloat16, which NumPy lacks, becomes
+        float32 (exactly). Arrays are read-only views of what was read, so that a file's tensors
+        never take more memory than its size (twice that for bfloat16); copy one to change it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnsafePickleError: The file's pickles ask for something other than tensors; the message
+            names it, and nothing was run.
+        PickleError: The file is truncated, damaged, or no PyTorch checkpoint. (Both errors are
+            `ValueError`.)
+
+    Example:
+        >>> import numpy as np, pathlib, tempfile
+        >>> text = pathlib.Path(tempfile.mkdtemp()) / "notes.pth"
+        >>> _ = text.write_text("no checkpoint")
+        >>> read_torch_checkpoint(text)
+        Traceback (most recent call last):
+            ...
+        c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is no PyTorch checkpoint...
+    """
+    path = pathlib.Path(path)
+    with open(path, "rb") as file:
+        start = file.read(265)
+        file.seek(0)
+        size = os.fstat(file.fileno()).st_size
+        if start[:4] == b"PK\x03\x04":
+            content, storages = read_archive(file, size, path.name)
+        elif start[:1] == b"\x80":
+            content, storages = _read_stream(ByteSource(file, size, path.name))
+        else:
+            raise PickleError(
+                f"{path.name} is no PyTorch checkpoint{_guess(start)}. It must begin as a zip "
+                f"archive or a pickle does. Received: {start[:16]!r}"
+            )
+    tensors = _select(content, key, path.name)
+    arrays = {}
+    for name, tensor in tensors.items():
+        try:
+            arrays[name] = as_array(tensor, storages, size)
+        except PickleError as error:
+            raise PickleError(f"{path.name}: tensor {name!r}: {error}") from error
+    return arrays
+
+
+def _guess(start: bytes) -> str:
+    if start.startswith(b"version https://git-lfs"):
+        return " (it is a Git LFS pointer: fetch the real file)"
+    if start.lstrip()[:1] == b"<":
+        return " (it looks like a web page: the download failed)"
+    if start[257:262] == b"ustar":
+        return " of a format that is read here (it is a tar archive, from PyTorch 0.1)"
+    return " (it is empty)" if not start else ""
+
+
+def _read_stream(source: ByteSource) -> tuple[Any, dict[str, np.ndarray]]:
+    magic = PickleReader(source).read()
+    if magic != _LEGACY_MAGIC:
+        raise PickleError(
+            f"{source.name} is a pickle but no PyTorch checkpoint: it does not begin with "
+            f"PyTorch's magic number. Received: a pickled {type(magic).__name__}"
+        )
+    if PickleReader(source).read() != _LEGACY_PROTOCOL:
+        raise PickleError(f"{source.name}: the stream's protocol must be {_LEGACY_PROTOCOL}.")
+    PickleReader(source).read()  # facts about the machine; the numbers are little-endian anyway
+    storages = Storages(source.name)
+    content = PickleReader(source, TENSOR_SYMBOLS, storages).read()
+    keys = PickleReader(source).read()
+    listed = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+    if not listed or len(set(keys)) != len(keys) or set(keys) != set(storages.found):
+        raise PickleError(
+            f"{source.name} is damaged: the list of its storages does not fit its tensors."
+        )
+    arrays = {}
+    for key in keys:
+        storage = storages.found[key]
+        (count,) = struct.unpack("<q", source.read(8))
+        if count != storage.total:
+            raise PickleError(
+                f"{source.name} is damaged: storage {key!r} must hold {storage.total} elements. "
+                f"Received: {count}"
+            )
+        arrays[key] = as_numbers(source.read(count * storage.kind.itemsize), storage.kind, "<")
+    return content, arrays
+
+
+def _select(content: Any, key: str | None, name: str) -> dict[str, TensorView]:
+    if key is not None:
+        for part in key.split("."):
+            if not isinstance(content, dict) or part not in content:
+                raise KeyError(f"{name} has no entry {key!r}. {_entries(content)}")
+            content = content[part]
+        return _tensors(content, name)
+    if isinstance(content, dict) and not _has_tensors(content):
+        nested = [entry for entry, value in content.items() if _has_tensors(value)]
+        if "state_dict" in nested:
+            return _tensors(content["state_dict"], name)
+        if len(nested) == 1:
+            return _tensors(content[nested[0]], name)
+        if nested:
+            raise PickleError(
+                f"{name} holds tensors in several entries: choose one by key=. Received: {nested}"
+            )
+    return _tensors(content, name)
+
+
+def _has_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(item, TensorView) for item in value.values())
+
+
+def _tensors(content: Any, name: str) -> dict[str, TensorView]:
+    if not _has_tensors(content):
+        raise PickleError(f"{name} holds no dictionary of tensors. {_entries(content)}")
+    tensors = {entry: value for entry, value in content.items() if isinstance(value, TensorView)}
+    unnamed = [entry for entry in tensors if not isinstance(entry, str)]
+    if unnamed:
+        raise PickleError(f"{name}: tensors are named by strings. Received: {unnamed[0]!r}")
+    return tensors
+
+
+def _entries(content: Any) -> str:
+    if isinstance(content, dict):
+        return f"Received: entries {[str(entry)[:40] for entry in list(content)[:10]]}"
+    return f"Received: a {type(content).__name__.strip('_')}"

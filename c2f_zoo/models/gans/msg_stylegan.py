@@ -1,0 +1,126 @@
+"""MSG-StyleGAN: multi-scale gradients for a style-based generator (arXiv 1903.06048)."""
+
+import keras
+
+from c2f_zoo.models.gans.msggan import MSGDiscriminator
+from c2f_zoo.models.gans.stylegan import BLUR_TAPS, StyleSynthesis
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
+    """Generator of MSG-StyleGAN: StyleGAN's layers, and an image read at every scale.
+
+    Nothing grows, and its paper's training mixes no styles.
+
+    Args:
+        resolution: Final height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of w.
+        mapping_depth: Dense layers of the mapping network.
+        base_shape: (height, width) of the learned constant.
+        channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max).
+        channel_max: See there.
+        num_filters: Feature maps per scale, coarsest first, instead of that formula.
+        image_channels: Channels of the images.
+        fused: Double by transposed convolutions: the same function.
+        **kwargs: Of `keras.Model`: `name`, `dtype`.
+
+    Call arguments:
+        latents: Tensor (B, latent_size), standard normal.
+        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+        truncation: Factor psi that pulls w towards its average; the official code shows 0.7. 1
+            for none, as in training.
+        truncation_cutoff: Layers before it are truncated; None for all.
+
+    Returns:
+        List of images (B, h, w, image_channels), coarse to fine, float32, signed.
+
+    Raises:
+        ValueError: Settings that cannot be; latents, w or noise of other shapes.
+
+    Source: arXiv 1903.06048, section 2.2, and its official code.
+
+    Example:
+        >>> import numpy as np
+        >>> sizes = {"latent_size": 8, "w_size": 8, "num_filters": (8, 4)}
+        >>> generator = MSGStyleGANGenerator(8, **sizes)
+        >>> [tuple(image.shape) for image in generator(np.ones((2, 8), "float32"))]
+        [(2, 4, 4, 3), (2, 8, 8, 3)]
+    """
+
+    paper = "msg-stylegan"  # how it is trained by default: `AdversarialTraining.named`
+
+    def __init__(
+        self,
+        resolution,
+        latent_size=512,
+        w_size=512,
+        mapping_depth=8,
+        base_shape=(4, 4),
+        channel_base=8192,
+        channel_max=512,
+        num_filters=None,
+        image_channels=3,
+        fused=True,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
+        self.built = True
+
+    def synthesis(self, w, noise=None):
+        """Make images from w.
+
+        Args:
+            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
+            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+
+        Returns:
+            List of images (B, h, w, image_channels), coarse to fine, float32, signed.
+        """
+        stages = self.features(w, noise)
+        return [to_rgb(x) for to_rgb, x in zip(self.to_rgb, stages, strict=True)]
+
+    def compute_output_shape(self, latents_shape):
+        return [(latents_shape[0], *size, self.image_channels) for size in self.resolutions]
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class MSGStyleGANDiscriminator(MSGDiscriminator):
+    """Discriminator of MSG-StyleGAN: StyleGAN's, which takes in the image of every scale.
+
+    Before each block but the finest, a 1x1 convolution joins features and RGB ("cat_lin"). Every
+    block begins with a minibatch standard deviation, and blurs before it halves.
+
+    Args:
+        resolution: Final height: the base height times a power of two.
+        combine: As of `MSGDiscriminator`; the paper's best here is "cat_lin".
+        fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
+        **kwargs: Of `MSGDiscriminator`.
+
+    Call arguments:
+        images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1].
+
+    Returns:
+        Scores (B, 1), float32.
+
+    Raises:
+        ValueError: As of `MSGDiscriminator`.
+
+    Source: arXiv 1903.06048, section 2.2, and its official code.
+
+    Example:
+        >>> import numpy as np
+        >>> discriminator = MSGStyleGANDiscriminator(8, num_filters=(16, 8))
+        >>> images = [np.zeros((4, size, size, 3), "float32") for size in (4, 8)]
+        >>> tuple(discriminator(images).shape)
+        (4, 1)
+    """
+
+    resample_filter = BLUR_TAPS
+
+    def __init__(self, resolution, combine="cat_lin", fused=True, **kwargs):
+        super().__init__(resolution, combine, fused=fused, **kwargs)

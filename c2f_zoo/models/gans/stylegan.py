@@ -1,0 +1,278 @@
+"""StyleGAN: a style-based generator (Karras, Laine, Aila, CVPR 2019, arXiv 1812.04948)."""
+
+import keras
+from keras import ops
+
+from c2f_zoo.layers import AdaIN, NoiseInjection
+from c2f_zoo.models.gans.growing import (
+    Growing,
+    built,
+    progressive_image,
+    to_rgb_layer,
+)
+from c2f_zoo.models.gans.progan import ProGANDiscriminator, convolution
+from c2f_zoo.models.gans.style_based import MappingNetwork, StyleBased, mix_styles
+
+__all__ = ["MappingNetwork", "StyleGANDiscriminator", "StyleGANGenerator", "mix_styles"]
+
+BLUR_TAPS = (1, 2, 1)
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class Epilogue(keras.layers.Layer):
+    """What follows every convolution of StyleGAN: noise, bias, LeakyReLU, AdaIN.
+
+    Args:
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (B, H, W, C).
+        w: Tensor (B, w_size).
+        noise: Tensor (B, H, W, 1), or None to draw it.
+
+    Returns:
+        Tensor (B, H, W, C).
+
+    Source: StyleGAN (arXiv 1812.04948), figure 1b.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        name, dtype = self.name, self.dtype_policy
+        self.noise = NoiseInjection(per_channel=True, dtype=dtype, name=f"{name}_noise")
+        self.adain = AdaIN(dtype=dtype, name=f"{name}_adain")
+
+    def build(self, x_shape, w_shape, noise_shape=None):
+        self.noise.build(x_shape)
+        self.bias = self.add_weight(shape=(x_shape[-1],), initializer="zeros", name="bias")
+        self.adain.build(x_shape, w_shape)
+        self.built = True
+
+    def call(self, x, w, noise=None):
+        x = ops.add(self.noise(x, noise), self.bias)
+        return self.adain(ops.leaky_relu(x, negative_slope=0.2), w)
+
+    def compute_output_shape(self, x_shape, w_shape, noise_shape=None):
+        return x_shape
+
+
+class StyleSynthesis(StyleBased):
+    """Mixin of a generator with StyleGAN's layers: those of a stage follow on those before it.
+
+    Attributes:
+        convolutions: List over stages of lists of convolutions.
+        epilogues: List over layers of w.
+        to_rgb: List over stages of 1x1 convolutions.
+    """
+
+    def setup_synthesis(self, latent_size, w_size, mapping_depth, fused):
+        """Make all layers; called by the constructor after `setup_stages`.
+
+        Args:
+            latent_size: Components of a latent vector.
+            w_size: Components of w.
+            mapping_depth: Dense layers of the mapping network.
+            fused: Double by transposed convolutions.
+        """
+        self.fused = fused
+        self.setup_style(latent_size, w_size, mapping_depth, scaled=False)
+        self.constant = self.add_weight(
+            shape=(1, *self.resolutions[0], self.widths[0]), initializer="ones", name="constant"
+        )
+        self.convolutions, self.epilogues, self.to_rgb = [], [], []
+        for index in range(len(self.resolutions)):
+            self._add_stage(index)
+
+    def _add_stage(self, index):
+        width, dtype = self.widths[index], self.dtype_policy
+        prefix = f"stage_{index}"
+        layers = [convolution(width, width, f"{prefix}_conv_1", dtype, **self._linear())]
+        if index:
+            up = {"resample": "up", "resample_filter": BLUR_TAPS, "fused": self.fused}
+            options = {**self._linear(), **up}
+            coarser = self.widths[index - 1]
+            layers.insert(0, convolution(coarser, width, f"{prefix}_conv_0", dtype, **options))
+        self.convolutions.append(layers)
+        shapes = ((None, None, None, width), (None, self.w_size))
+        self.epilogues += [
+            built(Epilogue(dtype=dtype, name=f"{prefix}_epilogue_{part}"), *shapes)
+            for part in range(2)
+        ]
+        self.to_rgb.append(to_rgb_layer(width, self.image_channels, f"{prefix}_to_rgb"))
+
+    @staticmethod
+    def _linear():
+        return {"use_bias": False, "activation": None}  # both belong to the epilogue
+
+    @property
+    def noise_shapes(self):
+        """(height, width) of the noise map of each layer in use."""
+        return tuple(self.resolutions[layer // 2] for layer in range(self.current_layers))
+
+    def call(self, latents, noise=None, truncation=1.0, truncation_cutoff=8):
+        w = self.truncate(self.mapping(latents), truncation, truncation_cutoff)
+        return self.synthesis(w, noise)
+
+    def features(self, w, noise=None):
+        """Run the layers in use, from coarse to fine.
+
+        Args:
+            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
+            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+
+        Yields:
+            Tensor (B, h, w, widths[s]) for each stage in use.
+        """
+        w = ops.convert_to_tensor(w)
+        x = self._epilogue(0, self.first_features(w), w, noise)
+        for index in range(self.current_layers // 2):
+            for offset, layer in enumerate(self.convolutions[index]):
+                part = offset if index else 1
+                x = self._epilogue(2 * index + part, layer(x), w, noise)
+            yield x
+
+    def _epilogue(self, layer, x, w, noise):
+        return self.epilogues[layer](x, self.style_of(w, layer), self.noise_of(noise, layer))
+
+    def get_config(self):
+        return {**super().get_config(), "fused": self.fused}
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
+    """Generator of StyleGAN, which grows like ProGAN's.
+
+    A learned constant is doubled and convolved stage by stage; after every convolution come
+    noise, bias, LeakyReLU and a style read from w. Layer 2 s and 2 s + 1 belong to stage s.
+
+    Stage 0 is the base shape (4x4) here as in every growing network of this zoo. The paper grows
+    from 8x8, which is stage 1 (`first_stage`): a schedule begins there, and the 4x4 image that
+    stage 0 reads is never faded, only kept, as in the official code.
+
+    Args:
+        resolution: Final height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of w.
+        mapping_depth: Dense layers of the mapping network.
+        base_shape: (height, width) of stage 0.
+        channel_base: Feature maps at stage s are min(channel_base / 2^(s + 1), channel_max).
+        channel_max: See there.
+        num_filters: Feature maps per stage, base first, instead of that formula.
+        image_channels: Channels of the images.
+        fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
+            same function (the official code does so from 128x128 on).
+        stage: Stage to begin at; None for the last.
+        **kwargs: Of `keras.Model`: `name`, `dtype`.
+
+    Attributes:
+        first_stage: Stage that the paper's training begins at, 1 (8x8).
+
+    Call arguments:
+        latents: Tensor (B, latent_size), standard normal.
+        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+        truncation: Factor psi that pulls w towards its average; the paper shows 0.7. 1 for none,
+            as in training.
+        truncation_cutoff: Layers before it are truncated; None for all.
+
+    Returns:
+        Images (B, height, width, image_channels) of the current stage, float32, signed.
+
+    Raises:
+        ValueError: Settings that cannot be; latents, w or noise of other shapes.
+
+    Source: arXiv 1812.04948, section 2.
+
+    Example:
+        >>> import numpy as np
+        >>> generator = StyleGANGenerator(16, latent_size=8, w_size=8, num_filters=(8, 8, 4))
+        >>> w = generator.mapping(np.ones((2, 8), "float32"))
+        >>> tuple(w.shape), tuple(generator.synthesis(w).shape)
+        ((2, 6, 8), (2, 16, 16, 3))
+    """
+
+    first_stage = 1
+
+    paper = "stylegan"  # how it is trained by default: `AdversarialTraining.named`
+
+    def __init__(
+        self,
+        resolution,
+        latent_size=512,
+        w_size=512,
+        mapping_depth=8,
+        base_shape=(4, 4),
+        channel_base=8192,
+        channel_max=512,
+        num_filters=None,
+        image_channels=3,
+        fused=True,
+        stage=None,
+        **kwargs,
+    ):
+        super().__init__(autocast=False, **kwargs)
+        self.setup_stages(
+            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
+        )
+        self.setup_growth(stage)
+        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
+        self.built = True
+
+    @property
+    def current_layers(self):
+        """Number of layers of w in use at the current stage: the cutoff of mixing is below it."""
+        return 2 * (self.stage + 1)
+
+    def synthesis(self, w, noise=None):
+        """Make images from w.
+
+        Args:
+            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
+            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+
+        Returns:
+            Images (B, height, width, image_channels) of the current stage, float32, signed.
+        """
+        previous, x = None, None
+        for features in self.features(w, noise):
+            previous, x = x, features
+        return progressive_image(self, x, previous)
+
+    def compute_output_shape(self, latents_shape):
+        return (latents_shape[0], *self.current_resolution, self.image_channels)
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class StyleGANDiscriminator(ProGANDiscriminator):
+    """Discriminator of StyleGAN: ProGAN's with a blur before every convolution that halves.
+
+    It averages before bias and activation, so `fused` changes its speed alone. Stages are as in
+    `StyleGANGenerator`.
+
+    Args:
+        resolution: Final height: the base height times a power of two.
+        fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
+        **kwargs: Of `ProGANDiscriminator`.
+
+    Attributes:
+        first_stage: Stage that the paper's training begins at, 1 (8x8).
+
+    Call arguments:
+        images: Tensor (B, height, width, image_channels) of the current stage, in [-1, 1].
+
+    Returns:
+        Scores (B, 1), float32; with labels a pair of them and label logits (B, label_size).
+
+    Source: arXiv 1812.04948, section 2.
+
+    Example:
+        >>> import numpy as np
+        >>> discriminator = StyleGANDiscriminator(8, num_filters=(16, 8))
+        >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
+        (4, 1)
+    """
+
+    first_stage = 1
+    resample_filter = BLUR_TAPS
+
+    def __init__(self, resolution, fused=True, **kwargs):
+        super().__init__(resolution, fused=fused, **kwargs)

@@ -1,0 +1,1 @@
+from .inception import InceptionV3Features as InceptionV3Features

@@ -1,0 +1,1 @@
+from .pwcnet import PWCNet as PWCNet

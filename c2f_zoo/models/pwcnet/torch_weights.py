@@ -1,0 +1,169 @@
+"""Reading NVlabs' published PyTorch weights of PWC-Net; neither PyTorch nor pickle is run."""
+
+from pathlib import Path
+
+import numpy as np
+
+from c2f_zoo.hub import read_torch_checkpoint
+from c2f_zoo.models.pwcnet.blocks import LEVELS
+from c2f_zoo.models.pwcnet.pwcnet import VARIANTS, PWCNet
+
+# Suffixes of the convolutions of a pyramid level, in the order in which they are applied. Level
+# 6 of the released network got its names in another order than the levels before it.
+_PYRAMID_SUFFIXES = {
+    "released": {6: ("aa", "a", "b"), None: ("a", "aa", "b")},
+    "paper": {None: ("a", "b")},
+}
+_UNUSED = "deconv2"  # in the published class, but no part of the network's forward pass
+_MOST_LISTED = 8
+
+
+def convert_official_pwcnet(path, concatenation=None):
+    """Read an official PyTorch checkpoint of PWC-Net.
+
+    `pwc_net.pth.tar` becomes `PWCNet("released")`, `pwc_net_chairs.pth.tar` becomes
+    `PWCNet("paper")`; the names in the file tell them apart. What differs is settled in the
+    weights: the published networks take BGR images, ours RGB; the 2-convolution one concatenates
+    its decoders' features in another order.
+
+    Images whose sides are no multiples of 64 were resized for the published networks; ours are
+    padded, here too.
+
+    Args:
+        path: The checkpoint, in either format of `torch.save`; its tensors may stand under
+            `"state_dict"` and their names may begin with `module.`.
+        concatenation: `"prepended"` if each decoder convolution's output precedes its input, as
+            in the class `PWCDCNet`, `"appended"` if it follows, the second one's excepted, as in
+            `PWCDCNet_old`. Default: `"appended"` for two convolutions per level, `"prepended"`
+            for three.
+
+    Returns:
+        `PWCNet` with the file's weights.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no PyTorch checkpoint, or tensors of the network are missing, are
+            of another shape, or are left over; the message lists them.
+
+    Source: github.com/NVlabs/PWC-Net, PyTorch/models/PWCNet.py.
+
+    Example:
+        ```python
+        model = convert_official_pwcnet("pwc_net.pth.tar")
+        flow = model.flow("frame1.png", "frame2.png")
+        ```
+    """
+    if concatenation not in (None, "prepended", "appended"):
+        raise ValueError(
+            f'concatenation must be "prepended" or "appended". Received: {concatenation!r}'
+        )
+    tensors = _without_prefix(read_torch_checkpoint(path), "module.")
+    variant = "released" if "conv1aa.0.weight" in tensors else "paper"
+    if concatenation is None:
+        concatenation = "prepended" if variant == "released" else "appended"
+    model = PWCNet(variant)
+    layers = _official_layers(model, concatenation)
+    _check(tensors, layers, Path(path), variant)
+    for name, (layer, order) in layers.items():
+        kernel = np.asarray(tensors[f"{name}.weight"], "float32")
+        layer.kernel.assign(_converted(kernel, order, is_transposed=_is_transposed(name)))
+        layer.bias.assign(np.asarray(tensors[f"{name}.bias"], "float32"))
+    return model
+
+
+def _official_layers(model, concatenation):
+    """Official name of each layer, with the layer and where its input channels stand in the file.
+
+    The order is an array `order` such that our input channel k is the file's `order[k]`, or None
+    if both are the same.
+    """
+    layers = {}
+    suffixes = _PYRAMID_SUFFIXES[model.variant]
+    for level, convolutions in enumerate(model.pyramid_layers, start=1):
+        for layer, suffix in zip(convolutions, suffixes.get(level, suffixes[None]), strict=True):
+            layers[f"conv{level}{suffix}.0"] = layer, None
+    layers["conv1a.0"] = model.pyramid_layers[0][0], np.array([2, 1, 0])  # the file: BGR
+    for level in LEVELS:
+        decoder = model.decoders[str(level)]
+        orders = _decoder_orders(decoder, concatenation)
+        for index, layer in enumerate(decoder.convolutions):
+            layers[f"conv{level}_{index}.0"] = layer, orders[index]
+        layers[f"predict_flow{level}"] = decoder.predict_flow, orders[-1]
+        if level > LEVELS[0]:
+            layers[f"deconv{level}"] = decoder.upsample_flow, None
+            layers[f"upfeat{level}"] = decoder.upsample_features, orders[-1]
+    *convolutions, last = model.context
+    for index, layer in enumerate(convolutions, start=1):
+        # The context network reads the features of the finest decoder.
+        order = _decoder_orders(model.decoders[str(LEVELS[0])], concatenation)[-1]
+        layers[f"dc_conv{index}.0"] = layer, order if index == 1 else None
+    layers[f"dc_conv{len(convolutions) + 1}"] = last, None
+    return layers
+
+
+def _decoder_orders(decoder, concatenation):
+    """Orders of the input channels of each convolution of a decoder, and of its features."""
+    channels = decoder.convolutions[0].kernel.shape[-2]
+    ours = official = np.arange(channels)
+    orders = []
+    for index, layer in enumerate([*decoder.convolutions, None]):
+        place = np.empty_like(official)
+        place[official] = np.arange(len(official))
+        orders.append(place[ours])
+        if layer is None:
+            return orders
+        new = np.arange(len(ours), len(ours) + layer.filters)
+        ours = np.concatenate([new, ours])
+        is_first = concatenation == "prepended" or index == 1
+        official = np.concatenate([new, official] if is_first else [official, new])
+
+
+def _is_transposed(name):
+    return name.startswith(("deconv", "upfeat"))
+
+
+def _converted(kernel, order, is_transposed):
+    """Bring a PyTorch kernel to Keras' layout, its input channels put in our order.
+
+    A convolution's (out, in, h, w) becomes (h, w, in, out), a transposed one's (in, out, h, w)
+    becomes (h, w, out, in): the two letters name different axes, but the axes move alike.
+    """
+    kernel = kernel.transpose(2, 3, 1, 0)
+    if order is None:
+        return kernel
+    return kernel[..., order] if is_transposed else kernel[:, :, order]
+
+
+def _without_prefix(tensors, prefix):
+    if not all(name.startswith(prefix) for name in tensors):
+        return tensors
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def _check(tensors, layers, path, variant):
+    """Raise if the file's tensors are not exactly those of the network."""
+    expected = {}
+    for name, (layer, _) in layers.items():
+        height, width, *channels = layer.kernel.shape
+        expected[f"{name}.weight"] = (*reversed(channels), height, width)
+        expected[f"{name}.bias"] = tuple(layer.bias.shape)
+    missing = [name for name in expected if name not in tensors]
+    extra = [name for name in tensors if name not in expected and _UNUSED not in name]
+    wrong = [
+        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
+        for name, shape in expected.items()
+        if name in tensors and tuple(tensors[name].shape) != shape
+    ]
+    faults = {"missing": missing, "not of this network": extra, "of the wrong shape": wrong}
+    listed = "; ".join(f"{fault}: {_list(names)}" for fault, names in faults.items() if names)
+    if listed:
+        count = VARIANTS[variant].convolutions
+        raise ValueError(
+            f"The tensors must be those of the published PWC-Net with {count} convolutions per "
+            f"level; {listed}. Received: {path}, with {len(tensors)} tensors"
+        )
+
+
+def _list(names):
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

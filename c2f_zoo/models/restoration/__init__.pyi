@@ -1,0 +1,3 @@
+from .multiscale_unet import MultiscaleUNet as MultiscaleUNet
+from .networks import RestorationResNet as RestorationResNet
+from .networks import SRParaConvNet as SRParaConvNet

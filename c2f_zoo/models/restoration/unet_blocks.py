@@ -1,0 +1,149 @@
+"""The parts the multiscale U-Net is built from: residual blocks, attention, resampling."""
+
+import math
+
+import keras
+from keras import ops
+
+from c2f_zoo.layers import Conv2D, PixelNorm
+from c2f_zoo.tasks.restoration.task import uniform_kernel
+
+# Factors of PyTorch's initialisation that keep the size of features without normalisation: their
+# variance is 3 times that, and 6 times behind a SiLU (He et al., arXiv 1502.01852, for the ReLU).
+KEEPING, KEEPING_ACTIVATED = math.sqrt(3), math.sqrt(6)
+
+
+def convolution(channels, filters, kernel_size, name, dtype, strides=1, zero=False, gain=1.0):
+    """A convolution, built; of zeros where a block starts as the identity."""
+    layer = Conv2D(
+        filters,
+        kernel_size,
+        strides=strides,
+        kernel_initializer="zeros" if zero else uniform_kernel(gain),
+        dtype=dtype,
+        name=name,
+    )
+    layer.build((None, None, None, channels))
+    return layer
+
+
+def dense(channels, width, name, dtype, activation=None):
+    """A dense layer, built."""
+    layer = keras.layers.Dense(
+        width, activation, kernel_initializer=uniform_kernel(), dtype=dtype, name=name
+    )
+    layer.build((None, channels))
+    return layer
+
+
+def normalization(kind, channels, groups, name, dtype):
+    """A normalisation, built; None for the kind `"none"`.
+
+    Args:
+        kind: `"group"`, over the image and a group of features, with PyTorch's epsilon; Keras
+            computes it in float32. `"pixel"`: every pixel's features by their root mean square.
+        channels: Features.
+        groups: Of `"group"`.
+        name: Of the layer.
+        dtype: Its policy.
+
+    Returns:
+        Layer or None.
+    """
+    if kind == "none":
+        return None
+    if kind == "pixel":
+        return PixelNorm(epsilon=1e-5, dtype=dtype, name=name)
+    layer = keras.layers.GroupNormalization(groups, epsilon=1e-5, dtype=dtype, name=name)
+    layer.build((None, None, None, channels))
+    return layer
+
+
+def activated(x, norm):
+    """`silu(norm(x))`; None normalises nothing."""
+    return ops.silu(x if norm is None else norm(x))
+
+
+class ResidualBlock(keras.layers.Layer):
+    """Two normalised convolutions around which the input passes: `x + f(x, time)`.
+
+    Args:
+        channels: Input channels.
+        filters: Output channels.
+        groups: Of the group normalisations.
+        dropout: Share of features dropped before the second convolution.
+        time_width: Width of the time's embedding; None for a block without time.
+        norm: `"group"`, `"pixel"` or `"none"`.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (B, h, w, channels).
+        time: Tensor (B, time_width), or None.
+        training: Whether to drop.
+
+    Returns:
+        Tensor (B, h, w, filters).
+    """
+
+    def __init__(self, channels, filters, groups, dropout, time_width=None, norm="group", **kwargs):
+        super().__init__(**kwargs)
+        dtype = self.dtype_policy
+        self.norm_in = normalization(norm, channels, groups, "norm_in", dtype)
+        gain = 1.0 if norm == "group" else KEEPING_ACTIVATED
+        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, gain=gain)
+        self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
+        self.norm_out = normalization(norm, filters, groups, "norm_out", dtype)
+        self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
+        self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, zero=True)
+        same = channels == filters
+        gain = 1.0 if norm == "group" else KEEPING
+        self.skip = None if same else convolution(channels, filters, 1, "skip", dtype, gain=gain)
+        self.built = True
+
+    def call(self, x, time=None, training=None):
+        h = self.conv_in(activated(x, self.norm_in))
+        if self.embed is not None:
+            h = h + self.embed(ops.silu(time))[:, None, None, :]
+        h = self.dropout(activated(h, self.norm_out), training=training)
+        return (x if self.skip is None else self.skip(x)) + self.conv_out(h)
+
+
+class SelfAttention(keras.layers.Layer):
+    """Every pixel looks at every other: `x + projection(softmax(q k / sqrt(d)) v)`.
+
+    Args:
+        channels: Input and output channels, a multiple of `heads`.
+        groups: Of the group normalisation.
+        heads: Number of heads.
+        norm: `"group"`, `"pixel"` or `"none"`.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (B, h, w, channels).
+
+    Returns:
+        Tensor (B, h, w, channels).
+
+    Source: Vaswani et al., arXiv 1706.03762; Ho et al., arXiv 2006.11239, for images.
+    """
+
+    def __init__(self, channels, groups, heads=1, norm="group", **kwargs):
+        super().__init__(**kwargs)
+        dtype = self.dtype_policy
+        self.heads = heads
+        self.norm = normalization(norm, channels, groups, "norm", dtype)
+        self.query_key_value = convolution(channels, 3 * channels, 1, "query_key_value", dtype)
+        self.projection = convolution(channels, channels, 1, "projection", dtype, zero=True)
+        self.built = True
+
+    def call(self, x):
+        shape = ops.shape(x)
+        normal = x if self.norm is None else self.norm(x)
+        length, channels = shape[1] * shape[2], x.shape[-1]
+        query, key, value = (
+            ops.reshape(part, (-1, length, self.heads, channels // self.heads))
+            for part in ops.split(self.query_key_value(normal), 3, axis=-1)
+        )
+        scale = 1.0 / math.sqrt(channels // self.heads)
+        attended = ops.dot_product_attention(query, key, value, scale=scale)
+        return x + self.projection(ops.reshape(attended, shape))

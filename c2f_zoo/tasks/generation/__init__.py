@@ -1,0 +1,1 @@
+"""Generating, projecting and interpolating images."""

@@ -1,0 +1,12 @@
+from .callbacks import (
+    BestPreset as BestPreset,
+)
+from .callbacks import (
+    ImageProgress as ImageProgress,
+)
+from .callbacks import (
+    SampleGrids as SampleGrids,
+)
+from .config import AdversarialTraining as AdversarialTraining
+from .model import AdversarialModel as AdversarialModel
+from .optimizer_pair import OptimizerPair as OptimizerPair

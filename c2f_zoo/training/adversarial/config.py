@@ -1,0 +1,222 @@
+"""How an adversarial pair is trained, as one printable value, and the papers' settings by name."""
+
+import dataclasses
+import math
+
+import keras
+
+from c2f_zoo.losses import adversarial_loss
+from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialTraining:
+    """Settings of adversarial training; the defaults are ProGAN's.
+
+    A penalty whose interval is above 1 is lazy: it takes an optimizer step of its own every
+    `interval` steps with its weight multiplied by the interval, and the learning rate and betas
+    are corrected for the additional step (`lazy_correction`).
+
+    Attributes:
+        loss: Name known to `c2f_zoo.losses.adversarial_loss`.
+        penalty_weight: lambda of the gradient penalty, or gamma of R1. 0 turns it off.
+        penalty_target: Slope that the gradient penalty holds.
+        penalty_interval: Steps between penalties of the discriminator.
+        drift: Weight of the squared real scores in the Wasserstein loss.
+        path_length_weight: Weight of path length regularisation. 0 turns it off; otherwise the
+            generator needs `mapping` and `synthesis`.
+        path_length_interval: Generator steps between path length penalties.
+        path_length_decay: Share by which a batch moves the running mean of lengths.
+        path_length_shrink: Path lengths are taken of one image in so many of the batch.
+        critic_steps: Discriminator steps per generator step (n_critic).
+        generator_learning_rate: Adam's learning rate, uncorrected.
+        discriminator_learning_rate: Adam's learning rate, uncorrected.
+        beta_1: Adam's beta 1, uncorrected.
+        beta_2: Adam's beta 2, uncorrected.
+        epsilon: Adam's epsilon.
+        ema_decay: Decay of the generator's average per discriminator step.
+        ema_half_life: Images after which the average has forgotten half, instead of `ema_decay`.
+        style_mixing: Probability that a batch mixes the styles of two latents, where the
+            generator has `mapping` and `synthesis`.
+        fade_reals: Whether the step fades real images in with a growing pair's alpha. False where
+            the stream of images does it already.
+        label_weight: Weight of the labels' cross-entropy in both networks' losses, where they take
+            labels (AC-GAN).
+
+    Raises:
+        ValueError: A value is out of range, or not exactly one of `ema_decay` and
+            `ema_half_life` is given.
+
+    Example:
+        >>> AdversarialTraining.named("stylegan2").penalty_interval
+        16
+    """
+
+    loss: str = "wgan-gp"
+    penalty_weight: float = 10.0
+    penalty_target: float = 1.0
+    penalty_interval: int = 1
+    drift: float = 0.001
+    path_length_weight: float = 0.0
+    path_length_interval: int = 4
+    path_length_decay: float = 0.01
+    path_length_shrink: int = 2
+    critic_steps: int = 1
+    generator_learning_rate: float = 1e-3
+    discriminator_learning_rate: float = 1e-3
+    beta_1: float = 0.0
+    beta_2: float = 0.99
+    epsilon: float = 1e-8
+    ema_decay: float | None = 0.999
+    ema_half_life: float | None = None
+    style_mixing: float = 0.0
+    fade_reals: bool = True
+    label_weight: float = 1.0
+
+    def __post_init__(self):
+        adversarial_loss(self.loss)
+        for name in (
+            "penalty_interval",
+            "path_length_interval",
+            "path_length_shrink",
+            "critic_steps",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1. Received: {getattr(self, name)}")
+        # Written so that NaN, of which no comparison holds, is refused too.
+        for name in ("penalty_weight", "path_length_weight", "label_weight", "drift"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be negative. Received: {getattr(self, name)}")
+        for name in (
+            "penalty_target",
+            "generator_learning_rate",
+            "discriminator_learning_rate",
+            "epsilon",
+            "ema_half_life",
+        ):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < math.inf:
+                raise ValueError(f"{name} must be a positive number. Received: {value}")
+        for name in ("beta_1", "beta_2", "ema_decay"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < 1.0:
+                raise ValueError(f"{name} must be in [0, 1). Received: {value}")
+        if not 0.0 <= self.path_length_decay <= 1.0:
+            raise ValueError(f"path_length_decay is a share. Received: {self.path_length_decay}")
+        if not 0.0 <= self.style_mixing <= 1.0:
+            raise ValueError(f"style_mixing is a probability. Received: {self.style_mixing}")
+        if (self.ema_decay is None) == (self.ema_half_life is None):
+            raise ValueError(
+                "Give one of ema_decay and ema_half_life, and None for the other. "
+                f"Received: ema_decay={self.ema_decay}, ema_half_life={self.ema_half_life}"
+            )
+
+    @classmethod
+    def named(cls, name, **changes):
+        """Settings as a paper and its released code have them.
+
+        Args:
+            name: "progan", "progan-cifar10", "stylegan", "stylegan2" (config-f, lazy penalties
+                and path length), "msg-stylegan" or "msg-progan".
+            **changes: Attributes that differ.
+
+        Returns:
+            `AdversarialTraining`.
+
+        Raises:
+            ValueError: The name is not known.
+
+        Example:
+            >>> AdversarialTraining.named("stylegan", penalty_weight=5.0).penalty_weight
+            5.0
+        """
+        if name not in PAPERS:
+            known = ", ".join(map(repr, PAPERS))
+            raise ValueError(f"Settings are known for {known}. Received: {name!r}")
+        return cls(**{**PAPERS[name], **changes})
+
+    @property
+    def has_penalty(self):
+        """Whether the discriminator's gradients are penalised."""
+        return adversarial_loss(self.loss).penalty is not None and self.penalty_weight > 0
+
+    @property
+    def has_path_length(self):
+        """Whether the generator's path lengths are regularised."""
+        return self.path_length_weight > 0
+
+    @property
+    def discriminator_correction(self):
+        """Factor `k / (k + 1)` of a lazy penalty of the discriminator, else 1."""
+        return lazy_correction(self.penalty_interval) if self.has_penalty else 1.0
+
+    @property
+    def generator_correction(self):
+        """Factor `k / (k + 1)` of a lazy penalty of the generator, else 1."""
+        return lazy_correction(self.path_length_interval) if self.has_path_length else 1.0
+
+    def optimizers(self):
+        """Make the two Adam optimizers, corrected for lazy penalties.
+
+        Returns:
+            `OptimizerPair`.
+        """
+        return OptimizerPair(
+            self._adam(self.generator_learning_rate, self.generator_correction),
+            self._adam(self.discriminator_learning_rate, self.discriminator_correction),
+        )
+
+    def _adam(self, learning_rate, correction):
+        return keras.optimizers.Adam(
+            learning_rate=learning_rate * correction,
+            beta_1=self.beta_1**correction,
+            beta_2=self.beta_2**correction,
+            epsilon=self.epsilon,
+        )
+
+
+def lazy_correction(interval):
+    """Factor for the learning rate, and exponent for Adam's betas, of a lazy penalty.
+
+    Every `k` steps there are `k + 1` updates; with `c = k / (k + 1)` the rate `c * r` and the
+    memory `beta^c` make them count for `k`.
+
+    Args:
+        interval: Steps between penalties, `k`. 1 means that the penalty is part of the loss.
+
+    Returns:
+        Float: `k / (k + 1)`, or 1.0 for an interval of 1.
+
+    Source: Karras et al., arXiv 1912.04958, appendix B, "lazy regularization".
+
+    Example:
+        >>> lazy_correction(4)
+        0.8
+    """
+    return 1.0 if interval == 1 else interval / (interval + 1)
+
+
+_STYLE = {
+    "loss": "logistic-r1",
+    "penalty_weight": 10.0,
+    "ema_decay": None,
+    "ema_half_life": 10_000.0,
+}
+_RATE_2E3 = {"generator_learning_rate": 2e-3, "discriminator_learning_rate": 2e-3}
+_RATE_3E3 = {"generator_learning_rate": 3e-3, "discriminator_learning_rate": 3e-3}
+
+PAPERS = {
+    "progan": {},
+    "progan-cifar10": {"penalty_target": 750.0},
+    "stylegan": {**_STYLE, "style_mixing": 0.9},
+    "stylegan2": {
+        **_STYLE,
+        **_RATE_2E3,
+        "style_mixing": 0.9,
+        "penalty_interval": 16,
+        "path_length_weight": 2.0,
+        "path_length_interval": 4,
+    },
+    "msg-stylegan": {**_STYLE, **_RATE_3E3},
+    "msg-progan": {"loss": "relativistic-hinge", **_RATE_3E3},
+}

@@ -1,0 +1,344 @@
+"""Training a generator against a discriminator with `fit`."""
+
+import dataclasses
+import inspect
+
+import keras
+from keras import ops
+
+from c2f_zoo import backend
+from c2f_zoo.training.adversarial.batch import (
+    common_label_size,
+    generator_inputs,
+    read_batch,
+)
+from c2f_zoo.training.adversarial.checks import (
+    MEASURE,
+    check_arrays,
+    check_no_validation,
+    check_settings,
+)
+from c2f_zoo.training.adversarial.config import AdversarialTraining
+from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
+from c2f_zoo.training.adversarial.step import AdversarialStep, Plan, logged_names
+from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
+from c2f_zoo.training.planned_steps import PlannedSteps
+from c2f_zoo.training.steps import TrainStep
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
+    """A generator and a discriminator that train each other, growing or not.
+
+    `fit` takes batches of real images, uint8 or float in [0, 1], of the generator's size or a
+    whole multiple of it, or with networks that take labels, batches (images, labels): labels are
+    integers (B,) or of shape (B, label size). A batch may also be a dict of "images", "labels"
+    and any random numbers that are to be given instead of drawn: "discriminator_latents",
+    "generator_latents", "path_latents" (B, latent size), "discriminator_labels",
+    "generator_labels" (as "labels"), "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1).
+    An `ImageStream` whose resolution grows is given as it is, on every backend.
+
+    Every random number comes from seeds that are saved with the model, so that a run which was
+    stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
+    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16. Under
+    `MirroredStrategy` the replicas must divide every batch, and the groups of a minibatch standard
+    deviation are made of each replica's share. They must divide every share, an epoch's last one
+    too, unless it is smaller than one group.
+
+    The networks are anything that keeps this protocol: `generator(latents)` gives images in
+    [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes
+    the same and gives scores (B, 1). A generator whose `get_config()` rebuilds it; with
+    `mapping(latents)` -> (B, L, D) and `synthesis(styles)` for style mixing and path length. A
+    growing pair has `stage`, a Python integer, and `alpha`, a variable. Networks that take labels
+    have `label_size`; then it is `generator(latents, labels)`, and `discriminator(images)` gives
+    scores and logits (B, label size). A generator may name its settings in an attribute `paper`,
+    see `AdversarialTraining.named`.
+
+    Args:
+        generator: `keras.Model` or layer.
+        discriminator: `keras.Model` or layer.
+        latent_size: Numbers per latent. Defaults to `generator.latent_size`.
+        seed: Seed of all that is drawn here. Defaults to a random one.
+        **kwargs: Of `keras.Model`.
+
+    Attributes:
+        generator: The network that is trained.
+        discriminator: The network that judges.
+        label_size: Components of a label that both networks take, 0 for none.
+        ema_generator: Average of the generator: what calling the model shows.
+        images_shown: Variable, scalar: real images seen so far, of all replicas.
+        images_before: Variable, scalar: what `images_shown` was before the last step.
+        steps: Variable, scalar: discriminator steps taken.
+        settings: The `AdversarialTraining` in force since `compile()`.
+
+    Raises:
+        ValueError: The latent size is not known, the networks take different labels, or the
+            generator's config does not rebuild it.
+
+    Source: the training loops of arXiv 1710.10196, 1812.04948 and 1912.04958; labels (AC-GAN):
+    arXiv 1610.09585 as in the first one's released code.
+
+    Example:
+        >>> generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4),
+        ...                               keras.layers.Reshape((2, 2, 1))])
+        >>> discriminator = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(),
+        ...                                   keras.layers.Dense(1)])
+        >>> model = AdversarialModel(generator, discriminator, latent_size=3)
+        >>> model.compile("progan")
+        >>> history = model.fit(np.zeros((8, 2, 2, 1), "uint8"), batch_size=4, verbose=0)
+        >>> int(model.images_shown), model.predict(np.zeros((5, 3)), verbose=0).shape
+        (8, (5, 2, 2, 1))
+    """
+
+    def __init__(self, generator, discriminator, latent_size=None, seed=None, **kwargs):
+        # Latents and images are float32 at the door whatever the networks compute in.
+        super().__init__(dtype="float32", **{k: v for k, v in kwargs.items() if k != "dtype"})
+        latent_size = latent_size or getattr(generator, "latent_size", None)
+        if latent_size is None:
+            raise ValueError(
+                "The generator does not say its latent_size: give it. "
+                f"Received: latent_size=None, generator {generator.name}"
+            )
+        self.latent_size, self.seed = int(latent_size), seed
+        self.generator, self.discriminator = generator, discriminator
+        self.label_size = common_label_size(generator, discriminator)
+        if not (generator.built and discriminator.built):
+            inputs = [ops.zeros((1, size)) for size in (self.latent_size, self.label_size) if size]
+            discriminator(generator(*inputs))
+        self.ema_generator = averaged_copy(generator)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.images_shown = self._counter("images_shown", "int")
+        self.images_before = self._counter("images_before", "int")
+        self.steps = self._counter("steps", "int")
+        self.path_length_mean = self._counter("path_length_mean", "float32")
+        self.settings = None
+        self._trackers = []
+        self._begin_planned_steps()
+        self.built = True
+
+    def _counter(self, name, dtype):
+        return self.add_weight(
+            shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
+        )
+
+    def call(self, latents):
+        """Make pictures with the averaged generator.
+
+        Args:
+            latents: Tensor (B, latent size), standard normal; where the networks take labels, the
+                tuple of it and labels (B,) or (B, label size).
+
+        Returns:
+            Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
+
+        Raises:
+            ValueError: Labels are missing, not expected, or others.
+        """
+        images = self.ema_generator(*generator_inputs(latents, self.label_size))
+        if isinstance(images, (list, tuple)):
+            return [ops.clip((scale + 1.0) / 2.0, 0.0, 1.0) for scale in images]
+        return ops.clip((images + 1.0) / 2.0, 0.0, 1.0)
+
+    # Compiling
+
+    def compile(
+        self, settings=None, generator_optimizer=None, discriminator_optimizer=None, **kwargs
+    ):
+        """Set how the pair is trained; with nothing given, as the generator's paper does.
+
+        Args:
+            settings: `AdversarialTraining`, or a name that `AdversarialTraining.named` knows.
+                Defaults to what the generator's `paper` names, else to ProGAN's settings.
+            generator_optimizer: Instead of the settings' Adam; not corrected for lazy penalties.
+            discriminator_optimizer: Likewise.
+            **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
+
+        Raises:
+            ValueError: The settings ask for what the networks or Keras' trainer cannot do, or
+                there are other options.
+        """
+        settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
+        if isinstance(settings, str):
+            settings = AdversarialTraining.named(settings)
+        check_settings(self, settings, kwargs)
+        defaults = settings.optimizers()
+        optimizers = OptimizerPair(
+            generator_optimizer or defaults.generator,
+            discriminator_optimizer or defaults.discriminator,
+        )
+        super().compile(optimizer=optimizers, auto_scale_loss=False, **kwargs)
+        optimizers.build_for(
+            self.generator.trainable_variables, self.discriminator.trainable_variables
+        )
+        self.settings = settings
+        self._trackers = [
+            keras.metrics.Mean(name=name) for name in logged_names(settings, self.label_size)
+        ]
+        self._compiled_steps.clear()
+
+    @property
+    def has_styles(self):
+        """Whether the generator has `mapping` and `synthesis`."""
+        return hasattr(self.generator, "mapping") and hasattr(self.generator, "synthesis")
+
+    @property
+    def mixes_styles(self):
+        """Whether the generator's batches mix the styles of two latents."""
+        return self.settings.style_mixing > 0 and self.has_styles
+
+    @property
+    def metrics(self):
+        return list(self._trackers)
+
+    # Steps
+
+    def plan_of(self, step):
+        return Plan.of(step, self.settings)
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        signature = inspect.signature(keras.Model.fit)
+        options = signature.bind(self, x, y, batch_size, *args, **kwargs).arguments
+        del options["self"]
+        check_no_validation(options)
+        check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
+        if hasattr(x, "as_tf_dataset"):
+            options.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
+            if backend.backend() == "tensorflow":
+                # Keras' own adapter holds every batch to the height and width of the first two.
+                options["x"] = x.as_tf_dataset()
+        return super().fit(**options)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        raise NotImplementedError(f"{MEASURE} Received: evaluate() of {self.name}")
+
+    def compute_step(self, data, calls):
+        """Take one step: what `train_step` of every backend runs.
+
+        Args:
+            data: Batch as the trainer gives it, see the class.
+            calls: `GradientCalls` of the backend.
+
+        Returns:
+            Dict of scalar tensors: the running means of this epoch.
+        """
+        step = AdversarialStep(self, calls, read_batch(data, self.label_size), self._plan)
+        report = step.run()
+        images = ops.cast(step.batch_size, self.images_shown.dtype) * calls.replicas
+        update_average(self.ema_generator, self.generator, self._ema_decay(images))
+        self.images_before.assign(self.images_shown.value)
+        self.images_shown.assign(self.images_shown + images)
+        self.steps.assign(self.steps + 1)
+        for tracker in self._trackers:
+            if tracker.name in report:
+                tracker.update_state(report[tracker.name])
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def _ema_decay(self, images):
+        if self.settings.ema_half_life is None:
+            return self.settings.ema_decay
+        return half_life_decay(images, self.settings.ema_half_life)
+
+    # Growing
+
+    def set_stage(self, stage):
+        """Bring both networks and the average to a stage; the steps are compiled anew for it.
+
+        Args:
+            stage: Python integer, 0 for the base resolution. Setting the stage at hand again
+                costs nothing.
+
+        Raises:
+            ValueError: The networks do not grow.
+        """
+        networks = (self.generator, self.discriminator, self.ema_generator)
+        for network in networks:
+            if not hasattr(network, "stage"):
+                raise ValueError(f"A growing network has a stage. Received: {network.name}")
+        if all(network.stage == stage for network in networks):
+            return
+        for network in networks:
+            network.stage = stage
+        # What was traced at the last stage must not answer for this one.
+        for owner in (self, *networks):
+            if getattr(owner, "predict_function", None) is not None:
+                owner.predict_function = None
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+
+    def set_alpha(self, alpha):
+        """Set how far the stage is faded in; nothing is compiled anew.
+
+        Args:
+            alpha: Float in [0, 1].
+        """
+        for network in (self.generator, self.discriminator, self.ema_generator):
+            network.alpha.assign(alpha)
+
+    def set_learning_rates(self, generator, discriminator):
+        """Set both learning rates, which are then corrected for lazy penalties.
+
+        Args:
+            generator: Learning rate as the paper states it; None leaves it as it is.
+            discriminator: Likewise.
+        """
+        rates, optimizers = self.settings, self.optimizer
+        if generator is not None:
+            optimizers.generator.learning_rate = generator * rates.generator_correction
+        if discriminator is not None:
+            optimizers.discriminator.learning_rate = discriminator * rates.discriminator_correction
+
+    def reset_optimizers(self):
+        """Forget the optimizers' moments and step counts, but not their learning rates."""
+        self.optimizer.reset()
+
+    # Saving
+
+    def get_config(self):
+        return {
+            "generator": keras.saving.serialize_keras_object(self.generator),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "latent_size": self.latent_size,
+            "seed": self.seed,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        for name in ("generator", "discriminator"):
+            config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
+        return cls(**config)
+
+    # Keras leaves seeds out of what it saves, and a loaded run would not draw what comes next.
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for index, seed in enumerate(self._seeds):
+            store[f"seed_{index}"] = backend.to_numpy(seed)
+
+    def load_own_variables(self, store):
+        seeds = {key: store[key] for key in store.keys() if key.startswith("seed_")}
+        super().load_own_variables({key: store[key] for key in store.keys() if key not in seeds})
+        for index, seed in enumerate(self._seeds):
+            seed.assign(seeds[f"seed_{index}"])
+
+    @property
+    def _seeds(self):
+        weights = {id(weight) for weight in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
+
+    def get_compile_config(self):
+        if self.settings is None:
+            return {}
+        return {
+            "settings": dataclasses.asdict(self.settings),
+            "generator_optimizer": keras.optimizers.serialize(self.optimizer.generator),
+            "discriminator_optimizer": keras.optimizers.serialize(self.optimizer.discriminator),
+        }
+
+    def compile_from_config(self, config):
+        self.compile(
+            AdversarialTraining(**config["settings"]),
+            keras.optimizers.deserialize(config["generator_optimizer"]),
+            keras.optimizers.deserialize(config["discriminator_optimizer"]),
+        )

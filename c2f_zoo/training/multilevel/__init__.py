@@ -1,0 +1,5 @@
+"""Gradients from several resolutions, for any model of images."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

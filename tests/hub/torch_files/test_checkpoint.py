@@ -1,0 +1,378 @@
+import io
+import pickle
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from c2f_zoo.hub import read_torch_checkpoint
+from c2f_zoo.hub.torch_files.pickle_reader import ByteSource, PickleError, PickleReader
+
+
+@pytest.fixture
+def make(pickle_bytes):
+    return pickle_bytes
+
+
+@pytest.fixture
+def arrays(rng):
+    return {
+        "weight": rng.standard_normal((2, 3, 4)).astype("float32"),
+        "steps": np.arange(5, dtype="int64"),
+    }
+
+
+def legacy(make, arrays, **head):
+    content = make.ordered_dict({key: make.contiguous(key, arrays[key]) for key in arrays})
+    return make.legacy_file(make.program(content), arrays, **head)
+
+
+def zipped(make, content, records, root="archive", method=zipfile.ZIP_STORED, extra=()):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", method) as archive:
+        archive.writestr(f"{root}/data.pkl", make.program(content))
+        for key, data in records.items():
+            archive.writestr(f"{root}/data/{key}", data)
+        for name, data in extra:
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def save(tmp_path, data):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(data)
+    return path
+
+
+# Files written by hand: no torch is needed.
+
+
+def test_the_older_stream_is_read(tmp_path, make, arrays):
+    read = read_torch_checkpoint(save(tmp_path, legacy(make, arrays)))
+    assert list(read) == ["weight", "steps"]
+    for key, array in arrays.items():
+        assert_array_equal(read[key], array, strict=True)
+
+
+def test_the_zip_format_is_read(tmp_path, make, arrays):
+    content = make.ordered_dict({key: make.contiguous(key, arrays[key]) for key in arrays})
+    records = {key: array.tobytes() for key, array in arrays.items()}
+    read = read_torch_checkpoint(save(tmp_path, zipped(make, content, records)))
+    for key, array in arrays.items():
+        assert_array_equal(read[key], array, strict=True)
+
+
+def test_a_big_endian_archive_is_read(tmp_path, make):
+    array = np.arange(4, dtype="float32")
+    content = make.ordered_dict({"a": make.contiguous("0", array)})
+    extra = [("archive/byteorder", "big")]
+    data = zipped(make, content, {"0": array.astype(">f4").tobytes()}, extra=extra)
+    assert_array_equal(read_torch_checkpoint(save(tmp_path, data))["a"], array, strict=True)
+
+
+def test_tensors_of_torch_0_2_on_a_gpu_are_read(tmp_path, make):
+    array = np.arange(6, dtype="float32")
+    storage = make.storage("7", "FloatStorage", 6, module="torch.cuda")
+    tensor = make.tensor(storage, 1, (2, 2), (2, 1), "_rebuild_tensor")
+    data = make.legacy_file(make.program(make.ordered_dict({"a": tensor})), {"7": array})
+    read = read_torch_checkpoint(save(tmp_path, data))
+    assert_array_equal(read["a"], [[1, 2], [3, 4]])
+
+
+def test_a_view_of_a_storage_is_read(tmp_path, make):
+    array = np.arange(6, dtype="float32")
+    storage = make.storage("7", "FloatStorage", 6, view=(2, 3))
+    tensor = make.tensor(storage, 1, (2,), (1,))
+    data = make.legacy_file(make.program(make.ordered_dict({"a": tensor})), {"7": array})
+    assert_array_equal(read_torch_checkpoint(save(tmp_path, data))["a"], [3, 4])
+
+
+def test_strings_and_pairs_of_python_2_are_read(tmp_path, make):
+    array = np.arange(2, dtype="float32")
+    key = b"U\x06weight"
+    pair = b"](" + key + make.contiguous("0", array) + b"e"
+    content = make.named("collections", "OrderedDict") + b"](" + pair + b"e\x85R"
+    data = make.legacy_file(make.program(content), {"0": array})
+    assert_array_equal(read_torch_checkpoint(save(tmp_path, data))["weight"], array)
+
+
+def test_arrays_cannot_be_changed_by_accident(tmp_path, make, arrays):
+    read = read_torch_checkpoint(save(tmp_path, legacy(make, arrays)))
+    with pytest.raises(ValueError, match="read-only"):
+        read["steps"][0] = 1
+
+
+# Which tensors of a checkpoint are meant.
+
+
+def nested(make, tmp_path, *entries):
+    array = np.arange(2, dtype="float32")
+    inner = make.ordered_dict({"w": make.contiguous("0", array)})
+    pairs = b"".join(make.text(entry) + inner for entry in entries)
+    content = b"}(" + make.text("epoch") + make.number(3) + pairs + b"u"
+    return save(tmp_path, make.legacy_file(make.program(content), {"0": array}))
+
+
+@pytest.mark.parametrize("entries", [("state_dict",), ("anything",), ("ema", "state_dict")])
+def test_the_tensors_of_a_training_checkpoint_are_found(tmp_path, make, entries):
+    assert list(read_torch_checkpoint(nested(make, tmp_path, *entries))) == ["w"]
+
+
+def test_an_entry_can_be_chosen(tmp_path, make):
+    path = nested(make, tmp_path, "ema", "raw")
+    assert list(read_torch_checkpoint(path, key="ema")) == ["w"]
+    with pytest.raises(PickleError, match=r"choose one by key=. Received: \['ema', 'raw'\]"):
+        read_torch_checkpoint(path)
+    with pytest.raises(KeyError, match="has no entry 'other'.*'ema', 'raw'"):
+        read_torch_checkpoint(path, key="other")
+
+
+def test_a_checkpoint_without_tensors_is_refused(tmp_path, make):
+    data = make.legacy_file(make.program(b"}(" + make.text("a") + make.number(1) + b"u"), {})
+    with pytest.raises(PickleError, match=r"no dictionary of tensors. Received: entries \['a'\]"):
+        read_torch_checkpoint(save(tmp_path, data))
+
+
+# Files that are damaged or something else.
+
+
+def test_every_truncation_of_the_stream_names_the_file(tmp_path, make, arrays):
+    data = legacy(make, arrays)
+    for length in range(1, len(data)):
+        with pytest.raises(PickleError, match=r"weights\.pth"):
+            read_torch_checkpoint(save(tmp_path, data[:length]))
+
+
+def test_truncations_of_the_archive_name_the_file(tmp_path, make, arrays):
+    content = make.ordered_dict({"weight": make.contiguous("0", arrays["weight"])})
+    data = zipped(make, content, {"0": arrays["weight"].tobytes()})
+    for length in range(4, len(data), 7):
+        with pytest.raises(PickleError, match=r"weights\.pth"):
+            read_torch_checkpoint(save(tmp_path, data[:length]))
+
+
+def test_no_changed_byte_of_a_pickle_does_more_than_raise(tmp_path, make):
+    data = legacy(make, {"a": np.arange(3, dtype="float32")})
+    for position in range(len(data)):
+        for flip in (1, 0x20, 0x80):
+            changed = bytearray(data)
+            changed[position] ^= flip
+            try:
+                read_torch_checkpoint(save(tmp_path, bytes(changed)))
+            except ValueError:
+                pass  # PickleError and UnsafePickleError; any other error fails the test
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b"\x89HDF\r\n", "no PyTorch checkpoint"),
+        (b"a" * 257 + b"ustar\x00", "from PyTorch 0.1"),
+        (pickle.dumps({"a": 1}), "does not begin with PyTorch's magic number"),
+    ],
+)
+def test_another_kind_of_file_is_told(tmp_path, data, hint):
+    with pytest.raises(PickleError, match=hint):
+        read_torch_checkpoint(save(tmp_path, data))
+
+
+def test_a_torchscript_program_is_told(tmp_path, make):
+    data = zipped(make, b"}", {}, extra=[("archive/constants.pkl", b"")])
+    with pytest.raises(PickleError, match="a TorchScript program"):
+        read_torch_checkpoint(save(tmp_path, data))
+
+
+def test_another_zip_archive_is_told(tmp_path):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("notes.txt", "hello")
+    with pytest.raises(PickleError, match=r"another kind of zip archive.*notes\.txt"):
+        read_torch_checkpoint(save(tmp_path, file.getvalue()))
+
+
+# Files that claim more than they hold.
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides"),
+    [
+        (0, (5,), (1,)),
+        (3, (2,), (1,)),
+        (0, (2, 2), (3, 1)),
+        (0, (2**40,), (0,)),
+        (0, (2**30, 2**30), (0, 0)),
+        (0, (0, 2**40), (1, 1)),
+        (0, (0, *[2**20] * 20), (1,) * 21),
+        (0, (1,) * 40, (1,) * 40),
+        (2**61, (1,), (1,)),
+    ],
+)
+def test_a_tensor_larger_than_its_storage_is_refused(tmp_path, make, offset, shape, strides):
+    tensor = make.tensor(make.storage("0", "FloatStorage", 4), offset, shape, strides)
+    content = make.program(make.ordered_dict({"a": tensor}))
+    data = make.legacy_file(content, {"0": np.arange(4, dtype="float32")})
+    with pytest.raises(PickleError, match="tensor 'a'"):
+        read_torch_checkpoint(save(tmp_path, data))
+
+
+@pytest.mark.parametrize("claimed", [5, 2**40, 2**61])
+def test_a_storage_larger_than_the_file_is_refused(tmp_path, make, claimed):
+    tensor = make.tensor(make.storage("0", "FloatStorage", claimed), 0, (4,), (1,))
+    content = make.ordered_dict({"a": tensor})
+    raw = np.arange(4, dtype="float32")
+    with pytest.raises(PickleError, match="must hold"):
+        read_torch_checkpoint(save(tmp_path, zipped(make, content, {"0": raw.tobytes()})))
+    with pytest.raises(PickleError, match="must hold"):
+        read_torch_checkpoint(save(tmp_path, make.legacy_file(make.program(content), {"0": raw})))
+    forged = make.legacy_file(make.program(content), {"0": raw})
+    forged = forged.replace(struct.pack("<q", 4), struct.pack("<q", claimed))
+    with pytest.raises(PickleError, match="truncated"):
+        read_torch_checkpoint(save(tmp_path, forged))
+
+
+def test_a_compressed_archive_is_refused(tmp_path, make):
+    array = np.zeros(10_000, "float32")
+    content = make.ordered_dict({"a": make.contiguous("0", array)})
+    data = zipped(make, content, {"0": array.tobytes()}, method=zipfile.ZIP_DEFLATED)
+    with pytest.raises(PickleError, match="compressed"):
+        read_torch_checkpoint(save(tmp_path, data))
+
+
+def test_two_storages_cannot_share_the_bytes_of_a_record(tmp_path, make):
+    # The central directory may point two names at one record: together they outgrow the file.
+    array = np.zeros(20_000, "float32")
+    names = [f"{number:02}" for number in range(4)]
+    content = make.ordered_dict({name: make.contiguous(name, array) for name in names})
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a/data.pkl", make.program(content))
+        archive.writestr("a/data/00", array.tobytes())
+        first = archive.getinfo("a/data/00")
+        for name in names[1:]:
+            twin = zipfile.ZipInfo(f"a/data/{name}")
+            for field in ("header_offset", "CRC", "compress_size", "file_size", "external_attr"):
+                setattr(twin, field, getattr(first, field))
+            archive.filelist.append(twin)
+            archive.NameToInfo[twin.filename] = twin
+    with pytest.raises(PickleError, match=r"claims more bytes|truncated or damaged"):
+        read_torch_checkpoint(save(tmp_path, file.getvalue()))
+
+
+def test_an_endless_pickle_is_refused(monkeypatch):
+    monkeypatch.setattr("c2f_zoo.hub.torch_files.pickle_reader._MOST_INSTRUCTIONS", 1000)
+    data = b"\x80\x02" + b"]" * 2000 + b"."
+    with pytest.raises(PickleError, match="more than 1000 pickle instructions"):
+        read(data)
+
+
+def read(data, **options):
+    return PickleReader(ByteSource(io.BytesIO(data), len(data), "demo"), **options).read()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_plain_data_is_what_python_reads(protocol):
+    value = {
+        "text": "é" * 300,
+        "long": "x" * 70_000,
+        "bytes": b"b" * 300,
+        "numbers": [0, 1, 255, 256, -1, 2**31, 2**80, -(2**80), 0.5, True, False, None],
+        3: ((), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)),
+        "nested": {"list": [[], {}]},
+    }
+    if protocol == 2:
+        del value["bytes"]  # protocol 2 writes bytes as a call of codecs.encode
+    assert read(pickle.dumps(value, protocol)) == value
+
+
+def test_a_list_that_holds_itself_is_read():
+    value = [1]
+    value.append(value)
+    result = read(pickle.dumps(value, 2))
+    assert result[1] is result
+
+
+# Files that torch itself writes.
+
+
+@pytest.fixture(params=[True, False], ids=["zip", "stream"])
+def torch_file(request, tmp_path):
+    torch = pytest.importorskip("torch")
+
+    def write(value, **options):
+        path = tmp_path / "torch.pth"
+        torch.save(value, path, _use_new_zipfile_serialization=request.param, **options)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    "float32 float64 float16 int64 int32 int16 int8 uint8 bool complex64 complex128".split(),
+)
+def test_each_element_type_of_torch_is_read(torch_file, rng, dtype):
+    torch = pytest.importorskip("torch")
+    array = (rng.standard_normal((3, 4)) * 50).astype(dtype)
+    read = read_torch_checkpoint(torch_file({"a": torch.tensor(array)}))
+    assert_array_equal(read["a"], array, strict=True)
+
+
+def test_bfloat16_becomes_the_equal_float32(torch_file):
+    torch = pytest.importorskip("torch")
+    tensor = torch.linspace(-3, 3, 100, dtype=torch.bfloat16)
+    read = read_torch_checkpoint(torch_file({"a": tensor}))
+    assert_array_equal(read["a"], tensor.float().numpy(), strict=True)
+
+
+def test_strided_and_shared_tensors_of_torch_are_read(torch_file):
+    torch = pytest.importorskip("torch")
+    base = torch.arange(24.0).reshape(2, 3, 4)
+    tensors = {
+        "base": base,
+        "transposed": base.permute(2, 0, 1),
+        "steps": base[:, ::2, 1:],
+        "expanded": base[0, 0].expand(3, 4),
+        "scalar": base[1, 2, 3],
+        "empty": base[:0],
+    }
+    read = read_torch_checkpoint(torch_file(tensors))
+    for key, tensor in tensors.items():
+        assert_array_equal(read[key], tensor.numpy(), strict=True)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_training_checkpoint_of_torch_is_read(torch_file, protocol):
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    checkpoint = {
+        "epoch": 12,
+        "state_dict": model.state_dict(),
+        "best": 3.5,
+        "schedule": [1e-4, 5e-5],
+        "parameters": dict(model.named_parameters()),
+    }
+    path = torch_file(checkpoint, pickle_protocol=protocol)
+    read = read_torch_checkpoint(path)
+    assert list(read) == list(model.state_dict())
+    for key, tensor in model.state_dict().items():
+        assert_array_equal(read[key], tensor.numpy(), strict=True)
+    parameters = read_torch_checkpoint(path, key="parameters")
+    assert_array_equal(parameters["0.weight"], model[0].weight.detach().numpy())
+
+
+def test_a_whole_model_of_torch_is_refused(torch_file):
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"torch\.nn\.modules"):
+        read_torch_checkpoint(torch_file(torch.nn.Linear(2, 2)))
+
+
+def test_official_weights_of_the_older_format_are_read(shared_data):
+    read = read_torch_checkpoint(shared_data / "weights" / "raft-small.pth")
+    assert len(read) == 106
+    assert sum(array.size for array in read.values()) == 990_162
+    assert all(key.startswith("module.") for key in read)

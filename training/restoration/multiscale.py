@@ -1,0 +1,169 @@
+"""Trains a restoration network as the multiscale paper does, on one mesh or on several.
+
+    python training/restoration/multiscale.py --task denoising --mode fullmultiscale \
+        --dataset cifar10 --data cifar-10-python.tar.gz
+
+Resumes where it stopped. `--tiny` rehearses everything in a minute, on noise if there is no data.
+docs/multilevel.md explains the modes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training.restoration.multiscale_training import (
+    MODES,
+    NETWORKS,
+    TASKS,
+    RestorationRecipe,
+    default_steps,
+    train,
+)
+
+DATASETS = ("cifar10", "stl10", "celeba", "urban100", "div2k", "folder")
+
+
+def parser():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--task", choices=TASKS, default="denoising")
+    parser.add_argument("--mode", choices=MODES, default="fullmultiscale")
+    parser.add_argument(
+        "--network",
+        choices=NETWORKS,
+        help="unet is the default, resnet for superresolution; paraconv is for superresolution",
+    )
+    parser.add_argument(
+        "--dataset",
+        choices=DATASETS,
+        help="cifar10, or urban100 for superresolution, by default; `folder` is any of images",
+    )
+    parser.add_argument(
+        "--data",
+        help="folder or archive of the data set as its authors publish it; without it "
+        "tensorflow_datasets fetches it (extra `data`)",
+    )
+    parser.add_argument(
+        "--skip_broken",
+        action="store_true",
+        help="leave out images that are broken, transparent or too small, rather than stop",
+    )
+    parser.add_argument("--run_id", type=int, default=0, help="number in the run's name")
+    parser.add_argument("--seed", type=int, default=1, help="of weights, order and degradations")
+    parser.add_argument("--size", type=int, default=128, help="images are resized to (default 128)")
+    parser.add_argument(
+        "--interpolation",
+        choices=("bilinear", "nearest"),
+        default="bilinear",
+        help="how they are: bilinear (default), or nearest as in the released code",
+    )
+    parser.add_argument(
+        "--patch", type=int, help="cut patches of so many pixels from images as they are instead"
+    )
+    parser.add_argument("--num_patches", type=int, default=1, help="of each image in an epoch")
+    parser.add_argument("--levels", type=int, default=3, help="times that the mesh is halved")
+    parser.add_argument(
+        "--batch_size", type=int, help="samples of the finest term (16; 8 for superresolution)"
+    )
+    parser.add_argument(
+        "--batch_factor",
+        type=float,
+        default=2.0,
+        help="each coarser term has so many times the samples (2; the released code has 1)",
+    )
+    parser.add_argument(
+        "--iterations",
+        help="steps: a number, or one for each stage as 2000,1000,500,250, or x0.1 for a tenth "
+        "of the default, the paper's: 8000, and for fullmultiscale the four above",
+    )
+    parser.add_argument(
+        "--learning_rate", type=float, help="of Adam (5e-4; 1e-3 for superresolution), a cosine"
+    )
+    parser.add_argument(
+        "--validate_every",
+        type=int,
+        default=50,
+        help="steps between validations (50; each one, as in the released code, would cost more "
+        "than the step does)",
+    )
+    parser.add_argument("--validation_samples", type=int, default=512)
+    parser.add_argument("--out", help="folder of the run (runs/ and its name)")
+    parser.add_argument("--tiny", action="store_true", help="rehearse the whole run in a minute")
+    parser.add_argument("--minutes", type=float, help="stop after so many, to be resumed later")
+    return parser
+
+
+def recipe_of(arguments):
+    """What the run depends on."""
+    enlarges = arguments.task == "superresolution"
+    patch = arguments.patch or (arguments.size if enlarges else None)
+    recipe = RestorationRecipe(
+        task=arguments.task,
+        mode=arguments.mode,
+        network=arguments.network or ("resnet" if enlarges else "unet"),
+        dataset=arguments.dataset or ("urban100" if enlarges else "cifar10"),
+        run_id=arguments.run_id,
+        seed=arguments.seed,
+        size=patch or arguments.size,
+        is_patch=patch is not None,
+        num_patches=arguments.num_patches,
+        interpolation=arguments.interpolation,
+        levels=arguments.levels,
+        batch_size=arguments.batch_size or (8 if enlarges else 16),
+        batch_factor=arguments.batch_factor,
+        iterations=steps_of(arguments),
+        learning_rate=arguments.learning_rate or (1e-3 if enlarges else 5e-4),
+        validate_every=arguments.validate_every,
+        validation_samples=arguments.validation_samples,
+    )
+    return recipe.tiny() if arguments.tiny else recipe
+
+
+def steps_of(arguments):
+    """Steps of each stage; of one stage where the mode has one."""
+    default, text = default_steps(arguments.mode, arguments.levels), arguments.iterations
+    if text is None:
+        return default
+    try:
+        if text.startswith("x"):
+            return tuple(max(1, round(float(text[1:]) * steps)) for steps in default)
+        steps = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise SystemExit(
+            f"--iterations is 8000, or 2000,1000, or x0.1. Received: {text}"
+        ) from error
+    steps = (sum(steps),) if arguments.mode != "fullmultiscale" else steps
+    if len(steps) != len(default) or min(steps) < 1:
+        raise SystemExit(
+            f"--iterations has a number of at least 1 for each of the {len(default)} stages. "
+            f"Received: {text}"
+        )
+    return steps
+
+
+def main(argv=None):
+    """Run, or resume, a training; see `--help`."""
+    options = parser()
+    arguments = options.parse_args(argv)
+    try:
+        recipe = recipe_of(arguments)
+        recipe.check()
+    except ValueError as error:
+        options.error(str(error))
+    out = Path(arguments.out or f"runs/{recipe.name}")
+    # A rehearsal has a folder of its own: the real run must not resume from it.
+    out = out.with_name(f"{out.name}_tiny") if arguments.tiny else out
+    return train(
+        recipe,
+        out,
+        data=arguments.data,
+        tiny=arguments.tiny,
+        minutes=arguments.minutes,
+        skip_broken=arguments.skip_broken,
+    )
+
+
+if __name__ == "__main__":
+    main()

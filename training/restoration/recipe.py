@@ -1,0 +1,176 @@
+"""What the recipes of the restoration models for photographs share."""
+
+import argparse
+import functools
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training.common.runs import add_run_options, finish, rehearsed, remember, stop_after
+
+MARGIN = 16  # of `patches.blurred`
+# The multiscale U-Net without what sees the whole image (group normalisation, attention), on
+# squares of two by two pixels, which a processor computes several times as fast.
+LOCAL_UNET = {
+    "width": 48,
+    "multipliers": (1, 2, 2),
+    "norm": "pixel",
+    "dropout": 0.0,
+    "attention": 0,
+    "time_embedding": False,
+    "residual": True,
+    "patch": 2,
+}
+
+
+@dataclass(frozen=True)
+class PhotoRecipe:
+    """What a restoration checkpoint depends on, besides the photographs."""
+
+    preset: str
+    architecture: str  # class of c2f_zoo.models
+    degradation: str  # function of patches.py
+    model: dict  # constructor arguments
+    iterations: int
+    patch: int = 64  # side of what the network answers
+    batch_size: int = 16
+    learning_rate: float = 1e-3  # falls to 0 along half a cosine
+    warmup: int = 300
+    clip: float = 1.0  # norm of the gradient
+    options: dict = field(default_factory=dict)  # of the degradation
+    validation: dict = field(default_factory=dict)  # options of it that differ in validation
+    steps_per_epoch: int = 250  # the state is saved after each
+    # For GPUs and processors that compute in it; elsewhere try float32.
+    precision: str = "mixed_bfloat16"
+    seed: int = 1
+    # What the card says of the published checkpoint, once somebody has looked at its pictures.
+    summary: str = ""
+    limits: str = ""
+    hardware: str = ""
+
+    def tiny(self):
+        """The same run with everything small: a rehearsal."""
+        return replace(
+            self,
+            model={**self.model, "width": 8},
+            iterations=6,
+            patch=32,
+            batch_size=2,
+            warmup=2,
+            steps_per_epoch=3,
+            precision="float32",
+        )
+
+
+def parse(recipe, description, argv):
+    """Read the command line shared by the recipes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--photos",
+        help="folder that `python training/collect/photographs.py photos/ --lossless` made; "
+        "without it a rehearsal takes noise",
+    )
+    add_run_options(parser, recipe.preset)
+    arguments = parser.parse_args(argv)
+    if not (arguments.photos or arguments.tiny):
+        parser.error("--photos is needed, but for a rehearsal (--tiny)")
+    return arguments
+
+
+def train(recipe, description, argv=None):
+    """Run, or resume, a recipe; returns the trained network."""
+    arguments = parse(recipe, description, argv)
+    recipe, arguments = rehearsed(recipe, arguments)
+    out = Path(arguments.out)
+    remember(recipe, out)
+    training = build(recipe)
+
+    from c2f_zoo.training import TrainingState
+
+    state = TrainingState(out / "state.npz")
+    epoch = state.restore(training)
+    if int(training.steps) < recipe.iterations:
+        fit(training, recipe, epoch, state, arguments)
+    finish(training.model, recipe, arguments, out, int(training.steps) >= recipe.iterations, state)
+    return training.model
+
+
+def build(recipe):
+    """The compiled training of a recipe, with its first weights."""
+    import keras
+
+    from c2f_zoo import models
+    from c2f_zoo.metrics import PSNR
+    from c2f_zoo.training import Multilevel, MultilevelSchedule
+    from training.restoration import patches
+
+    keras.utils.set_random_seed(recipe.seed)
+    network = getattr(models, recipe.architecture)(dtype=recipe.precision, **recipe.model)
+    degrade = functools.partial(getattr(patches, recipe.degradation), **recipe.options)
+    training = Multilevel(
+        network,
+        schedule=MultilevelSchedule.single(recipe.batch_size, recipe.iterations),
+        prepare=lambda x, y, weights, seed: degrade(keras.ops.cast(x, "float32") / 255.0, seed),
+        seed=recipe.seed,
+    )
+    rate = keras.optimizers.schedules.CosineDecay(
+        0.0, recipe.iterations - recipe.warmup, 0.0, "rate", recipe.learning_rate, recipe.warmup
+    )
+    # The mean absolute error weighs much and little noise more evenly than the squared one.
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=recipe.clip)
+    training.compile(optimizer, "mean_absolute_error", metrics=[PSNR()])
+    return training
+
+
+def fit(training, recipe, epoch, state, arguments):
+    """Train until all iterations are done, or until somebody stops it."""
+    import keras
+
+    from c2f_zoo.training import MultilevelStream, StopOnNaN, StopOnSignal, TensorBoardLog
+    from training.restoration.patches import NoisePatches, PhotoPatches
+
+    out = Path(arguments.out)
+    size = recipe.patch + (2 * MARGIN if recipe.degradation == "blurred" else 0)
+    source = NoisePatches(size)
+    if arguments.photos:
+        source = PhotoPatches(Path(arguments.photos) / "train", size)
+    stream = MultilevelStream(
+        source, training.schedule, seed=recipe.seed, initial_step=int(training.steps)
+    )
+    with StopOnSignal() as stop:
+        training.fit(
+            stream,
+            steps_per_epoch=recipe.steps_per_epoch,
+            initial_epoch=epoch,
+            epochs=-(-recipe.iterations // recipe.steps_per_epoch),
+            verbose=2,
+            validation_data=validation_data(recipe, arguments),
+            validation_batch_size=4,
+            callbacks=[
+                StopOnNaN(),
+                stop,
+                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                TensorBoardLog(out / "tensorboard"),
+                *([stop_after(arguments.minutes, training)] if arguments.minutes else []),
+                state,
+            ],
+        )
+
+
+def validation_data(recipe, arguments):
+    """Crops of photographs held out, degraded once and for all; None in a rehearsal."""
+    if not arguments.photos:
+        return None
+    import keras
+
+    from c2f_zoo.backend import to_numpy
+    from training.restoration import patches
+
+    clean = patches.crops(Path(arguments.photos) / "validation", 192)
+    degrade = getattr(patches, recipe.degradation)
+    seed = keras.random.SeedGenerator(recipe.seed)
+    clean = keras.ops.convert_to_tensor(clean)
+    given = degrade(clean, seed, **{**recipe.options, **recipe.validation})
+    return keras.tree.map_structure(to_numpy, given)
