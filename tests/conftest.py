@@ -15,6 +15,31 @@ import numpy as np
 import pytest
 
 
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+    parser.addoption(
+        "--backend-free",
+        choices=("run", "skip"),
+        default="run",
+        help="skip the tests that give the same result on every backend",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    left_out = set()
+    if not config.getoption("--slow"):
+        left_out.add("slow")
+    if config.getoption("--backend-free") == "skip":
+        left_out.add("backend_free")
+    kept, deselected = [], []
+    for item in items:
+        is_left_out = any(mark.name in left_out for mark in item.iter_markers())
+        (deselected if is_left_out else kept).append(item)
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = kept
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Real samples in their official layouts, kept beside the repository."""
