@@ -11,6 +11,7 @@ from c2f_zoo.losses import MultiscaleEndPointError
 from c2f_zoo.metrics import EndPointError
 from c2f_zoo.models.pwcnet import blocks as blocks
 from c2f_zoo.models.pwcnet.blocks import LEVELS, MAX_DISPLACEMENT, leaky_relu
+from c2f_zoo.models.quantization import refuse_quantization
 from c2f_zoo.tasks.flow import FlowTask, pad_truth
 from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 
@@ -104,6 +105,7 @@ class PWCNet(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     """
 
     minimum_size = 16
+    quantize = refuse_quantization
     preset_defaults = {
         "paper": {
             "title": "PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume",

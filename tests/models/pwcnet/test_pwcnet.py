@@ -280,3 +280,8 @@ def test_bad_tensors_and_variants_are_named(lite):
         lite.flow_pyramid({"frames": good})
     with pytest.raises(ValueError, match="'huge'$"):
         PWCNet("huge")
+
+
+def test_quantization_is_refused_rather_than_ignored(lite):
+    with pytest.raises(NotImplementedError, match="mixed_bfloat16.*Received: mode='int8'"):
+        lite.quantize("int8")
