@@ -19,14 +19,16 @@ def refuse_quantization(self, mode=None, config=None, **kwargs):
     Example:
         >>> class Network(keras.Model):
         ...     quantize = refuse_quantization
-        >>> Network().quantize("int8")
+        >>> network = Network()
+        >>> network.built = True
+        >>> network.quantize("int8")
         Traceback (most recent call last):
             ...
         NotImplementedError: Network cannot be quantized: ...
     """
     raise NotImplementedError(
-        f"{type(self).__name__} cannot be quantized: Keras has no quantized convolutions. To compute "
-        'in half precision, construct or load it with dtype="mixed_bfloat16"; to halve its files, '
-        'use save_pretrained(folder, precision="float16"). '
+        f"{type(self).__name__} cannot be quantized: Keras has no quantized convolutions. To "
+        'compute in half precision, construct or load it with dtype="mixed_bfloat16"; for files of '
+        'half the size use save_pretrained(folder, precision="float16"). '
         f"Received: mode={mode!r}, config={config!r}"
     )
