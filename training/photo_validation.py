@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-CROP = 128  # side of the crops that are restored after every epoch
+CROP = 96  # side of the crops that are restored after every epoch
 COUNT = 2  # of each photograph, at full and at half size
 
 

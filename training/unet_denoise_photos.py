@@ -22,6 +22,7 @@ RECIPE = PhotoRecipe(
     model=LOCAL_UNET,
     options={"level": (0.0, 55.0)},
     average=0.999,
+    steps_per_epoch=125,
     iterations=20_000,
     summary="Takes Gaussian noise of unknown strength, up to a standard deviation of 55 of 255, "
     "from photographs of any size.",
