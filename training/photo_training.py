@@ -167,8 +167,15 @@ def prepare_of(recipe):
 
 def use_average(training):
     """Give the network the average of its weights, where the optimizer keeps one."""
-    if training.optimizer.use_ema:
-        training.optimizer.finalize_variable_values(training.model.trainable_variables)
+    if not training.optimizer.use_ema:
+        return
+    from keras import ops
+
+    variables = training.model.trainable_variables
+    training.optimizer.finalize_variable_values(variables)
+    for variable in variables:
+        # A copy: on JAX both would be one buffer, and be lost where the network's is donated.
+        variable.assign(ops.copy(variable.value))
 
 
 def fit(training, recipe, epoch, state, arguments):
