@@ -3,6 +3,11 @@
     python training/photographs.py photographs
     python training/pwcnet_lite_scenes.py --textures photographs --export models/pwcnet_lite.scenes
 
+The weights of such a run, or those that ship, are then continued on wider motion and with the
+robust loss:
+
+    python training/pwcnet_lite_scenes.py --textures photographs --start models/pwcnet_lite.scenes
+
 Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
 """
 
@@ -23,18 +28,46 @@ RECIPE = Recipe(
         Stage(epochs=4, size=(256, 320), batch_size=8, motion=4.0),
     ),
     steps_per_epoch=500,
-    peak=6e-4,
-    hold=0.5,
-    warmup=200,
+    rates=((0, 2.4e-5), (0.4, 6e-4), (14, 6e-4), (28, 6e-7)),
     clip=20.0,
     # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
     precision="mixed_bfloat16",
 )
 
+# Of every batch's scenes a share nearly rests, and a share moves far: (share, median, spread).
+NEAR = ((0.35, 1.2, 1.0), (0.4, 5.0, 1.0), (0.25, 14.0, 0.8))
+WIDE = ((0.3, 1.5, 1.0), (0.4, 6.0, 1.0), (0.3, 18.0, 0.8))
+
+# Two falls of the rate, so that the weights after the first can be used while the second runs.
+CONTINUED = Recipe(
+    preset="pwcnet_lite.scenes",
+    variant="lite",
+    stages=(
+        Stage(epochs=4, size=(192, 256), batch_size=8, motion=NEAR),
+        Stage(epochs=2, size=(256, 320), batch_size=8, motion=NEAR, loss="robust"),
+        Stage(epochs=20, size=(192, 256), batch_size=8, motion=NEAR),
+        Stage(epochs=20, size=(256, 320), batch_size=8, motion=WIDE),
+        Stage(epochs=40, size=(384, 512), batch_size=4, motion=WIDE),
+        Stage(epochs=20, size=(384, 512), batch_size=4, motion=WIDE, loss="robust"),
+    ),
+    steps_per_epoch=250,
+    rates=(
+        (0, 1e-5),
+        (0.8, 3e-4),
+        (2, 3e-4),
+        (6, 1e-6),
+        (6.8, 3e-4),
+        (26, 3e-4),
+        (106, 1e-6),
+    ),
+    clip=20.0,
+    validation_motion=WIDE,
+)
+
 
 def main(argv=None):
     """Run the recipe; see `--help`."""
-    return train(RECIPE, __doc__.splitlines()[0], argv)
+    return train(RECIPE, __doc__.splitlines()[0], argv, continued=CONTINUED)
 
 
 if __name__ == "__main__":

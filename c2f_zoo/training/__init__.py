@@ -10,6 +10,7 @@ from c2f_zoo.training.callbacks import (
     TrainingState,
 )
 from c2f_zoo.training.deep_supervision import DeeplySupervised
+from c2f_zoo.training.ema import OnAverage, averaged_weights
 from c2f_zoo.training.generative_callbacks import BestPreset, ImageProgress, SampleGrids
 from c2f_zoo.training.growth import GrowthSchedule
 from c2f_zoo.training.growth_parts import GrowthPhase, GrowthState
@@ -24,7 +25,7 @@ from c2f_zoo.training.multilevel_variance import (
 )
 from c2f_zoo.training.optimizer_pair import OptimizerPair
 from c2f_zoo.training.progressive import ProgressiveGrowth
-from c2f_zoo.training.schedules import Halving, WarmupPlateauCosine
+from c2f_zoo.training.schedules import Halving, PiecewiseCosine, WarmupPlateauCosine
 
 __all__ = [
     "AdversarialModel",
@@ -44,7 +45,9 @@ __all__ = [
     "MultilevelSchedule",
     "MultilevelStage",
     "MultilevelStream",
+    "OnAverage",
     "OptimizerPair",
+    "PiecewiseCosine",
     "ProgressiveGrowth",
     "SampleGrids",
     "StopOnNaN",
@@ -53,5 +56,6 @@ __all__ = [
     "TermVariance",
     "TrainingState",
     "WarmupPlateauCosine",
+    "averaged_weights",
     "gradient_variance",
 ]
