@@ -91,13 +91,19 @@ def translated_pairs(photographs, shift, size):
     return np.stack(first), np.stack(second), np.array(motions, "float32")
 
 
-def translation_error(model, photographs, shift, size):
-    """Median end-point error on translated photographs, of the pixels that stay in the frame."""
+def translation_error(estimate, photographs, shift, size):
+    """Median end-point error on translated photographs, of the pixels that stay in the frame.
+
+    Args:
+        estimate: Function of two images (H, W, 3) that returns their flow (H, W, 2).
+        photographs: As of `translated_pairs`, and so the others.
+        shift: Pixels.
+        size: (height, width) of the frames.
+    """
     first, second, motions = translated_pairs(photographs, shift, size)
     errors, (height, width) = [], size
     for one, two, (x, y) in zip(first, second, motions.astype(int), strict=True):
-        flow = backend.to_numpy(model.predict_on_batch((one[None], two[None])))[0]
-        flow = flow[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)]
+        flow = estimate(one, two)[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)]
         errors.append(np.linalg.norm(flow - (x, y), axis=-1).ravel())
     return float(np.median(np.concatenate(errors)))
 
@@ -147,7 +153,9 @@ class HeldOut(keras.callbacks.Callback):
         for images, truth in self.batches:
             errors.update(truth, backend.to_numpy(self.model.predict_on_batch(images)))
         medians = {
-            f"median_{shift}px": translation_error(self.model, self.photographs, shift, self.size)
+            f"median_{shift}px": translation_error(
+                self.model.flow, self.photographs, shift, self.size
+            )
             for shift in SHIFTS
         }
         figures = {**errors.result(), **medians}
