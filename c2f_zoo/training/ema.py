@@ -101,6 +101,9 @@ def averaged_weights(model):
     Args:
         model: A compiled model.
 
+    Yields:
+        None: within the block the model itself has the average for its trainable weights.
+
     Raises:
         ValueError: If the optimizer keeps no average.
 
