@@ -76,11 +76,12 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
             flow = ops.where(valid > 0, flow, ops.zeros_like(flow))
         total = 0.0
         # Fewer levels than weights: training that has not reached the finest level yet.
-        for weight, level in zip(weights, y_pred, strict=False):
-            level, factor = _with_factor(flow, level, stride)
+        for index, (weight, level) in enumerate(zip(weights, y_pred, strict=False)):
+            if weight == 0:
+                continue
+            level, factor = _with_factor(flow, level, stride and stride >> index)
             error = self._level_error(flow, valid, level, factor)
             total = total + weight * ops.sum(error, axis=(1, 2, 3))
-            stride = stride and stride // 2
         return total
 
     def _level_error(self, flow, valid, level, factor):
@@ -165,7 +166,9 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
 class MultiscaleRobust(_MultiscaleFlowLoss):
     """PWC-Net's fine-tuning loss: `sum_l alpha_l sum_x (|w_l(x) - w_gt,l(x)|_1 + eps)^q`.
 
-    `|.|` is the L1 norm of the two components; q < 1 gives outliers less weight.
+    `|.|` is the L1 norm of the two components; q < 1 gives outliers less weight. With
+    `level_weights=(0, 0, 0, 0, alpha), sparse=True` the finest level alone is compared, enlarged,
+    with the ground truth at full resolution.
 
     Args:
         level_weights: alpha, coarse to fine; the default is the paper's for levels 6 to 2.
