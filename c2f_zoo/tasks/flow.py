@@ -74,10 +74,9 @@ class FlowTask:
         return _all(flows, counts[0], progress)
 
     def _flow_of_pair(self, image1, image2):
-        from c2f_zoo.data.files.images import load_image
-
-        pair = _one_size([load_image(image1), load_image(image2)])
-        return self._cropped(self.predict_on_batch(self._padded(pair)), pair[0])[0]
+        first = _load(image1)
+        pair = [first, _load(image2, first)]
+        return self._cropped(self.predict_on_batch(self._padded(pair)), first)[0]
 
     def flow_stream(self, frames, batch_size=4):
         """Estimate the flows between consecutive frames of any iterable, lazily.
@@ -99,14 +98,12 @@ class FlowTask:
             >>> sum(1 for flow in PWCNetLite().flow_stream(video))
             2
         """
-        from c2f_zoo.data.files.images import load_image
-
         batch_size = checks.whole("batch_size", batch_size, least=1)
         # A batch holds the new frames; of the frame before them only the features are kept.
         held, last, count, features = [], None, 0, None
         for frame in frames:
             count += 1
-            last = _one_size([last, load_image(frame)])[-1]
+            last = _load(frame, last)
             if count == 1:
                 first = self._padded([last])
                 continue
@@ -124,8 +121,7 @@ class FlowTask:
 
     def _flows_to(self, frames, features):
         """Flows that lead to each new frame, and the features of the last."""
-        inputs = {"frames": self._padded(frames), "features": features}
-        result = self.predict_on_batch(inputs)
+        result = self.predict_on_batch({"frames": self._padded(frames), "features": features})
         return self._cropped(result["flow"], frames[0]), result["features"]
 
     def _padded(self, images):
@@ -308,15 +304,14 @@ def _all(flows, total, progress):
     return list(flows)
 
 
-def _one_size(frames):
-    """Check the newest frame against the one before it, if there is one."""
-    if frames[-2] is not None and frames[-1].shape != frames[-2].shape:
+def _load(image, previous=None):
+    """Load an image, and check that it has the size of the previous one."""
+    from c2f_zoo.data.files.images import load_image
+
+    image = load_image(image)
+    if previous is not None and image.shape != previous.shape:
+        sizes = (f"{width}x{height}" for height, width, _ in (previous.shape, image.shape))
         raise ValueError(
-            "All frames must have one size. "
-            f"Received: {_size(frames[-2])} and then {_size(frames[-1])} (width x height)"
+            f"All frames must have one size. Received: {' and then '.join(sizes)} (width x height)"
         )
-    return frames
-
-
-def _size(image):
-    return f"{image.shape[1]}x{image.shape[0]}"
+    return image
