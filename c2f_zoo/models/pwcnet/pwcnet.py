@@ -1,6 +1,7 @@
 """PWC-Net: optical flow by pyramid, warping and cost volume (arXiv 1709.02371)."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import keras
 
@@ -116,7 +117,7 @@ class PWCNet(PWCNetBase):
         self.built = True
 
     @classmethod
-    def from_pretrained(cls, name, /, **options):
+    def from_pretrained(cls, name, /, **options) -> Self:
         # `PWCNet.from_pretrained` gives a `PWCNetLite` too, as it did when that was a variant.
         owner = PWCNetBase if cls is PWCNet else super()
         return owner.from_pretrained(name, **options)
