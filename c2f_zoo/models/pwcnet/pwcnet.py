@@ -83,11 +83,23 @@ class PWCNet(PWCNetBase):
 
     pyramid_widths = PYRAMID
 
-    def __new__(cls, variant="released", *args, **kwargs):
+    def __new__(
+        cls,
+        variant="released",
+        residual=None,
+        normalize_features=None,
+        weight_decay=4e-4,
+        finest_level=LEVELS[0],
+        **kwargs,
+    ):
         if cls is PWCNet and variant == "lite":
             # Presets, files and programs from before `PWCNetLite` was a class of its own.
-            return PWCNetLite(*args, **{k: v for k, v in kwargs.items() if v is not None})
-        return super().__new__(cls, variant, *args, **kwargs)
+            flags = {"residual": residual, "normalize_features": normalize_features}
+            flags = {name: value for name, value in flags.items() if value is not None}
+            return PWCNetLite(
+                weight_decay=weight_decay, finest_level=finest_level, **flags, **kwargs
+            )
+        return super().__new__(cls, variant, **kwargs)
 
     def __init__(
         self,
