@@ -39,7 +39,7 @@ def test_the_grouping_is_not_that_of_neighbours(rng):
 
 
 def test_a_batch_the_groups_do_not_divide_names_both():
-    with pytest.raises(ValueError, match="Received: a batch of 6 for groups of 4$"):
+    with pytest.raises(ValueError, match="Received: group_size=4 and a batch of 6$"):
         minibatch_stddev(np.zeros((6, 2, 2, 3), "float32"))
 
 
@@ -48,7 +48,7 @@ def test_wrong_arguments_are_named():
         minibatch_stddev(np.zeros((4, 4, 3), "float32"))
     with pytest.raises(ValueError, match="3 channels. Received: 2$"):
         minibatch_stddev(np.zeros((4, 4, 4, 3), "float32"), num_features=2)
-    with pytest.raises(ValueError, match="Received: group_size=0, num_features=1$"):
+    with pytest.raises(ValueError, match="group_size must be an integer >= 1. Received: 0$"):
         MinibatchStddev(0)
 
 

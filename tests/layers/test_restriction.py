@@ -35,5 +35,5 @@ def test_a_factor_that_does_not_divide_the_size_is_refused():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="method is one of.*Received: 'nearest'"):
+    with pytest.raises(ValueError, match="method must be one of.*Received: 'nearest'"):
         restrict(np.zeros((1, 4, 4, 3), "float32"), 2, "nearest")

@@ -6,6 +6,7 @@ from c2f_zoo.losses import (
     ADVERSARIAL_LOSSES,
     adversarial_loss,
     gradient_penalty,
+    label_loss,
     path_length_penalty,
     path_lengths,
     r1_penalty,
@@ -90,3 +91,24 @@ def test_path_lengths_average_over_layers_and_sum_over_styles(rng):
 def test_an_unknown_loss_is_named_with_those_known():
     with pytest.raises(ValueError, match="'wgan-gp'.*Received: 'lsgan'"):
         adversarial_loss("lsgan")
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
+def test_empty_batches_are_refused_instead_of_giving_nan(name):
+    loss, empty = adversarial_loss(name), REAL[:0]
+    with pytest.raises(ValueError, match=r"must not be empty. Received: shape \(0, 1\)$"):
+        loss.discriminator(REAL, empty, drift=0.0)
+    with pytest.raises(ValueError, match=r"must not be empty. Received: shape \(0, 1\)$"):
+        loss.generator(REAL, empty)
+    for penalty in (gradient_penalty, r1_penalty, path_lengths):
+        with pytest.raises(ValueError, match=r"gradients must not be empty. Received: shape"):
+            penalty(np.zeros((0, 2, 3), "float32"))
+
+
+def test_wrong_shapes_and_targets_are_named():
+    with pytest.raises(ValueError, match=r"\(B, L, D\). Received: shape \(2, 3\)$"):
+        path_lengths(np.zeros((2, 3), "float32"))
+    with pytest.raises(ValueError, match=r"labels and logits .*shapes \(2, 3\) and \(2, 4\)$"):
+        label_loss(np.zeros((2, 3), "float32"), np.zeros((2, 4), "float32"))
+    with pytest.raises(ValueError, match="target must be a number > 0. Received: 0$"):
+        gradient_penalty(np.zeros((2, 3), "float32"), target=0)

@@ -84,3 +84,5 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"11x11 pixels. Received: shape \(1, 9, 12, 3\)$"):
         SSIMLoss()(image[:, :9], image[:, :9])
     assert float(SSIMLoss("zero")(image[:, :9], image[:, :9])) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match=r"B >= 1. Received: shapes \(0, 12, 12, 3\)"):
+        SSIMLoss()(image[:0], image[:0])
