@@ -8,6 +8,8 @@ import difflib
 import math
 import numbers
 
+SOME = range(1, 2**31)  # of `shape`: any length but 0
+
 
 def whole(name, value, least=None, most=None):
     """Check a whole number.

@@ -240,16 +240,7 @@ class EqualizedConv2D(_Equalized):
 
 
 def check_convolution(filters, kernel_size, resample):
-    """Check the arguments that the convolutions share.
-
-    Args:
-        filters: Output channels, at least 1.
-        kernel_size: Odd integer.
-        resample: None, `"up"` or `"down"`.
-
-    Raises:
-        ValueError: If one of them is not as above.
-    """
+    """Check the arguments that all convolutions share."""
     checks.whole("filters", filters, least=1)
     if checks.whole("kernel_size", kernel_size, least=1) % 2 == 0:
         raise ValueError(f"kernel_size must be odd. Received: {kernel_size}")
@@ -257,16 +248,7 @@ def check_convolution(filters, kernel_size, resample):
 
 
 def resampled_shape(input_shape, resample, filters):
-    """Shape of a convolution's output.
-
-    Args:
-        input_shape: Shape (B, H, W, C); unknown sizes are None.
-        resample: None, `"up"` or `"down"`.
-        filters: Output channels.
-
-    Returns:
-        Tuple (B, H, W, filters), H and W doubled or halved.
-    """
+    """Output shape of a convolution; unknown sizes are None."""
     batch, *sizes, _ = input_shape
     if resample == "up":
         sizes = [None if size is None else 2 * size for size in sizes]

@@ -185,32 +185,14 @@ def _conv_up_fir(x, kernel, taps):
 
 
 def filter_after_up(x, kernel_size, taps):
-    """Filter the output of a full transposed convolution of stride 2.
-
-    Args:
-        x: Tensor (B, 2 H + k - 2, 2 W + k - 2, C).
-        kernel_size: The convolution's k, at least 3.
-        taps: Weights of the filter along one axis.
-
-    Returns:
-        Tensor (B, 2 H, 2 W, C).
-    """
+    """Filter the output of a full transposed convolution of stride 2, to (B, 2 H, 2 W, C)."""
     pad = (len(taps) - 2) - (kernel_size - 1)
     taps = [2 * tap for tap in _normalized(taps)]
     return _filter(x, taps, (pad + 1) // 2 + 1, pad // 2 + 1)
 
 
 def filter_before_down(x, kernel_size, taps):
-    """Filter the input of an unpadded convolution of stride 2.
-
-    Args:
-        x: Tensor (B, H, W, C).
-        kernel_size: The convolution's k.
-        taps: Weights of the filter along one axis.
-
-    Returns:
-        Tensor (B, H + k - 2, W + k - 2, C).
-    """
+    """Filter the input of an unpadded convolution of stride 2, to (B, H + k - 2, W + k - 2, C)."""
     pad = (len(taps) - 2) + (kernel_size - 1)
     return _filter(x, _normalized(taps), (pad + 1) // 2, pad // 2)
 

@@ -36,7 +36,7 @@ def minibatch_stddev(x, group_size=4, num_features=1):
         [-1.0, 1.0]
     """
     x = ops.convert_to_tensor(x)
-    checks.shape("x", x, "(N, H, W, C), N >= 1", (range(1, 2**31), None, None, None))
+    checks.shape("x", x, "(N, H, W, C), N >= 1", (checks.SOME, None, None, None))
     batch, height, width, channels = ops.shape(x)
     if channels % num_features:
         raise ValueError(
@@ -58,22 +58,7 @@ def minibatch_stddev(x, group_size=4, num_features=1):
 
 
 def group_of(batch, group_size):
-    """Samples in a group: G, or the whole batch where it is smaller.
-
-    Args:
-        batch: Samples in a batch.
-        group_size: Samples in a group, G.
-
-    Returns:
-        Integer.
-
-    Raises:
-        ValueError: If the groups do not divide the batch.
-
-    Example:
-        >>> group_of(16, 4), group_of(3, 4)
-        (4, 3)
-    """
+    """Samples in a group: `group_size`, or the whole batch where it is smaller."""
     group = min(group_size, batch)
     if batch % group:
         raise ValueError(f"{_NEEDED}. Received: group_size={group_size} and a batch of {batch}")

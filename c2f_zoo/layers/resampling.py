@@ -51,15 +51,7 @@ def _enlarge(x, factor, axis):
 
 
 def interleave(phases, axis):
-    """Weave tensors along an axis: the first row of each, the second of each, and so on.
-
-    Args:
-        phases: List of n tensors (B, H, W, C).
-        axis: 1 or 2.
-
-    Returns:
-        Tensor (B, n * H, W, C) or (B, H, n * W, C).
-    """
+    """Weave n tensors (B, H, W, C) into one that is n times larger along the axis, 1 or 2."""
     shape = list(ops.shape(phases[0]))
     shape[axis] = shape[axis] * len(phases)
     return ops.reshape(ops.stack(phases, axis=axis + 1), shape)

@@ -12,38 +12,14 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def gaussian_window(size=WINDOW_SIZE, sigma=WINDOW_SIGMA):
-    """Weights of a Gaussian window along one axis.
-
-    Args:
-        size: Number of weights.
-        sigma: Standard deviation, in pixels.
-
-    Returns:
-        float64 array (size,) that sums to 1.
-
-    Example:
-        >>> [round(float(weight), 3) for weight in gaussian_window(3, 1.0)]
-        [0.274, 0.452, 0.274]
-    """
+    """Weights (size,) of a Gaussian window along one axis, in float64, with sum 1."""
     offset = np.arange(size) - (size - 1) / 2
     window = np.exp(-(offset**2) / (2 * sigma**2))
     return window / window.sum()
 
 
 def blur_inside(images, window):
-    """Apply a window along rows and columns, where it fits inside. Takes numpy arrays too.
-
-    Args:
-        images: Array or tensor (B, H, W, C), H and W at least k.
-        window: Weights, shape (k,).
-
-    Returns:
-        Array or tensor (B, H - k + 1, W - k + 1, C).
-
-    Example:
-        >>> float(blur_inside(np.ones((1, 4, 4, 1)), gaussian_window(3)).sum().round(6))
-        4.0
-    """
+    """Apply a window (k,) where it fits: (B, H - k + 1, W - k + 1, C). Takes numpy too."""
     last = len(window) - 1
     for axis in (1, 2):
         before = (slice(None),) * axis
@@ -62,25 +38,11 @@ def similarity_maps(x, y, blur, max_value=1.0, levels=(0.0, 0.0)):
         similarity = (2 m_x m_y + C1) / (m_x^2 + m_y^2 + C1) * contrast,
         contrast = (2 c + C2) / (v_x + v_y + C2).
 
-    Args:
-        x: Array or tensor (B, H, W, C).
-        y: Of the shape of `x`.
-        blur: Function that takes the weighted mean of (B, H, W, C) over each window.
-        max_value: L, the range of values.
-        levels: What was subtracted from `x` and `y` beforehand to keep variances precise, numbers
-            or arrays (B, 1, 1, C).
-
-    Returns:
-        Pair (similarity, contrast), each of the shape (B, h, w, C) that `blur` returns.
+    `blur` takes the weighted mean of (B, H, W, C) over each window; `levels`, numbers or
+    (B, 1, 1, C), were subtracted from `x` and `y` to keep the variances precise.
 
     Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural
     Similarity, 2004, equations 12 and 13.
-
-    Example:
-        >>> x = np.random.default_rng(0).random((1, 12, 12, 1))
-        >>> maps = similarity_maps(x, x, lambda image: blur_inside(image, gaussian_window()))
-        >>> bool(np.allclose(maps, 1.0))
-        True
     """
     c1, c2 = (0.01 * max_value) ** 2, (0.03 * max_value) ** 2
     mean_x, mean_y = blur(x), blur(y)
@@ -147,27 +109,13 @@ def _blur(images, window):
 
 
 def multiscale_similarity(x, y, terms, halve):
-    """Multi-scale structural similarity from the terms of five scales.
+    """Multi-scale structural similarity (B,) from the terms of five scales.
 
     The product of the contrast-structure terms of the first four scales and the similarity of the
-    last, each to the power of its weight; negative terms count as 0.
-
-    Args:
-        x: Array or tensor (B, H, W, C).
-        y: Array or tensor (B, H, W, C).
-        terms: Function (x, y) that returns each pair's mean similarity and mean contrast, both
-            (B,).
-        halve: Function that halves the sides of (B, H, W, C).
-
-    Returns:
-        Array or tensor (B,).
+    last, each to the power of its weight; negative terms count as 0. `terms(x, y)` returns each
+    pair's mean similarity and mean contrast, both (B,); `halve(x)` halves the sides.
 
     Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7.
-
-    Example:
-        >>> half = lambda x, y: (np.array([0.5]), np.array([0.5]))
-        >>> multiscale_similarity(0, 0, half, lambda x: x).round(3).tolist()
-        [0.5]
     """
     factors = []
     for level, weight in enumerate(SCALE_WEIGHTS):

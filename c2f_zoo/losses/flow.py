@@ -65,8 +65,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
                 f"Received: {len(y_pred)} levels"
             )
         flow, valid = y_true["flow"], y_true.get("weight")
-        at_least_one = range(1, 2**31)
-        checks.shape("y_true", flow, "(B, H, W, 2), B >= 1", (at_least_one, None, None, 2))
+        checks.shape("y_true", flow, "(B, H, W, 2), B >= 1", (checks.SOME, None, None, 2))
         if valid is not None:
             valid = ops.broadcast_to(valid, (*ops.shape(flow)[:3], 1))
             flow = ops.where(valid > 0, flow, ops.zeros_like(flow))

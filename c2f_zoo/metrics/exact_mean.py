@@ -29,12 +29,7 @@ class ExactMean(keras.metrics.Metric):
         )
 
     def add(self, total, count):
-        """Add to the mean.
-
-        Args:
-            total: Scalar tensor, weighted sum of the figures.
-            count: Scalar tensor, sum of the weights.
-        """
+        """Add scalars: a weighted sum of figures and the sum of their weights."""
         _add_to(self._total, total)
         _add_to(self._count, count)
 

@@ -81,26 +81,11 @@ class PairwiseMSSSIM(ImageSetMetric):
 def similarity_of_pairs(images1, images2):
     """Multi-scale structural similarity of pairs of images, in float64.
 
-    `c2f_zoo.metrics.ms_ssim` for values from 0 to 255: five scales by 2x2 averages, an 11x11
-    Gaussian window of sigma 1.5 that shrinks with its sigma to smaller images.
-
-    Args:
-        images1: Array (B, H, W, C), values from 0 to 255; H and W multiples of 16.
-        images2: Array (B, H, W, C).
-
-    Returns:
-        float64 array (B,), 1 for equal images.
-
-    Raises:
-        ValueError: If the shapes differ, or a side is not a multiple of 16.
+    `c2f_zoo.metrics.ms_ssim` of arrays (B, H, W, C) with values from 0 to 255, H and W multiples of
+    16. Returns an array (B,).
 
     Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7; the
     released code of Karras et al. for the choices that it leaves open.
-
-    Example:
-        >>> image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3))
-        >>> similarity_of_pairs(image, image).tolist()
-        [1.0]
     """
     images1, images2 = np.asarray(images1), np.asarray(images2)
     _check(images1)
@@ -136,4 +121,4 @@ def _check(images):
     factor = 2 ** (len(SCALE_WEIGHTS) - 1)
     sides = range(factor, 2**31, factor)
     allowed = f"(B, H, W, C), H and W multiples of {factor}"
-    checks.shape("images", images, allowed, (range(1, 2**31), sides, sides, None))
+    checks.shape("images", images, allowed, (checks.SOME, sides, sides, None))

@@ -123,25 +123,11 @@ def _batches(images, num_images, which, progress):
 
 
 def as_uint8(images):
-    """Convert a batch of images to uint8.
-
-    Args:
-        images: Array or tensor (B, H, W, C), uint8 or float in [0, 1].
-
-    Returns:
-        uint8 numpy array (B, H, W, C).
-
-    Raises:
-        ValueError: If the batch is empty or has another rank, dtype or range.
-
-    Example:
-        >>> as_uint8(np.full((1, 1, 1, 1), 0.5)).item()
-        128
-    """
+    """Convert a batch of images (B, H, W, C), uint8 or float in [0, 1], to uint8."""
     if hasattr(images, "detach"):  # PyTorch
         images = images.detach().cpu()
     images = np.asarray(images)
-    checks.shape("images", images, "(B, H, W, C), not empty", (range(1, 2**31),) * 4)
+    checks.shape("images", images, "(B, H, W, C), not empty", (checks.SOME,) * 4)
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f" and images.dtype.name != "bfloat16":

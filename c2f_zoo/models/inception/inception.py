@@ -233,19 +233,10 @@ def _pool(pool, x):
 
 
 def normalized(images):
-    """Bring images to the network's input size and range.
-
-    Args:
-        images: Tensor (B, H, W, 3), uint8 or float in [0, 1].
-
-    Returns:
-        Tensor (B, 299, 299, 3), float32 in [-1, 127/128]; level 128 of 256 is zero.
-
-    Raises:
-        ValueError: If the images have another shape or integer type.
-    """
-    side = range(1, 2**31)
-    checks.shape("images", images, "(B, H, W, 3), H and W >= 1", (None, side, side, 3))
+    """Resize images (B, H, W, 3) to 299x299 and scale to [-1, 127/128]; level 128 is zero."""
+    checks.shape(
+        "images", images, "(B, H, W, 3), H and W >= 1", (None, checks.SOME, checks.SOME, 3)
+    )
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype != "uint8" and "float" not in dtype:
         raise ValueError(f"images must be uint8 or float in [0, 1]. Received: dtype {dtype}")

