@@ -1,215 +1,177 @@
-"""Speed of the separable low-pass filters, with gradients of first and second order.
+"""Speed of StyleGAN2's low-pass filter, with gradients of first and second order.
 
-    python benchmarks/fir.py                       every backend
-    python benchmarks/fir.py --backend jax         one of them
-    python benchmarks/fir.py --small --rounds 1    seconds: whether it runs at all
+    python benchmarks/fir.py                                    every installed backend
+    python benchmarks/fir.py --backend jax --rounds 3
+    python benchmarks/fir.py --small --rounds 1                 seconds: whether it runs at all
 
-The filter of StyleGAN2, taps (1, 3, 3, 1), keeping the size or halving it, written in different
-ways that all give the same values. "library" is what `c2f_zoo.layers.fir` chooses on the backend.
-The forms take turns in one process; each figure is the median of the rounds in ms. "gradient" is
-one gradient for the images, "second order" the gradient of an R1 penalty (double backward).
+The separable filter (1, 3, 3, 1) in several forms of equal values; "library" is the form that
+`c2f_zoo.layers.fir` chooses. The forms take turns in one process, and each figure is the lowest
+processor time of the rounds, in ms, which other processes on the machine hardly change. "gradient"
+is one for the images, "second order" that of a penalty on gradients (double backward), which R1
+and path lengths need.
 """
 
 import argparse
 import importlib.util
-import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 from measuring import BACKENDS, ready  # the file beside this one
-import time
 
 TAPS = (0.125, 0.375, 0.375, 0.125)
 ORDERS = ("forward", "gradient", "second order")
+NAMES = ("library", "depthwise", "slices", "matrices")
+SHAPES = ((4, 64, 64, 32), (4, 64, 64, 128), (1, 256, 256, 32), (1, 256, 256, 128))
 
 
-def depthwise(x, taps, before, after, stride):
-    """One depthwise convolution with the outer product of the taps."""
-    from keras import ops
-
-    kernel = np.tile(np.outer(taps, taps)[:, :, None, None], (1, 1, x.shape[-1], 1))
-    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    kernel = ops.cast(kernel, x.dtype)
-    return ops.depthwise_conv(x, kernel, stride, padding="valid", data_format="channels_last")
-
-
-def two_depthwise(x, taps, before, after, stride):
-    """A depthwise convolution along the rows, then one along the columns."""
-    from keras import ops
-
-    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    for shape, strides in (((-1, 1, 1, 1), (stride, 1)), ((1, -1, 1, 1), (1, stride))):
-        if stride == 2:
-            strides = (1, 1)  # TensorFlow takes equal strides only
-        kernel = np.tile(np.array(taps).reshape(shape), (1, 1, x.shape[-1], 1))
-        kernel = ops.cast(kernel, x.dtype)
-        x = ops.depthwise_conv(x, kernel, strides, padding="valid", data_format="channels_last")
-    return x[:, ::stride, ::stride]
-
-
-def slices(x, taps, before, after, stride):
-    """Weighted sums of shifted slices."""
-    from keras import ops
-
-    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
-    for axis in (1, 2):
-        outputs = (x.shape[axis] - len(taps)) // stride + 1
-        lead = (slice(None),) * axis
-        last = (outputs - 1) * stride + 1
-        x = sum(w * x[(*lead, slice(k, k + last, stride))] for k, w in enumerate(taps))
-    return x
-
-
-def matrices(x, taps, before, after, stride):
-    """Products with banded matrices, whose cost per pixel grows with the side."""
-    from keras import ops
-
-    batch, height, width, channels = x.shape
-    bands = []
-    for size in (height, width):
-        outputs = (size + before + after - len(taps)) // stride + 1
-        band = np.zeros((outputs, size), "float32")
-        for row in range(outputs):
-            for k, weight in enumerate(taps):
-                column = row * stride - before + k
-                if 0 <= column < size:
-                    band[row, column] = weight
-        bands.append(ops.convert_to_tensor(band))
-    x = ops.matmul(bands[0], ops.reshape(x, (batch, height, width * channels)))
-    rows = bands[0].shape[0]
-    x = ops.matmul(bands[1], ops.reshape(x, (batch * rows, width, channels)))
-    return ops.reshape(x, (batch, rows, bands[1].shape[0], channels))
-
-
-def one_channel(x, taps, before, after, stride):
-    """Ordinary convolutions of a single channel, on views that need no transposition."""
-    from keras import ops
-
-    batch, height, width, channels = x.shape
-    kernel = ops.cast(np.array(taps).reshape(-1, 1, 1, 1), x.dtype)
-    for axis in (1, 2):
-        view = (batch, height, width * channels, 1)
-        if axis == 2:
-            view = (batch * height, width, channels, 1)
-        x = ops.pad(ops.reshape(x, view), ((0, 0), (before, after), (0, 0), (0, 0)))
-        x = ops.conv(x, kernel, padding="valid", data_format="channels_last")[:, ::stride]
-        if axis == 1:
-            height = x.shape[1]
-        else:
-            width = x.shape[1]
-    return ops.reshape(x, (batch, height, width, channels))
-
-
-def library(x, taps, before, after, stride):
+def library(x, stride):
     """What the library chooses on this backend."""
     from c2f_zoo.layers import fir
 
-    return fir._filter(x, list(taps), before, after, stride)
+    before = 2 if stride == 1 else 1
+    return fir._filter(x, list(TAPS), before, 1, stride)
 
 
-FORMS = (library, depthwise, two_depthwise, slices, matrices, one_channel)
+def depthwise(x, stride):
+    """One depthwise convolution with the outer product of the taps."""
+    from c2f_zoo.layers import fir
+
+    return fir._filter_by_depthwise(_padded(x, stride), list(TAPS), stride)
+
+
+def slices(x, stride):
+    """Sums of shifted slices, rows then columns."""
+    from c2f_zoo.layers import fir
+
+    return fir._filter_by_slices(_padded(x, stride), list(TAPS), stride)
+
+
+def matrices(x, stride):
+    """Products with banded matrices, whose cost per pixel grows with the side."""
+    from c2f_zoo.layers import fir
+
+    return fir._filter_by_matrices(x, list(TAPS), 2 if stride == 1 else 1, 1, stride)
+
+
+# XLA's grouped convolutions on CPUs take 10 to 100 times the slices.
+FORMS = {
+    "tensorflow": (library, depthwise, slices, matrices),
+    "jax": (library, slices, matrices),
+    "torch": (library, depthwise, slices, matrices),
+}
+
+
+def _padded(x, stride):
+    from keras import ops
+
+    around = (2 if stride == 1 else 1, 1)
+    return ops.pad(x, ((0, 0), around, around, (0, 0)))
 
 
 def derived(function, order):
-    """The function, its gradient, or the gradient of the gradient's squared norm, compiled."""
+    """The function, its gradient, or that of its gradient's squared norm, compiled."""
     import keras
     from keras import ops
 
     from c2f_zoo.backend import jit
-
-    backend = keras.backend.backend()
 
     def loss(x):
         return ops.sum(ops.square(function(x)))
 
     if order == "forward":
         return jit(function)
-    if backend == "jax":
-        import jax
+    make = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
+    return make(loss, order == "second order")
 
-        gradient = jax.grad(loss)
-        if order == "gradient":
-            return jax.jit(gradient)
-        return jax.jit(jax.grad(lambda x: ops.sum(ops.square(gradient(x)))))
-    if backend == "torch":
-        import torch
 
-        def torch_gradient(x):
-            x = x.detach().requires_grad_(True)
-            (first,) = torch.autograd.grad(loss(x), x, create_graph=order != "gradient")
-            if order == "gradient":
-                return first
-            return torch.autograd.grad(first.square().sum(), x)[0]
+def _jax(loss, is_second):
+    import jax
 
-        return torch_gradient
+    gradient = jax.grad(loss)
+    return jax.jit(jax.grad(lambda x: (gradient(x) ** 2).sum()) if is_second else gradient)
+
+
+def _torch(loss, is_second):
+    import torch
+
+    def gradient(x):
+        x = x.detach().requires_grad_(True)
+        (first,) = torch.autograd.grad(loss(x), x, create_graph=is_second)
+        return torch.autograd.grad(first.square().sum(), x)[0] if is_second else first
+
+    return gradient
+
+
+def _tensorflow(loss, is_second):
     import tensorflow as tf
 
     @tf.function
-    def tensorflow_gradient(x):
+    def gradient(x):
         with tf.GradientTape() as outer:
             outer.watch(x)
             with tf.GradientTape() as inner:
                 inner.watch(x)
                 value = loss(x)
             first = inner.gradient(value, x)
-            if order == "gradient":
-                return first
             penalty = tf.reduce_sum(tf.square(first))
-        return outer.gradient(penalty, x)
+        return outer.gradient(penalty, x) if is_second else first
 
-    return tensorflow_gradient
-
-
-def lowest(calls, rounds):
-    """Shortest time of each call over alternating rounds: other processes only add to it."""
-    seconds = {name: float("inf") for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return seconds
+    return gradient
 
 
-def measure_all(rounds, small, forms):
-    """Median ms of each form, by size, stride and order; checks that the values agree."""
+def measure(shape, stride, order, rounds, forms):
+    """Lowest processor milliseconds of each form, whose values are compared."""
     import keras
     from keras import ops
 
-    shapes = [(4, 64, 64, 32), (4, 64, 64, 128), (1, 256, 256, 32), (1, 256, 256, 128)]
-    for shape in [(1, 8, 8, 4)] if small else shapes:
-        for stride in (1, 2):
-            x = keras.random.normal(shape, seed=0)
-            around = (2, 1) if stride == 1 else (1, 1)
+    x = keras.random.normal(shape, seed=0)
+    runs, lowest, expected = {}, {}, None
+    for form in forms:
+        run = derived(lambda x, form=form: form(x, stride), order)
+        value = ops.convert_to_numpy(run(x))  # compiles
+        expected = value if expected is None else expected
+        np.testing.assert_allclose(value, expected, rtol=1e-3, atol=1e-3)
+        runs[form.__name__], lowest[form.__name__] = run, float("inf")
+    for _ in range(rounds):
+        for name, run in runs.items():
+            start = time.process_time()
+            ready(run(x))
+            lowest[name] = min(lowest[name], 1e3 * (time.process_time() - start))
+    return lowest
+
+
+def table(backend, rounds, small):
+    """Rows of the Markdown table of one backend."""
+    for shape in ((1, 8, 8, 4),) if small else SHAPES:
+        for stride in (1, 2) if small else (1,):
             for order in ORDERS:
-                calls, values = {}, {}
-                for form in FORMS:
-                    if forms and form.__name__ not in forms:
-                        continue
+                found = measure(shape, stride, order, rounds, FORMS[backend])
+                cells = [f"{found[n]:.1f}" if n in found else "" for n in NAMES]
+                size = f"{shape[0]} x {shape[1]}x{shape[2]} x {shape[3]}"
+                print(f"| {backend} | {size} | {order} | {' | '.join(cells)} |", flush=True)
 
-                    def function(x, form=form):
-                        return form(x, TAPS, *around, stride)
 
-                    run = derived(function, order)
-                    values[form.__name__] = ops.convert_to_numpy(run(x))
-                    calls[form.__name__] = lambda run=run, x=x: ready(run(x))
-                expected = next(iter(values.values()))
-                for value in values.values():
-                    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
-                seconds = lowest(calls, rounds)
-                row = {name: round(1e3 * value, 2) for name, value in seconds.items()}
-                print(json.dumps({"shape": shape, "stride": stride, "order": order, **row}), flush=True)
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--backend", choices=BACKENDS, help="only this one")
+    parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
+    parser.add_argument("--small", action="store_true", help="to see that it runs")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.inside:
+        return table(arguments.backend, arguments.rounds, arguments.small)
+    print(f"| backend | images | | {' | '.join(NAMES)} |\n|---|---|---|{'---:|' * len(NAMES)}")
+    for backend in [arguments.backend] if arguments.backend else BACKENDS:
+        if importlib.util.find_spec(backend) is not None:
+            environment = {**os.environ, "KERAS_BACKEND": backend}
+            command = [sys.executable, __file__, *sys.argv[1:], "--inside", "--backend", backend]
+            subprocess.run(command, env=environment, check=True)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--backend")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--small", action="store_true")
-    parser.add_argument("--forms", nargs="*")
-    a = parser.parse_args()
-    if a.backend:
-        os.environ["KERAS_BACKEND"] = a.backend
-    measure_all(a.rounds, a.small, a.forms)
+    main()

@@ -3,6 +3,8 @@
 Every function can be differentiated any number of times on every backend.
 """
 
+import functools
+
 import numpy as np
 from keras import ops
 
@@ -10,6 +12,7 @@ from c2f_zoo import backend, checks
 from c2f_zoo.layers.resampling import average_pool, interleave
 
 BILINEAR_TAPS = (1, 3, 3, 1)  # of StyleGAN2
+MATRIX_SIDE = 64  # up to which banded matrices are faster than PyTorch's depthwise convolutions
 
 
 def blur(x, taps):
@@ -236,12 +239,14 @@ def _filter(x, taps, before, after, stride=1):
                 f"x must be larger for a filter of {len(taps)} taps. "
                 f"Received: shape {tuple(x.shape)}"
             )
-    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
     # The fastest exact form of each backend (docs/speed.md): XLA fuses sums of slices, whose
     # gradients cost TensorFlow 20 to 50 times a depthwise convolution's.
-    if backend.backend() == "jax":
-        return _filter_by_slices(x, taps, stride)
-    return _filter_by_depthwise(x, taps, stride)
+    name = backend.backend()
+    if name == "torch" and max(x.shape[1:3]) <= MATRIX_SIDE:
+        return _filter_by_matrices(x, taps, before, after, stride)
+    x = ops.pad(x, ((0, 0), (before, after), (before, after), (0, 0)))
+    form = _filter_by_slices if name == "jax" else _filter_by_depthwise
+    return form(x, taps, stride)
 
 
 def _filter_by_slices(x, taps, stride):
@@ -260,6 +265,27 @@ def _filter_by_depthwise(x, taps, stride):
     kernel = ops.cast(kernel, x.dtype)
     y = ops.depthwise_conv(x, kernel, strides=stride, padding="valid", data_format="channels_last")
     return ops.cast(y, dtype)
+
+
+def _filter_by_matrices(x, taps, before, after, stride):
+    batch, height, width, channels = x.shape
+    rows, columns = (
+        ops.cast(_band(size, tuple(taps), before, after, stride), x.dtype)
+        for size in (height, width)
+    )
+    x = ops.matmul(rows, ops.reshape(x, (batch, height, width * channels)))
+    x = ops.matmul(columns, ops.reshape(x, (batch * rows.shape[0], width, channels)))
+    return ops.reshape(x, (batch, rows.shape[0], columns.shape[0], channels))
+
+
+@functools.lru_cache(maxsize=256)
+def _band(size, taps, before, after, stride):
+    """Matrix (outputs, size) that filters a column of pixels, zeros beyond its ends."""
+    outputs = (size + before + after - len(taps)) // stride + 1
+    band = np.zeros((outputs, before + size + after))
+    for row in range(outputs):
+        band[row, row * stride : row * stride + len(taps)] = taps
+    return band[:, before : before + size]
 
 
 def _repeat(x, factor, axis):

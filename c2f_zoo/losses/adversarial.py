@@ -21,7 +21,7 @@ def wasserstein_discriminator(real, fake, drift=0.001, average=ops.mean):
         real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
         drift: Weight of the drift term.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -41,9 +41,9 @@ def wasserstein_generator(real, fake, average=ops.mean):
     """Generator's Wasserstein loss: `L_G = -E[D(fake)]`.
 
     Args:
-        real: Unused, may be None.
+        real: Unused.
         fake: Tensor (B, 1), scores of generated images.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -65,7 +65,7 @@ def logistic_discriminator(real, fake, drift=0.0, average=ops.mean):
         real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
         drift: Unused.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -84,9 +84,9 @@ def logistic_generator(real, fake, average=ops.mean):
     """Generator's non-saturating logistic loss: `L_G = E[softplus(-D(fake))]`.
 
     Args:
-        real: Unused, may be None.
+        real: Unused.
         fake: Tensor (B, 1), scores of generated images.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -132,7 +132,7 @@ def relativistic_hinge_generator(real, fake, average=ops.mean):
     """Generator's relativistic average hinge loss: the discriminator's with swapped roles.
 
     Args:
-        real: Tensor (B, 1), scores of real images, which affect the generator's gradient.
+        real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
         average: See `relativistic_hinge_discriminator`.
 

@@ -123,9 +123,7 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
         flow_unit: Pixels per unit of flow.
         sparse: Enlarge the predictions to the ground truth's size instead of averaging the ground
             truth down, as sparse ground truth (KITTI) needs it.
-        reduction: Of `keras.losses.Loss`; the default averages over the batch.
-        name: Of `keras.losses.Loss`.
-        dtype: Precision in which the sum is computed.
+        reduction, name, dtype: Of `keras.losses.Loss`; averages over the batch in float32.
 
     Call arguments:
         y_true: Flow (B, H, W, 2) in pixels; y_pred: list of levels (B, h, w, 2) in
@@ -167,9 +165,7 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
         sparse: As in `MultiscaleEndPointError`.
         epsilon: eps, positive, in units of flow.
         exponent: q, positive.
-        reduction: Of `keras.losses.Loss`; the default averages over the batch.
-        name: Of `keras.losses.Loss`.
-        dtype: Precision in which the sum is computed.
+        reduction, name, dtype: Of `keras.losses.Loss`; averages over the batch in float32.
 
     Call arguments:
         y_true: Flow (B, H, W, 2) in pixels; y_pred: list of levels (B, h, w, 2) in

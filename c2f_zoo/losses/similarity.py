@@ -19,9 +19,7 @@ class SSIMLoss(keras.losses.Loss):
         padding: `"valid"` takes windows inside the image; `"zero"` one window around each pixel,
             zeros beyond the border. Defaults to `"valid"`.
         offset: Defaults to 1, so that equal images have the loss 0.
-        reduction: Of `keras.losses.Loss`; the default averages over the batch.
-        name: Of `keras.losses.Loss`.
-        dtype: Precision in which the loss is averaged; the similarity is computed in float32.
+        reduction, name, dtype: Of `keras.losses.Loss`; the similarity is computed in float32.
 
     Call arguments:
         y_true: Images (B, H, W, C) in [0, 1], H and W at least 11 unless padded.

@@ -150,8 +150,7 @@ class PSNR(_ImageMean):
     The mean of the images' ratios, as the field reports it, not the ratio of the mean error.
 
     Args:
-        channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
-        border: Pixels to leave out on each side.
+        channel, border: See `psnr`.
         name: Name in logs. Defaults to `psnr`, with `"y"` to `psnr_y`.
         dtype: Accepted for Keras; computed in float32.
 
@@ -176,8 +175,7 @@ class SSIM(_ImageMean):
     """Mean structural similarity of images.
 
     Args:
-        channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
-        border: Pixels to leave out on each side.
+        channel, border: See `psnr`.
         name: Name in logs. Defaults to `ssim`, with `"y"` to `ssim_y`.
         dtype: Accepted for Keras; computed in float32.
 
@@ -205,8 +203,7 @@ class MSSSIM(_ImageMean):
     `PairwiseMSSSIM` compares generated images with each other.
 
     Args:
-        channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
-        border: Pixels to leave out on each side.
+        channel, border: See `psnr`.
         name: Name in logs. Defaults to `ms_ssim`, with `"y"` to `ms_ssim_y`.
         dtype: Accepted for Keras; computed in float32.
 
