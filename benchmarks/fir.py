@@ -8,11 +8,14 @@ The separable filter (1, 3, 3, 1) in several forms of equal values; "library" is
 `c2f_zoo.layers.fir` chooses. The forms take turns in one process, and each figure is the lowest
 processor time of the rounds, in ms, which other processes on the machine hardly change. "gradient"
 is one for the images, "second order" that of a penalty on gradients (double backward), which R1
-and path lengths need.
+and path lengths need. The last rows of a backend are the kernel (k, k, C, F) of a fused doubling
+or halving, the sum of four shifts: "library" by one matrix product, "slices" by slices.
 """
 
 import argparse
+import functools
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -24,6 +27,7 @@ from measuring import BACKENDS, ready  # the file beside this one
 TAPS = (0.125, 0.375, 0.375, 0.125)
 ORDERS = ("forward", "gradient", "second order")
 NAMES = ("library", "depthwise", "slices", "matrices")
+SMALL = ((1, 8, 8, 4),)
 SHAPES = ((4, 64, 64, 32), (4, 64, 64, 128), (1, 256, 256, 32), (1, 256, 256, 128))
 
 
@@ -130,7 +134,7 @@ def measure(shape, stride, order, rounds, forms):
     x = keras.random.normal(shape, seed=0)
     runs, lowest, expected = {}, {}, None
     for form in forms:
-        run = derived(lambda x, form=form: form(x, stride), order)
+        run = derived(functools.partial(form, stride=stride), order)
         value = ops.convert_to_numpy(run(x))  # compiles
         expected = value if expected is None else expected
         np.testing.assert_allclose(value, expected, rtol=1e-3, atol=1e-3)
@@ -143,15 +147,33 @@ def measure(shape, stride, order, rounds, forms):
     return lowest
 
 
+def kernel_by_matrix(kernel, stride):
+    """The library's kernel of a fused doubling or halving: the sum of four shifts."""
+    from c2f_zoo.layers import fir
+
+    return fir._sum_of_shifts(kernel)
+
+
+def kernel_by_slices(kernel, stride):
+    """The same as sums of slices."""
+    from keras import ops
+
+    kernel = ops.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
+    kernel = kernel[1:] + kernel[:-1]
+    return kernel[:, 1:] + kernel[:, :-1]
+
+
 def table(backend, rounds, small):
     """Rows of the Markdown table of one backend."""
-    for shape in ((1, 8, 8, 4),) if small else SHAPES:
-        for stride in (1, 2) if small else (1,):
-            for order in ORDERS:
-                found = measure(shape, stride, order, rounds, FORMS[backend])
-                cells = [f"{found[n]:.1f}" if n in found else "" for n in NAMES]
-                size = f"{shape[0]} x {shape[1]}x{shape[2]} x {shape[3]}"
-                print(f"| {backend} | {size} | {order} | {' | '.join(cells)} |", flush=True)
+    cases = [(shape, FORMS[backend], NAMES) for shape in (SMALL if small else SHAPES)]
+    kernel = (3, 3, 4, 4) if small else (3, 3, 256, 256)
+    kernels = (kernel_by_matrix, kernel_by_slices)
+    cases.append((kernel, kernels, ("kernel_by_matrix", "", "kernel_by_slices", "")))
+    for (shape, forms, names), order in itertools.product(cases, ORDERS):
+        found = measure(shape, 1, order, rounds, forms)
+        cells = [f"{found[name]:.1f}" if name in found else "" for name in names]
+        size = " x ".join(map(str, shape))
+        print(f"| {backend} | {size} | {order} | {' | '.join(cells)} |", flush=True)
 
 
 def main():

@@ -6,11 +6,10 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.layers.fir import resampling_conv2d
+from c2f_zoo.layers.fir import RESAMPLINGS, resampling_conv2d
 from c2f_zoo.layers.resampling import average_pool
 
 SQRT2 = math.sqrt(2.0)
-RESAMPLINGS = (None, "up", "down")
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

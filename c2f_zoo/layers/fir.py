@@ -11,6 +11,7 @@ from keras import ops
 from c2f_zoo import backend, checks
 from c2f_zoo.layers.resampling import average_pool, interleave
 
+RESAMPLINGS = (None, "up", "down")
 BILINEAR_TAPS = (1, 3, 3, 1)  # of StyleGAN2
 MATRIX_SIDE = 64  # up to which banded matrices are faster than PyTorch's depthwise convolutions
 
@@ -151,6 +152,9 @@ def resampling_conv2d(x, kernel, resample=None, taps=None, fused=False):
     Returns:
         Tensor (B, H, W, F), or (B, 2 H, 2 W, F), or (B, H / 2, W / 2, F).
 
+    Raises:
+        ValueError: If the shapes do not fit or `resample` is unknown.
+
     Source: ProGAN (arXiv 1710.10196) and its `fused_scale`; StyleGAN2 (arXiv 1912.04958) and its
     `upsample_conv_2d`, `conv_downsample_2d`.
 
@@ -160,6 +164,9 @@ def resampling_conv2d(x, kernel, resample=None, taps=None, fused=False):
         >>> tuple(resampling_conv2d(x, kernel, "up", taps=(1, 3, 3, 1)).shape)
         (1, 8, 12, 8)
     """
+    x = _image(x)
+    checks.one_of("resample", resample, RESAMPLINGS)
+    checks.shape("kernel", kernel, "(k, k, C, F)", (None, None, x.shape[-1], None))
     filters_while_resampling = taps is not None and len(taps) % 2 == 0
     if resample is None:
         return _same_conv(x, kernel)
@@ -233,12 +240,15 @@ def _sum_of_shifts(kernel):
 
 def _filter(x, taps, before, after, stride=1):
     """Correlate rows and columns with the taps, zeros put around, every `stride`-th kept."""
-    for size in ops.shape(x)[1:3]:
-        if isinstance(size, int) and size + before + after < len(taps):
+    for size in x.shape[1:3]:
+        if size is not None and size + before + after < len(taps):
             raise ValueError(
                 f"x must be larger for a filter of {len(taps)} taps. "
                 f"Received: shape {tuple(x.shape)}"
             )
+    if min(before, after) < 0:  # of a kernel larger than the filter: its border falls away
+        inside = slice(max(-before, 0), -max(-after, 0) or None)
+        x, before, after = x[:, inside, inside], max(before, 0), max(after, 0)
     # The fastest exact form of each backend (docs/speed.md): XLA fuses sums of slices, whose
     # gradients cost TensorFlow 20 to 50 times a depthwise convolution's.
     name = backend.backend()

@@ -46,7 +46,7 @@ def minibatch_stddev(x, group_size=4, num_features=1):
         group = group_of(batch, group_size)
     else:  # TensorFlow, batch known only at run time
         group = ops.minimum(group_size, batch)
-        message = f"{_NEEDED}. Received: group_size={group_size} and a batch of"
+        message = f"{_NEEDED}. Received: for groups of {group_size} a batch of"
         x = backend.check_at_run_time(x, ops.equal(batch % group, 0), message, batch)
     values = backend.at_least_float32(x)
     values = ops.reshape(values, (group, -1, height, width, num_features, channels // num_features))
@@ -61,7 +61,7 @@ def group_of(batch, group_size):
     """Samples in a group: `group_size`, or the whole batch where it is smaller."""
     group = min(group_size, batch)
     if batch % group:
-        raise ValueError(f"{_NEEDED}. Received: group_size={group_size} and a batch of {batch}")
+        raise ValueError(f"{_NEEDED}. Received: a batch of {batch} for groups of {group_size}")
     return group
 
 

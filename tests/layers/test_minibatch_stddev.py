@@ -39,7 +39,7 @@ def test_the_grouping_is_not_that_of_neighbours(rng):
 
 
 def test_a_batch_the_groups_do_not_divide_names_both():
-    with pytest.raises(ValueError, match="Received: group_size=4 and a batch of 6$"):
+    with pytest.raises(ValueError, match="Received: a batch of 6 for groups of 4$"):
         minibatch_stddev(np.zeros((6, 2, 2, 3), "float32"))
 
 
