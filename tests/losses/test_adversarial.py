@@ -34,7 +34,7 @@ def softplus(x):
         ("logistic-r1", (softplus(FAKE) + softplus(-REAL)).mean(), softplus(-FAKE).mean()),
     ],
 )
-def test_a_loss_is_the_formula_of_its_paper(name, discriminator, generator):
+def test_losses_equal_the_formulas_of_their_papers(name, discriminator, generator):
     loss = adversarial_loss(name)
     drift = 0.001
     assert value(loss.discriminator(REAL, FAKE, drift=drift)) == pytest.approx(discriminator)
@@ -52,7 +52,7 @@ def test_the_relativistic_hinge_compares_with_the_average_of_the_other_side():
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
-def test_each_side_wants_the_opposite_of_the_other(name, gradient_of):
+def test_gradients_of_generator_and_discriminator_oppose_each_other(name, gradient_of):
     loss = adversarial_loss(name)
     real, fake = gradient_of(lambda r, f: loss.discriminator(r, f, drift=0.0), REAL, FAKE)
     assert real.sum() < 0 < fake.sum()
@@ -88,7 +88,7 @@ def test_path_lengths_average_over_layers_and_sum_over_styles(rng):
     assert penalty == pytest.approx(2 * np.mean((expected - 2.5) ** 2), 1e-5)
 
 
-def test_an_unknown_loss_is_named_with_those_known():
+def test_an_unknown_loss_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match="'wgan-gp'.*Received: 'lsgan'"):
         adversarial_loss("lsgan")
 

@@ -116,7 +116,7 @@ def test_batches_of_images_give_the_figures_of_the_whole_sets(rng):
     assert metric.result()["fid"] == pytest.approx(found["fid"], rel=1e-9)
 
 
-def test_what_does_not_fit_is_refused(sets):
+def test_wrong_features_and_options_are_refused(sets):
     images = np.zeros((4, 8, 8, 3))
     with pytest.raises(ValueError, match=r"kid, precision_recall. Received: \('is',\)$"):
         FeatureDistances(features_of, "is")
