@@ -204,9 +204,7 @@ def test_wrong_images_and_options_are_named():
         psnr(image, grey)
     with pytest.raises(ValueError, match=r"\(B, H, W, 3\). Received: shapes \(1, 16, 16, 1\)"):
         ssim(grey, grey, channel="y")
-    with pytest.raises(
-        ValueError, match=r"border of 8. Received: shape \(1, 16, 16, 3\)$"
-    ):
+    with pytest.raises(ValueError, match=r"border of 8. Received: shape \(1, 16, 16, 3\)$"):
         psnr(image, image, border=8)
     with pytest.raises(ValueError, match=r"11x11.*Received: shape \(1, 16, 16, 3\)$"):
         ssim(image, image, border=3)
@@ -218,9 +216,7 @@ def test_wrong_images_and_options_are_named():
         SSIM(border=-1)
     with pytest.raises(ValueError, match="dtype int32$"):
         psnr(image.astype("int32"), image)
-    with pytest.raises(
-        ValueError, match=r"sample_weight .*Received: shape \(1, 16, 16\)$"
-    ):
+    with pytest.raises(ValueError, match=r"sample_weight .*Received: shape \(1, 16, 16\)$"):
         PSNR().update_state(image, image, sample_weight=image[..., 0])
     with pytest.raises(ValueError, match=r"\(..., 3\). Received: shape \(1, 16, 16, 1\)$"):
         luma(grey)

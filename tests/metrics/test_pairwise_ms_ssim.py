@@ -100,7 +100,5 @@ def test_a_collapsed_generator_is_told_from_a_varied_one(rng):
 def test_images_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"multiples of 16.*Received: shape \(1, 24, 32, 3\)$"):
         PairwiseMSSSIM().update_fake(np.zeros((1, 24, 32, 3)))
-    with pytest.raises(
-        ValueError, match=r"both .*\(1, 16, 16, 3\) and \(2, 16, 16, 3\)$"
-    ):
+    with pytest.raises(ValueError, match=r"both .*\(1, 16, 16, 3\) and \(2, 16, 16, 3\)$"):
         similarity_of_pairs(np.zeros((1, 16, 16, 3)), np.zeros((2, 16, 16, 3)))
