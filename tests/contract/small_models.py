@@ -3,8 +3,6 @@
 A model that is registered needs a line in `SMALL`; a new task needs a case in `CASES`.
 """
 
-import numpy as np
-
 from c2f_zoo import models
 
 SMALL = {
