@@ -14,7 +14,7 @@ SMALL = {
     "PWCNetLite": lambda **options: models.PWCNetLite(**options),
     "ProGAN": lambda **options: models.ProGAN(8, latent_size=4, num_filters=(8, 4), **options),
     "RestorationResNet": lambda **options: models.RestorationResNet(
-        width=8, depth=2, time_embedding=False, **options
+        width=8, blocks=1, time_embedding=False, **options
     ),
     "SRParaConvNet": lambda **options: models.SRParaConvNet(width=8, **options),
     "StyleGAN": lambda **options: models.StyleGAN(

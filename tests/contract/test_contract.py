@@ -71,7 +71,7 @@ def test_a_model_trains_by_its_defaults_and_goes_on_from_a_keras_file(name, tmp_
     model, case = built(name)
     inputs = case.inputs(np.random.default_rng(0), (64, 64))
     answer(model, inputs)
-    if hasattr(model, "set_alpha"):
+    if hasattr(getattr(model, "generator", None), "alpha"):
         model.set_alpha(0.5)  # so that no part of a growing network is idle
     before = {weight.path: to_numpy(weight).copy() for weight in model.trainable_variables}
     model.compile()
@@ -142,5 +142,5 @@ def test_an_exported_model_answers_for_any_size(name, tmp_path):
 def test_quantising_is_refused_rather_than_passed_over(name):
     model, case = built(name)
     answer(model, case.inputs(np.random.default_rng(0), (64, 64)))
-    with pytest.raises(NotImplementedError, match="Received: 'int8'"):
+    with pytest.raises(NotImplementedError, match="Received: .*int8"):
         model.quantize("int8")
