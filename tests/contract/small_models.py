@@ -28,6 +28,9 @@ SMALL = {
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
 REPRESENTATIVES = ("PWCNetLite", "MultiscaleUNet", "ProGAN", "StyleGAN2")
 
+# Weights without a gradient, and why: a relativistic loss sees differences of scores alone.
+IDLE = {"MSGGAN": ["head_score/bias"]}
+
 
 class Flow:
     """Two images in, (H, W, 2) out."""
