@@ -3,13 +3,16 @@
 import keras
 from keras import ops
 
-from c2f_zoo import checks
+from c2f_zoo import backend, checks
 from c2f_zoo.layers import average_pool, max_pool, upsample_bilinear
 
 # Weights alpha of levels 6 to 2: PWC-Net, section 4.
 PAPER_LEVEL_WEIGHTS = (0.32, 0.08, 0.02, 0.01, 0.005)
 # Weights of PWC-Net+'s KITTI solver (arXiv 1809.05571's released prototxt), all levels robust.
 KITTI_LEVEL_WEIGHTS = (0.08, 0.02, 0.005, 0.0025, 0.001)
+# Stride of PWC-Net's coarsest level. Only used where TensorFlow does not know the image size
+# before it runs.
+COARSEST_STRIDE = 64
 
 
 class _MultiscaleFlowLoss(keras.losses.Loss):
@@ -56,9 +59,9 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
-        weights = self.level_weights
+        weights, stride = self.level_weights, COARSEST_STRIDE
         if not isinstance(y_pred, (list, tuple)):
-            weights, y_pred = weights[-1:], [y_pred]
+            weights, y_pred, stride = weights[-1:], [y_pred], None
         if len(weights) < len(y_pred):
             raise ValueError(
                 f"y_pred must have at most {len(self.level_weights)} levels, one per weight. "
@@ -70,17 +73,17 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
             valid = ops.broadcast_to(valid, (*ops.shape(flow)[:3], 1))
             flow = ops.where(valid > 0, flow, ops.zeros_like(flow))
         total = 0.0
-        # Fewer levels than weights: training has not reached the finest level yet.
-        for weight, level in zip(weights, y_pred, strict=False):
+        # Fewer levels than weights: training that has not reached the finest level yet.
+        for index, (weight, level) in enumerate(zip(weights, y_pred, strict=False)):
             if weight == 0:
                 continue
-            error = self._level_error(flow, valid, level)
+            level, factor = _with_factor(flow, level, stride and stride >> index)
+            error = self._level_error(flow, valid, level, factor)
             total = total + weight * ops.sum(error, axis=(1, 2, 3))
         return total
 
-    def _level_error(self, flow, valid, level):
+    def _level_error(self, flow, valid, level, factor):
         """Weighted penalty of each pixel of one level, (B, h, w, 1)."""
-        factor = _factor(flow, level)
         if self.sparse:
             level = upsample_bilinear(level, factor)
         elif factor > 1:
@@ -223,22 +226,28 @@ def _as_map(weight):
     return weight
 
 
-def _factor(flow, level):
-    """Whole factor between the ground truth's size and a level's."""
-    for axis in (1, 2):
-        full, coarse = flow.shape[axis], level.shape[axis]
-        if full is None or coarse is None:
+def _with_factor(flow, level, stride):
+    """The level, and the whole factor between the ground truth's size and the level's.
+
+    `stride` stands in for the factor where a size is unknown, and is checked at run time.
+    """
+    if None in (*flow.shape[1:3], *level.shape[1:3]):
+        if stride is None:
             raise ValueError(
-                "a multiscale flow loss needs the height and width of its batch. "
+                "A multiscale flow loss of a single level needs its height and width. "
                 f"Received: shapes {tuple(flow.shape)} and {tuple(level.shape)}"
             )
+        full, coarse = (ops.stack(ops.shape(x)[1:3]) for x in (flow, level))
+        message = f"The level must be {stride} times smaller than the ground truth. Received:"
+        fits = ops.all(coarse * stride == full)
+        return backend.check_at_run_time(level, fits, message, coarse), stride
     factor = flow.shape[1] // level.shape[1]
     if (level.shape[1] * factor, level.shape[2] * factor) != tuple(flow.shape[1:3]):
         raise ValueError(
             "a level's size must divide the ground truth's by one whole factor. "
             f"Received: ground truth {tuple(flow.shape)}, level {tuple(level.shape)}"
         )
-    return factor
+    return level, factor
 
 
 def _norm(vector):

@@ -142,3 +142,21 @@ def test_empty_batches_and_other_channels_are_refused(shape):
     flow = np.zeros(shape, "float32")
     with pytest.raises(ValueError, match=r"y_true must .*B >= 1. Received: shape"):
         MultiscaleEndPointError()(flow, flow)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow has tensors of open size"
+)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_sizes_may_be_unknown_until_the_graph_runs(sparse, batch):
+    import tensorflow as tf
+
+    truth, levels = batch
+    loss = MultiscaleEndPointError(sparse=sparse)
+    unknown = tf.TensorSpec((None, None, None, 2))
+    compiled = tf.function(loss, input_signature=[unknown, [unknown] * 5], autograph=False)
+    assert float(compiled(truth, levels)) == pytest.approx(float(loss(truth, levels)), rel=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="64 times smaller"):
+        compiled(truth, levels[1:] + levels[:1])
+    with pytest.raises(ValueError, match="single level needs its height"):
+        tf.function(loss, input_signature=[unknown, unknown], autograph=False)(truth, levels[-1])
