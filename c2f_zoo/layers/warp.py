@@ -26,7 +26,7 @@ def warp(image, flow, return_mask=False):
         (B, h, w, 1), 1 where the weights inside the frame sum to at least 0.9999.
 
     Raises:
-        ValueError: If a shape is not the one above.
+        ValueError: If a shape is not the one above, or the image is empty.
 
     Source: Jaderberg et al., Spatial Transformer Networks, arXiv 1506.02025, equation 5; mask
     as in PWC-Net's released code.
@@ -39,7 +39,7 @@ def warp(image, flow, return_mask=False):
         [0.5, 1.5, 2.5, 3.5, 4.5, 2.5]
     """
     image, flow = ops.convert_to_tensor(image), ops.convert_to_tensor(flow)
-    checks.shape("image", image, "(B, H, W, C)", (None,) * 4)
+    checks.shape("image", image, "(B, H, W, C), not empty", (checks.SOME,) * 4)
     checks.shape("flow", flow, "(B, h, w, 2)", (image.shape[0], None, None, 2))
     batch, height, width, channels = ops.shape(image)
     rows, columns = ops.shape(flow)[1:3]

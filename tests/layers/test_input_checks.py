@@ -1,4 +1,4 @@
-"""Layers pass an empty batch on, and refuse other ranks with an error that shows the shape."""
+"""Layers take empty batches or refuse them clearly, and name wrong ranks and settings."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,6 @@ FUNCTIONS = {
     "restrict": (lambda x: layers.restrict(x, 2, "bilinear"), (2, 3, 2)),
     "image_norm": (layers.image_norm, (4, 6, 2)),
     "instance_norm": (layers.instance_norm, (4, 6, 2)),
-    "warp": (lambda x: layers.warp(x, x), (4, 6, 2)),
     "local_correlation": (lambda x: layers.local_correlation(x, x, 1), (4, 6, 9)),
 }
 
@@ -34,9 +33,12 @@ def test_another_rank_is_named(name):
         FUNCTIONS[name][0](np.zeros((4, 6, 2), "float32"))
 
 
-def test_minibatch_stddev_refuses_an_empty_batch():
-    with pytest.raises(ValueError, match=r"N >= 1. Received: shape \(0, 4, 4, 3\)$"):
-        layers.minibatch_stddev(np.zeros((0, 4, 4, 3), "float32"))
+def test_empty_batches_are_refused_by_warp_and_minibatch_stddev():
+    empty = np.zeros((0, 4, 4, 2), "float32")
+    with pytest.raises(ValueError, match=r"N >= 1. Received: shape \(0, 4, 4, 2\)$"):
+        layers.minibatch_stddev(empty)
+    with pytest.raises(ValueError, match=r"not empty. Received: shape \(0, 4, 4, 2\)$"):
+        layers.warp(empty, empty)
 
 
 @pytest.mark.parametrize(
