@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from c2f_zoo.data.files.flow import (
+from c2f_zoo.data import (
     KITTI_FLOW_RANGE,
     UNKNOWN_FLOW,
     read_flo,
@@ -288,3 +288,11 @@ def test_a_real_pfm_reads(shared_data):
     assert disparity.ndim == 2
     assert np.isinf(disparity).any()
     assert np.isfinite(disparity).mean() > 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+@pytest.mark.parametrize("extension", EXTENSIONS)
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path, extension):
+    os.mkfifo(tmp_path / f"a{extension}")
+    with pytest.raises(ValueError, match=rf"not a pipe.*Received: .*a\{extension}"):
+        read_flow(tmp_path / f"a{extension}")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from c2f_zoo.data.files.images import as_numpy, check_same_size, load_image, save_image
+from c2f_zoo.data.files.pictures import read_picture
 
 
 @pytest.fixture
@@ -240,3 +241,11 @@ def test_real_samples_load(shared_data):
     depth = load_image(sorted((shared_data / "depth/depth").glob("*.png"))[0])
     assert depth.shape == (480, 640, 3)
     assert np.diff(np.unique(depth)).min() < 1e-4  # nothing was reduced to 8 bits
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for read in (load_image, read_picture):
+        with pytest.raises(ValueError, match=r"not a pipe.*Received: .*a\.png"):
+            read(tmp_path / "a.png")

@@ -89,7 +89,7 @@ def test_transparency_is_not_lost_in_a_format_without_it(tmp_path):
     assert not list(tmp_path.iterdir())
     clear[..., 3] = 1  # nothing to lose
     write_picture(tmp_path / "a.jpg", clear)
-    with pytest.raises(ValueError, match=r"extension of its name.*Received: .*a\.xyz"):
+    with pytest.raises(ValueError, match=r"format of its extension.*Received: .*a\.xyz"):
         write_picture(tmp_path / "a.xyz", clear)
 
 
