@@ -161,7 +161,8 @@ def test_recipes_for_photographs_rehearse(recipe, tmp_path, name):
     assert found.shape == (21 * network.scale, 30 * network.scale, 3)
 
 
-def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path):
+@pytest.mark.parametrize("name", ["unet_deblur", "unet_denoise"])
+def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path, name):
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -170,7 +171,7 @@ def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path):
         for number in range(2):
             pixels = random.integers(0, 256, (230, 260, 3), "uint8")
             Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
-    main = recipe("unet_deblur_photos").main
+    main = recipe(f"{name}_photos").main
     options = ["--tiny", "--photos", str(tmp_path)]
     unbroken = main([*options, "--out", str(tmp_path / "a")])
     with pytest.MonkeyPatch.context() as patch:
