@@ -31,9 +31,9 @@ def test_a_height_that_is_no_doubling_of_the_base_is_refused(resolution):
     [
         (4, r"\(height, width\)\. Received: 4$"),
         ((4, 4, 4), r"\(height, width\)\. Received: \(4, 4, 4\)$"),
-        ((4, 0), r"at least 1\. Received: \(4, 0\)$"),
-        ((4, 4.5), r"at least 1\. Received: \(4, 4\.5\)$"),
-        (("4", "4"), r"at least 1\. Received: \('4', '4'\)$"),
+        ((4, 0), r"two integers >= 1\. Received: \(4, 0\)$"),
+        ((4, 4.5), r"two integers >= 1\. Received: \(4, 4\.5\)$"),
+        (("4", "4"), r"two integers >= 1\. Received: \('4', '4'\)$"),
     ],
 )
 def test_a_base_that_is_no_size_is_refused(base_shape, message):

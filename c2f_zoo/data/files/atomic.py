@@ -84,16 +84,7 @@ def atomic_write(path):
 def temporary_beside(target, suffix=""):
     """Make up a hidden name beside a file or folder, from which `remove_abandoned` knows its owner.
 
-    Args:
-        target: Path of the file or folder that the temporary one will replace.
-        suffix: End of the name: empty, or that of a video.
-
-    Returns:
-        `pathlib.Path` in the same folder; nothing is created.
-
-    Example:
-        >>> temporary_beside("folder/a.txt").parent.name
-        'folder'
+    `suffix` is empty or that of a video. Nothing is created.
     """
     owner = f"{_machine()}-{os.getpid()}"
     return Path(target).with_name(f".c2f-{owner}-{secrets.token_hex(4)}.tmp{suffix}")
@@ -102,20 +93,9 @@ def temporary_beside(target, suffix=""):
 def remove_abandoned(folder):
     """Remove temporary files and folders that killed processes left in a folder.
 
-    Only names of `temporary_beside` are looked at. They are removed where their process ran on
-    this machine and has ended, or where nothing was written to them for a day. What cannot be
-    removed is left without an error.
-
-    Args:
-        folder: Path of the folder; it may be missing.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> temporary_beside(folder / "a.txt").touch()
-        >>> remove_abandoned(folder)
-        >>> len(list(folder.iterdir()))  # this process is alive
-        1
+    Only names of `temporary_beside` are looked at. They are removed where their process ran on this
+    machine and has ended, or where nothing was written to them for a day. What cannot be removed is
+    left without an error.
     """
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):

@@ -4,25 +4,12 @@ from pathlib import Path
 
 
 def regular_file(path, kind="a file"):
-    """Check that a path leads to a regular file: reading a pipe would wait for ever.
-
-    Args:
-        path: str or `pathlib.Path`; `~` stands for the home folder.
-        kind: What is expected there, for the message.
-
-    Returns:
-        `pathlib.Path`, with `~` expanded.
+    """Return the `Path` of a regular file, `~` expanded; reading a pipe would wait for ever.
 
     Raises:
         FileNotFoundError: There is nothing at `path`.
         IsADirectoryError: It is a folder.
         ValueError: It is a pipe, a socket or a device.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.NamedTemporaryFile(suffix=".flo") as file:
-        ...     regular_file(file.name).suffix
-        '.flo'
     """
     path = Path(path).expanduser()
     if path.is_file():
@@ -35,20 +22,7 @@ def regular_file(path, kind="a file"):
 
 
 def check_length(path, found, expected, contents):
-    """Check the length of a file against what its header promises.
-
-    Args:
-        path: Path of the file, for the message.
-        found: Its length in bytes.
-        expected: The length that the header promises.
-        contents: What the header promises, such as `"7x5"`.
-
-    Raises:
-        ValueError: The lengths differ.
-
-    Example:
-        >>> check_length("a.flo", found=28, expected=28, contents="2x1")
-    """
+    """Raise a `ValueError` unless a file is as long, in bytes, as its header promises."""
     if found != expected:
         state = "truncated" if found < expected else "too long"
         raise ValueError(

@@ -14,22 +14,13 @@ UNKNOWN_FLOW_THRESHOLD = 1e9
 
 
 def check_flow(flow, valid=None):
-    """Check a flow and its mask before they are written.
-
-    Args:
-        flow: Array of shape (H, W, 2), pixels.
-        valid: Mask of shape (H, W) or (H, W, 1), nonzero where the flow is known. Default: known
-            everywhere.
+    """Check a flow and its mask (default: known everywhere) before they are written.
 
     Returns:
         The flow as float32 array (H, W, 2), the mask as bool array (H, W, 1).
 
     Raises:
         ValueError: Wrong shapes, or NaN or inf where the flow should be known.
-
-    Example:
-        >>> check_flow(np.zeros((4, 6, 2)))[1].shape
-        (4, 6, 1)
     """
     flow = as_numpy(flow)
     if flow.ndim != 3 or flow.shape[2] != 2 or not flow.size or flow.dtype.kind not in "fiu":
@@ -56,41 +47,16 @@ def check_flow(flow, valid=None):
 
 
 def mark_unknown(flow, valid=None):
-    """Check a flow and its mask, and write `UNKNOWN_FLOW` where the flow is unknown.
-
-    Args:
-        flow: Array of shape (H, W, 2), pixels.
-        valid: Mask of shape (H, W) or (H, W, 1). Default: known everywhere.
-
-    Returns:
-        float32 array (H, W, 2).
-
-    Raises:
-        ValueError: As `check_flow`.
-
-    Example:
-        >>> mark_unknown(np.zeros((1, 1, 2)), np.zeros((1, 1))).tolist()
-        [[[10000000000.0, 10000000000.0]]]
-    """
+    """Check a flow and its mask; return the flow with `UNKNOWN_FLOW` where it is unknown."""
     flow, known = check_flow(flow, valid)
     return np.where(known, flow, np.float32(UNKNOWN_FLOW))
 
 
 def split_unknown(flow):
-    """Separate a flow from the marks of its unknown pixels.
-
-    Args:
-        flow: float32 array (H, W, 2); a pixel is unknown where a component is not finite or beyond
-            `UNKNOWN_FLOW_THRESHOLD`.
+    """Separate a flow (H, W, 2) from the marks of its unknown pixels.
 
     Returns:
-        Two float32 arrays: the flow (H, W, 2), 0 where unknown, and the mask (H, W, 1), 1 where
-        known.
-
-    Example:
-        >>> flow, valid = split_unknown(np.array([[[1, np.nan]], [[1, 2]]], "float32"))
-        >>> flow[:, 0].tolist(), valid.ravel().tolist()
-        ([[0.0, 0.0], [1.0, 2.0]], [0.0, 1.0])
+        Two float32 arrays: the flow (H, W, 2), 0 where unknown, and the mask (H, W, 1).
     """
     # A comparison with NaN is False, so NaN counts as unknown.
     known = (np.abs(flow) <= UNKNOWN_FLOW_THRESHOLD).all(axis=-1, keepdims=True)

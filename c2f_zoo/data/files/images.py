@@ -42,18 +42,7 @@ def as_numpy(tensor):
 
 
 def as_float(values):
-    """Bring uint8 and uint16 values to [0, 1].
-
-    Args:
-        values: Array of any shape: uint8, uint16 or float.
-
-    Returns:
-        float32 array of the same shape; a new one where the kind changes.
-
-    Example:
-        >>> as_float(np.array([0, 255], np.uint8)).tolist()
-        [0.0, 1.0]
-    """
+    """Divide uint8 and uint16 values by 255 and 65535; other values become float32."""
     full = FULL_SCALE.get(values.dtype.name)
     if full is None:
         return np.asarray(values, np.float32)
@@ -146,11 +135,11 @@ def check_same_size(first, second, names=("image 1", "image 2")):
 
 
 def load_parts(source, convert=None):
-    """Load one image as colour and transparency, in the numbers it is stored in.
+    """Load one image, given as to `load_image`, as colour and transparency.
 
     Args:
         source: As `load_image`.
-        convert: What to make of the opened `PIL.Image.Image` of a path or a PIL image; by default
+        convert: Function of the opened `PIL.Image.Image` of a path or a PIL image; by default
             `pil_parts`.
 
     Returns:
@@ -158,15 +147,7 @@ def load_parts(source, convert=None):
         is stored, or None. Or what `convert` returns.
 
     Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The file is not an image, or is damaged; or the array is empty, of another
-            shape or dtype, not finite, or outside [0, 1].
-        TypeError: `source` is no image.
-
-    Example:
-        >>> color, alpha = load_parts(np.zeros((4, 6, 4), np.uint8))
-        >>> color.shape, alpha.shape
-        ((4, 6, 3), (4, 6))
+        FileNotFoundError, ValueError, TypeError: As `load_image`.
     """
     convert = convert or pil_parts
     if isinstance(source, (str, os.PathLike)):
@@ -184,17 +165,7 @@ def load_parts(source, convert=None):
 
 
 def pil_parts(image):
-    """Split a PIL image into colour and transparency, EXIF orientation applied.
-
-    Args:
-        image: `PIL.Image.Image`.
-
-    Returns:
-        As `load_parts`.
-
-    Raises:
-        ValueError: 32-bit values beyond 16 bits, or floats outside [0, 1].
-    """
+    """Split a PIL image into colour and alpha as `load_parts`, EXIF orientation applied."""
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image)
@@ -215,25 +186,14 @@ def pil_parts(image):
 
 
 def write_pixels(path, pixels, image_format=None, quality=95, **options):
-    """Write an image file, complete or not at all.
+    """Write a uint8 array (H, W) or (H, W, C) as an image file, complete or not at all.
 
-    Args:
-        path: File to write.
-        pixels: uint8 array (H, W), (H, W, 2), (H, W, 3) or (H, W, 4).
-        image_format: Pillow's name of the format. Default: as the extension says.
-        quality: 1 to 100, of JPEG and WebP.
-        **options: Further options of the format, for Pillow.
+    `image_format` is Pillow's name of the format, by default as the extension says; `options` are
+    of the format.
 
     Raises:
         ValueError: The extension or the format is unknown, or cannot hold the transparency.
         OSError: The file cannot be written.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "black.png"
-        >>> write_pixels(path, np.zeros((4, 6), np.uint8))
-        >>> load_image(path).shape
-        (4, 6, 3)
     """
     from PIL import Image
 
@@ -309,21 +269,7 @@ def _array_parts(array):
 
 
 def check_range(color):
-    """Check that the values of a float image lie in [0, 1].
-
-    Args:
-        color: Float array of any shape.
-
-    Returns:
-        float32 array of the same shape, rounding errors around 0 and 1 clipped.
-
-    Raises:
-        ValueError: Values are NaN, infinite or far outside [0, 1].
-
-    Example:
-        >>> check_range(np.array([-1e-4, 0.5])).tolist()
-        [0.0, 0.5]
-    """
+    """Return a float image in [0, 1] as float32, small excesses clipped; refuse larger ones."""
     low, high = float(color.min()), float(color.max())
     # NaN and inf reach the minimum or the maximum, so one pass finds them too.
     if not np.isfinite([low, high]).all():

@@ -72,18 +72,11 @@ def enlarge_pixels(image, factor):
 
 
 def check_film(path, fps):
-    """Refuse a film that cannot be written, before its frames are made.
-
-    Args:
-        path: As of `save_film`.
-        fps: As of `save_film`.
+    """Refuse a film that `save_film` cannot write, before its frames are made.
 
     Raises:
         ValueError: The suffix or rate cannot be written.
         ImportError: A video needs imageio-ffmpeg.
-
-    Example:
-        >>> check_film("noise.gif", fps=50)
     """
     suffix = Path(path).suffix.lower()
     known = (".gif", *WRITABLE_VIDEO_SUFFIXES)

@@ -177,14 +177,7 @@ def write_picture(path, pixels, like=None, image_format=None, quality=95):
 
 
 def as_bytes(values):
-    """Round an array of a picture to 256 levels, some rows at a time.
-
-    Args:
-        values: Array (H, W, ...), float in [0, 1]; one of uint8 passes.
-
-    Returns:
-        uint8 array of the same shape.
-    """
+    """Round an array (H, W, ...), float in [0, 1], to 256 levels; one of uint8 passes."""
     if values.dtype == np.uint8:
         return values
     result = np.empty(values.shape, np.uint8)
@@ -195,15 +188,7 @@ def as_bytes(values):
 
 
 def with_alpha(color, alpha):
-    """Join colour and transparency.
-
-    Args:
-        color: Float32 array (H, W, 1 or 3).
-        alpha: Array (H, W), uint8, uint16 or float; or None.
-
-    Returns:
-        float32 array (H, W) or (H, W, 3) without alpha, else (H, W, 2 or 4).
-    """
+    """Join colour (H, W, 1 or 3), float32, and alpha (H, W) or None to (H, W) or (H, W, C)."""
     if alpha is None:
         return color[..., 0] if color.shape[2] == 1 else color
     return np.concatenate([color, as_float(alpha)[..., None]], axis=2)

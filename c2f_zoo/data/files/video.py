@@ -68,28 +68,17 @@ def read_frames(source, fps=None, min_frames=1):
 
 
 class Frames:
-    """Frames of one size in their order, decoded only when they are asked for.
+    """Frames of one size in order, decoded only when asked for; made by `read_frames`.
 
-    Made by `read_frames`. Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
+    Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
 
     Args:
         source: Path they are read from.
         fps: Frames per second.
-        count: Number of frames, `None` if unknown.
+        count: Number of frames: exact for a folder, estimated from duration and rate for a video,
+            `None` where the video does not say.
         decode: Function without arguments that yields (name for messages, frame).
         min_frames: An iteration that gives fewer ends in an error. Default 1.
-
-    Attributes:
-        source: Path they are read from.
-        fps: Frames per second, a float.
-        count: Number of frames: exact for a folder, estimated from duration and rate for a
-            video, `None` where the video does not say.
-
-    Example:
-        >>> import numpy as np
-        >>> frames = Frames("grey", 24, 2, lambda: [("1", np.ones((4, 6, 3)))] * 2)
-        >>> [frame.shape for frame in frames]
-        [(4, 6, 3), (4, 6, 3)]
     """
 
     def __init__(self, source, fps, count, decode, min_frames=1):
@@ -114,19 +103,7 @@ class Frames:
 
 
 def check_frame_count(number, needed, source):
-    """Raise unless there are enough frames.
-
-    Args:
-        number: Frames found.
-        needed: Frames needed.
-        source: Where they were looked for, for the message.
-
-    Raises:
-        ValueError: `number` is smaller than `needed`.
-
-    Example:
-        >>> check_frame_count(number=2, needed=2, source="clip.mp4")
-    """
+    """Raise a `ValueError` if fewer frames than needed were found in `source`."""
     if number < needed:
         raise ValueError(
             f"Expected at least {needed} frame{'s' if needed > 1 else ''}. "
@@ -288,18 +265,7 @@ class _FolderSink:
 
 
 def natural_key(name):
-    """Make a sorting key that puts `frame_2` before `frame_10`.
-
-    Args:
-        name: File name.
-
-    Returns:
-        A key for `sorted`.
-
-    Example:
-        >>> sorted(["f10.png", "f9.png", "F1.png"], key=natural_key)
-        ['F1.png', 'f9.png', 'f10.png']
-    """
+    """Sorting key of file names that puts `frame_2` before `frame_10`."""
     # Every second part is a run of digits, so that keys compare number with number. The name
     # itself decides between `f1` and `f01`.
     parts = re.split(r"(\d+)", name.casefold())

@@ -248,7 +248,7 @@ def test_what_is_no_batch_of_images_is_refused(name):
         (lambda: TimedNoise("blur"), "'blur'$"),
         (lambda: TimedNoise(JPEG()), "JPEG$"),
         (lambda: TimedNoise(TimedNoise()), "TimedNoise$"),
-        (lambda: RandomBoxes(boxes=3), "3$"),
+        (lambda: RandomBoxes(boxes=0), "0$"),
         (lambda: RandomBoxes(boxes=(1.5, 2)), r"\(1.5, 2\)$"),
         (lambda: RandomBoxes(boxes=("one", "two")), r"\('one', 'two'\)$"),
         (lambda: JPEG((0, 50)), r"\(0, 50\)$"),

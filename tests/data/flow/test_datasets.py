@@ -369,7 +369,7 @@ def test_an_unknown_name_lists_all(tmp_path):
 
 @pytest.mark.parametrize("name", FLOW_DATASETS)
 def test_an_unknown_split_lists_all(tmp_path, name):
-    with pytest.raises(ValueError, match="split is one of .*'train'.*Received: 'everything'"):
+    with pytest.raises(ValueError, match="split must be one of .*'train'.*Received: 'everything'"):
         open_flow_dataset(name, MAKERS[name](tmp_path), split="everything")
 
 

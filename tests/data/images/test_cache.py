@@ -525,7 +525,7 @@ def test_the_cache_lies_in_keras_own_folder_by_default(pictures, tmp_path, monke
     [
         ({"resolution": 12}, r"power of two\. Received: 12$"),
         ({"resolution": 2}, r"power of two\. Received: 2$"),
-        ({"base_shape": 4}, r"base_shape is \(height, width\)\. Received: 4$"),
+        ({"base_shape": 4}, r"base_shape must be \(height, width\)\. Received: 4$"),
         ({"background": "whitish"}, r"background must be a colour.*Received: 'whitish'$"),
         ({"background": (0, 0, 256)}, r"background must be a colour.*Received: \(0, 0, 256\)$"),
         ({"channels": 2}, r"channels must be one of 1, 3, 4\. Received: 2$"),
