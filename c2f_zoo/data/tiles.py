@@ -163,7 +163,8 @@ def _check(image, sides, overlap, scale, batch_size, align, margin):
         if length > side and 2 * shared > side:
             of_grid = f" (rounded up to {shared})" if shared != overlap else ""
             raise ValueError(
-                f"overlap must be at most half a tile of {width}x{height}. Received: {overlap}{of_grid}"
+                f"overlap must be at most half a tile of {width}x{height}. "
+                f"Received: {overlap}{of_grid}"
             )
     if margin and 2 * margin >= max(overlap, 1):
         raise ValueError(f"margin must be less than half of overlap, {overlap}. Received: {margin}")

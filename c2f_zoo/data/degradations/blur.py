@@ -21,12 +21,6 @@ class GaussianBlur(Degradation):
             training.
         seed: Non-negative integer.
 
-    Call arguments:
-        images: As for `Degradation`; index: as for `Degradation`.
-
-    Returns:
-        float32 tensor (B, H, W, C).
-
     Raises:
         ValueError: A negative or empty range.
 
@@ -60,12 +54,6 @@ class KernelBlur(Degradation):
     Args:
         kernel: Array (h, w) of any size, its centre at (h // 2, w // 2). It is used as it is: one
             that keeps the brightness sums to 1.
-
-    Call arguments:
-        images: As for `Degradation`; index: has no effect, as nothing is random.
-
-    Returns:
-        float32 tensor (B, H, W, C).
 
     Raises:
         ValueError: The kernel has another shape or holds NaN or infinity.

@@ -18,12 +18,6 @@ class GaussianNoise(Degradation):
             field's protocols for denoising have it.
         seed: Non-negative integer.
 
-    Call arguments:
-        images: As for `Degradation`; index: as for `Degradation`.
-
-    Returns:
-        float32 tensor (B, H, W, C).
-
     Raises:
         ValueError: A negative or empty range.
 
@@ -60,12 +54,6 @@ class RandomBoxes(Degradation):
         fill: What a box holds instead. Defaults to 0.5, the mean of images in [0, 1], which is 0
             to a network that takes its input to [-1, 1].
         seed: Non-negative integer.
-
-    Call arguments:
-        images: As for `Degradation`; index: as for `Degradation`.
-
-    Returns:
-        float32 tensor (B, H, W, C).
 
     Raises:
         ValueError: A range that is empty or impossible.

@@ -18,9 +18,6 @@ class Downsampling(Degradation):
         method: `"bicubic"` or `"bilinear"`.
         antialias: As for `downsample`.
 
-    Call arguments:
-        images: As for `Degradation`; index: has no effect, as nothing is random.
-
     Returns:
         float32 tensor (B, ceil(H / factor), ceil(W / factor), C).
 
@@ -34,10 +31,7 @@ class Downsampling(Degradation):
 
     def __init__(self, factor=2, method="bicubic", antialias=True):
         super().__init__()
-        self.factor, self.method = (
-            checks.whole("factor", factor, least=1),
-            checks.one_of("method", method, _KERNELS),
-        )
+        self.factor, self.method = _check(factor, method)
         self.antialias = bool(antialias)
 
     def apply(self, images, numbers):
@@ -97,12 +91,8 @@ def upsample_bicubic(images, factor):
         >>> [round(float(value), 2) for value in np.asarray(up)[0, 0, :, 0]]
         [-0.09, 0.2, 0.8, 1.09]
     """
-    return _resize(
-        as_images(images, "upsample_bicubic"),
-        checks.whole("factor", factor, least=1),
-        "bicubic",
-        True,
-    )
+    factor, method = _check(factor, "bicubic")
+    return _resize(as_images(images, "upsample_bicubic"), factor, method, True)
 
 
 def _resize(images, scale, method, antialias):

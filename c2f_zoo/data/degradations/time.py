@@ -23,9 +23,6 @@ class TimedNoise(Degradation):
         reverse: Whether t is the share of the image and not of the noise.
         seed: Non-negative integer.
 
-    Call arguments:
-        images: As for `Degradation`; index: as for `Degradation`.
-
     Returns:
         `(x_t, t)`: float32 tensors of the shape of A(x), and (B,).
 

@@ -113,7 +113,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.

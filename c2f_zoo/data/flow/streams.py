@@ -21,7 +21,6 @@ class FollowEpoch(keras.callbacks.Callback):
 
     Example:
         ```python
-        stream = FlowStream(dataset, crop_size=(384, 448))
         model.fit(stream, epochs=20, shuffle=False, callbacks=[FollowEpoch(stream)])
         ```
     """
@@ -142,8 +141,7 @@ class FlowStream(keras.utils.PyDataset):
             index: Number of the batch, 0 to `len(self) - 1`.
 
         Returns:
-            `((image1, image2), flow, valid)`, float32: images (B, H, W, 3) in [0, 1], flow
-            (B, H, W, 2) in pixels, mask (B, H, W, 1), 1 = valid.
+            `((image1, image2), flow, valid)`, arrays (B, H, W, C) as `stream[i]`.
 
         Raises:
             ValueError: A frame is smaller than the crop, sizes differ, or a sample has no flow.
@@ -166,10 +164,10 @@ class FlowStream(keras.utils.PyDataset):
         return (image1, image2), flow, valid
 
     def as_tf_dataset(self):
-        """Serve the batches as a `tf.data.Dataset`.
+        """Serve the batches as a `tf.data.Dataset`, decoded by `workers` threads and prefetched.
 
-        Batches are decoded by `workers` threads and prefetched. Each pass over the result is one
-        epoch of this stream, and a pass that is completed advances `epoch`.
+        Each pass over the result is one epoch of this stream, and a pass that is completed advances
+        `epoch`.
 
         Returns:
             `tf.data.Dataset` of `((image1, image2), flow, valid)`, shapes as in `batch`, with a
@@ -177,11 +175,6 @@ class FlowStream(keras.utils.PyDataset):
 
         Raises:
             ImportError: TensorFlow is not installed; the message names the extra.
-
-        Example:
-            ```python
-            model.fit(FlowStream(dataset, crop_size=(384, 448), workers=4).as_tf_dataset())
-            ```
         """
         tf = backend.tensorflow()
 

@@ -112,13 +112,6 @@ class ImageCache:
 
         Raises:
             ValueError: The cache has no such resolution.
-
-        Example:
-            >>> import tempfile
-            >>> grey = np.full((2, 8, 8, 1), 9, np.uint8)
-            >>> cache = ImageCache.from_arrays(grey, cache=tempfile.mkdtemp(), progress=False)
-            >>> cache.images(4)[1, 0, 0].tolist()
-            [9, 9, 9]
         """
         size = self.resolutions[-1] if resolution is None else resolution
         size = tuple(size) if isinstance(size, (tuple, list)) else size
@@ -208,12 +201,6 @@ class ImageCache:
 
         Raises:
             ValueError: As `from_folder`, or the array has another shape or dtype.
-
-        Example:
-            >>> import tempfile
-            >>> options = {"labels": [3, 1], "cache": tempfile.mkdtemp(), "progress": False}
-            >>> ImageCache.from_arrays(np.zeros((2, 8, 8, 3)), **options).labels
-            array([3, 1])
         """
         source = ImageArray(images, labels)
         resolution = source.images.shape[1] if resolution is None else resolution
@@ -248,11 +235,6 @@ class ImageCache:
         Raises:
             ImportError: tensorflow_datasets is not installed; the message names the extra.
             ValueError: As `from_folder`, or the data set has no images or labels.
-
-        Example:
-            ```python
-            cache = ImageCache.from_tfds("cifar10", resolution=32, labels=True)
-            ```
         """
         source = TensorFlowDataset(name, split, labels, data_dir)
         return cls._of(source, resolution, base_shape, **options)

@@ -15,7 +15,7 @@ ABOUT, LABELS = "about.json", "labels.npy"
 
 
 def build_cache(folder, source, sizes, channels, fit, skip_broken, threads, progress):
-    """Write a new cache folder: a file per size, the labels, and what is known about them.
+    """Write a new cache folder: a file per size, the labels, and `about.json`.
 
     Args:
         folder: Folder to create, with its parents.
@@ -24,9 +24,9 @@ def build_cache(folder, source, sizes, channels, fit, skip_broken, threads, prog
         channels: 1, 3 or 4.
         fit: From what loads an image to a uint8 array (H, W, channels) of the last size, and
             whether the image was grey.
-        skip_broken: Whether images that are not fit are left out.
-        threads: Number of threads, None for as many as useful.
-        progress: Whether to show a bar.
+        skip_broken: As for `read_images`.
+        threads: As for `read_images`.
+        progress: As for `read_images`.
 
     Raises:
         ValueError: An image is not fit (and not to be skipped), or none is.

@@ -152,11 +152,6 @@ class ImageDataset:
 
         Returns:
             `ImageDataset`.
-
-        Example:
-            >>> dataset = ImageDataset(np.zeros((10, 4, 4, 3), "uint8"))
-            >>> len(dataset.subset(slice(None, None, 3)))
-            4
         """
         part = copy.copy(self)
         part._rows = np.array(self._rows)[images].tolist()

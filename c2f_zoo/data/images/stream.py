@@ -16,15 +16,15 @@ _EPOCHS_KEPT = 4  # in memory; workers that run ahead need the next one too
 class ImageStream(keras.utils.PyDataset):
     """Endless batches of a cache, each at the resolution and size that a schedule gives it.
 
-    Batch `i` is a function of `seed` and the number of images shown before it alone, so that it
-    is the same whoever asks for it, in whichever order, from however many workers, and after a
-    run was killed and resumed. Every image is shown once before any is shown again, in an order
-    that is new each time, across changes of the resolution too.
+    Batch `i` follows from `seed` and the number of images shown before it alone: it is the same
+    from however many workers, in whichever order, and after a run was killed and resumed. Every
+    image is shown once before any is shown again, in a new order each time, across changes of the
+    resolution.
 
-    Being endless it wants `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
-    the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the
-    result of `as_tf_dataset()`: Keras' own adapter holds every batch to the height and width of
-    the first two.
+    An endless stream needs `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
+    the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the result
+    of `as_tf_dataset()`: Keras' own adapter holds every batch to the height and width of the first
+    two.
 
     Args:
         cache: `ImageCache`.
@@ -36,10 +36,9 @@ class ImageStream(keras.utils.PyDataset):
             Default False.
         fade: Whether to fade real images in as the network's are (see `fade_images`), which makes
             batches float32. Default False: `AdversarialModel` does this itself, on the device,
-            from uint8 images, which are a quarter as much to transfer. True is for models that
-            do not.
+            from uint8 images, which are a quarter as much to transfer.
         labels: Whether to serve the cache's labels too. Default False.
-        seed: Whole number of at least 0. Default 0.
+        seed: Integer >= 0. Default 0.
         initial_images: Images shown before batch 0: a resumed run's count. Default 0.
         **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of
             `keras.utils.PyDataset`.
@@ -62,6 +61,9 @@ class ImageStream(keras.utils.PyDataset):
         >>> stream = ImageStream(cache, batch_size=4, resolution=8)
         >>> stream[0].shape, stream[1_000_000].shape
         ((4, 8, 8, 3), (4, 8, 8, 3))
+        >>> stream.start_at(100)  # a second `fit` goes on there
+        >>> stream.images_before(2)
+        108
     """
 
     def __init__(
@@ -104,17 +106,10 @@ class ImageStream(keras.utils.PyDataset):
         """Let batch 0 be the one that comes after a number of images shown.
 
         Args:
-            images: Images shown so far, by the model that goes on with its training.
+            images: Images shown so far by the model, such as `int(model.images_shown)`.
 
         Raises:
-            ValueError: `images` is not a whole number of at least 0.
-
-        Example:
-            ```python
-            model.fit(stream, steps_per_epoch=100)
-            stream.start_at(int(model.images_shown))
-            model.fit(stream, steps_per_epoch=100)  # goes on with new images
-            ```
+            ValueError: `images` is not an integer >= 0.
         """
         self._initial_images = checks.whole("images", images, least=0)
 
@@ -144,14 +139,6 @@ class ImageStream(keras.utils.PyDataset):
 
         Returns:
             Number of images, those before batch 0 included.
-
-        Example:
-            >>> import tempfile
-            >>> from c2f_zoo.data import ImageCache
-            >>> options = {"cache": tempfile.mkdtemp(), "progress": False}
-            >>> cache = ImageCache.from_arrays(np.zeros((10, 4, 4, 3)), **options)
-            >>> ImageStream(cache, batch_size=4, initial_images=100).images_before(2)
-            108
         """
         if self.schedule is None:
             return self.initial_images + index * self.batch_size
@@ -164,16 +151,7 @@ class ImageStream(keras.utils.PyDataset):
             images: Images shown so far.
 
         Returns:
-            Array (B, H, W, C), uint8, or with `fade` float32 in [0, 1]; with `labels` the tuple
-            of it and an int64 array (B,).
-
-        Example:
-            >>> import tempfile
-            >>> from c2f_zoo.data import ImageCache
-            >>> options = {"cache": tempfile.mkdtemp(), "progress": False}
-            >>> cache = ImageCache.from_arrays(np.ones((10, 4, 4, 3)), **options)
-            >>> int(ImageStream(cache, batch_size=2).batch(6).min())
-            255
+            Array (B, H, W, C), or a tuple, as `stream[i]`.
         """
         size, resolution, alpha = self.batch_size, self._resolution, 1.0
         if self.schedule is not None:
@@ -202,11 +180,6 @@ class ImageStream(keras.utils.PyDataset):
 
         Raises:
             ImportError: TensorFlow is not installed; the message names the extra.
-
-        Example:
-            ```python
-            model.fit(stream.as_tf_dataset(), steps_per_epoch=1000, epochs=10)
-            ```
         """
         tf = backend.tensorflow()
         dtypes = [tf.float32 if self.fade else tf.uint8, *([tf.int64] if self.labels else [])]
