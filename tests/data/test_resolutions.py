@@ -3,6 +3,8 @@ import pytest
 
 from c2f_zoo.data.resolutions import doublings, stage_resolutions
 
+pytestmark = pytest.mark.backend_free
+
 
 def test_sizes_double_from_the_base_to_the_final_height():
     assert stage_resolutions(4) == ((4, 4),)

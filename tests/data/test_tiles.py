@@ -6,6 +6,8 @@ import pytest
 
 from c2f_zoo.data.tiles import apply_in_tiles
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.mark.parametrize("size", [(64, 64), (65, 97), (40, 200), (10, 7), (1, 1), (33, 32)])
 @pytest.mark.parametrize("scale", [1, 2])

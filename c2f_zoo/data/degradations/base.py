@@ -65,7 +65,7 @@ class Degradation:
         Returns:
             As the call.
         """
-        raise TypeError(f"A degradation defines apply. Received: {type(self).__name__}")
+        raise TypeError(f"A degradation must define apply. Received: {type(self).__name__}")
 
     def draw(self, count, size, index=0) -> dict:
         """Draw the random numbers of a batch.

@@ -77,5 +77,5 @@ def write_flow(path, flow, valid=None):
 def _extension(path):
     extension = Path(path).suffix.lower()
     if extension not in (".flo", ".png", ".pfm"):
-        raise ValueError(f"A flow file is a .flo, .png (KITTI) or .pfm. Received: {path}")
+        raise ValueError(f"A flow file must be a .flo, .png (KITTI) or .pfm. Received: {path}")
     return extension

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.data.files import ffmpeg
 from c2f_zoo.data.files.atomic import remove_abandoned, temporary_beside
+from c2f_zoo.data.files.checks import regular_file
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 WRITABLE_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4")
@@ -51,15 +53,11 @@ def read_frames(source, fps=None, min_frames=1):
         >>> [frame.shape for frame in read_frames(folder)]
         [(6, 8, 3), (6, 8, 3), (6, 8, 3)]
     """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"Expected a video or a folder of images. Received: {path}, which does not exist"
-        )
-    if fps is not None and not fps > 0:
-        raise ValueError(f"fps must be positive. Received: {fps}")
-    if path.is_dir():
-        return _folder_frames(path, fps, min_frames)
+    if fps is not None:
+        checks.number("fps", fps, above=0)
+    if os.path.isdir(source):
+        return _folder_frames(Path(source), fps, min_frames)
+    path = regular_file(source, "a video or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise ValueError(
             f"Expected a video or a folder of images. Received: {path}, a single image"
@@ -179,15 +177,11 @@ class VideoWriter:
         suffix = self.path.suffix.lower()
         if suffix and suffix not in WRITABLE_VIDEO_SUFFIXES:
             raise ValueError(
-                f"A video ends with one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}, a folder "
-                f"of frames has no suffix. Received: {self.path}"
+                f"path must end with one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}, or have no "
+                f"suffix for a folder of frames. Received: {self.path}"
             )
-        if not (np.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps must be positive. Received: {fps}")
-        height, width = size
-        if height < 1 or width < 1:
-            raise ValueError(f"size must be (height, width) of at least 1. Received: {size}")
-        self.fps, self.size = float(fps), (int(height), int(width))
+        self.fps = checks.number("fps", fps, above=0)
+        self.size = checks.whole_pair("size", size, least=1)
         self.written, self.result = 0, None
         remove_abandoned(self.path.parent)
         temporary = temporary_beside(self.path, suffix)

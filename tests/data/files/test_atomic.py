@@ -9,6 +9,8 @@ import pytest
 
 from c2f_zoo.data.files.atomic import atomic_write, remove_abandoned, temporary_beside
 
+pytestmark = pytest.mark.backend_free
+
 
 def test_a_file_appears_with_its_whole_content(tmp_path):
     with atomic_write(tmp_path / "a.txt") as file:

@@ -18,6 +18,8 @@ from c2f_zoo.data import (
     write_pfm,
 )
 
+pytestmark = pytest.mark.backend_free
+
 EXTENSIONS = [".flo", ".png", ".pfm"]
 
 
@@ -238,13 +240,6 @@ def test_other_extensions_are_refused(tmp_path, flow):
     for call in (read_flow, lambda path: write_flow(path, flow)):
         with pytest.raises(ValueError, match=r"\.flo, \.png .*Received: .*a\.jpg"):
             call(tmp_path / "a.jpg")
-
-
-def test_tensors_of_the_backend_can_be_written(tmp_path, flow):
-    import keras
-
-    write_flow(tmp_path / "a.flo", keras.ops.convert_to_tensor(flow))
-    np.testing.assert_array_equal(read_flo(tmp_path / "a.flo"), flow)
 
 
 def test_a_zero_flow_misses_the_real_chairs_by_ten_pixels(shared_data):

@@ -9,6 +9,8 @@ from PIL import Image
 
 from c2f_zoo.data import load_image, read_mask, read_picture, write_picture
 
+pytestmark = pytest.mark.backend_free
+
 
 def picture_of(mode, tmp_path, rng):
     """A file of a mode, and the mode's name among those that are kept."""

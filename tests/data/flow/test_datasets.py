@@ -18,6 +18,8 @@ from c2f_zoo.data.flow.datasets import (
     open_flow_dataset,
 )
 
+pytestmark = pytest.mark.backend_free
+
 SIZE = (4, 6)
 
 

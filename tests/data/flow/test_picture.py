@@ -13,6 +13,8 @@ from c2f_zoo.data.flow.picture import (
     largest_motion,
 )
 
+pytestmark = pytest.mark.backend_free
+
 
 def slow_wheel():
     """The wheel as Baker et al. describe it, hue by hue, in whole numbers from 0 to 255."""

@@ -16,6 +16,8 @@ from PIL import Image
 from c2f_zoo.data import ImageCache, ImageFolder, box_pyramid, fit_image, save_image
 from c2f_zoo.data.images.folder import is_grey
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture
 def pictures(tmp_path, rng):

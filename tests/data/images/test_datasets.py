@@ -23,6 +23,8 @@ from c2f_zoo.data import (
 )
 from c2f_zoo.training import MultilevelSchedule, MultilevelStream
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture
 def open_quietly():
