@@ -31,7 +31,11 @@ def open_image(source):
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if isinstance(source, os.PathLike) and os.path.exists(source) and not os.path.isfile(source):
+    if (
+        isinstance(source, (str, os.PathLike))
+        and os.path.exists(source)
+        and not os.path.isfile(source)
+    ):
         raise UnfitImageError("it is not a regular file")  # reading a pipe would wait for ever
     try:
         with Image.open(source) as image:

@@ -109,7 +109,9 @@ def test_a_film_needs_a_frame(tmp_path, name):
         ("film.webm", 24, "end with one of .gif, .*Received: .*film.webm"),
     ],
 )
-def test_a_film_that_cannot_be_written_is_refused_before_its_frames_are_made(tmp_path, name, fps, message):
+def test_a_film_that_cannot_be_written_is_refused_before_its_frames_are_made(
+    tmp_path, name, fps, message
+):
     def frames():
         raise AssertionError("a frame was made")
         yield

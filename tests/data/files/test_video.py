@@ -2,6 +2,7 @@
 
 import builtins
 import operator
+import os
 import subprocess
 
 import numpy as np
@@ -333,3 +334,10 @@ def test_ctrl_c_does_not_reach_ffmpeg_itself(clip, monkeypatch):
     )
     list(read_frames(clip))
     assert all("process_group" in kwargs or "creationflags" in kwargs for kwargs in started)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "clip.mp4")
+    with pytest.raises(ValueError, match=r"not a pipe.*Received: .*clip\.mp4"):
+        read_frames(tmp_path / "clip.mp4")
