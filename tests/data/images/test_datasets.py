@@ -125,7 +125,7 @@ RECONSTRUCT = np.zeros(0).__reduce__()[0]
 @pytest.mark.parametrize(
     "reduced",
     [
-        (np.ndarray, ((1000,), np.dtype(object), b"\x41" * 8000)),
+        (np.ndarray, ((1, 3072), np.dtype(object), b"\x41" * 8 * 3072)),
         (RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (9,), np.dtype(object), False, b"\x41" * 72)),
         (RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (9,), np.dtype("u1,O"), False, b"\x41" * 81)),
         (RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (9,), np.dtype("u1"), False, b"\x41" * 8)),
