@@ -52,7 +52,7 @@ class TimedNoise(Degradation):
 
     @classmethod
     def denoising(cls, seed=0):
-        """The task of denoising: `x_t = t x + (1 - t) z`, t uniform in [0, 1].
+        """Denoising: `x_t = t x + (1 - t) z`, t uniform in [0, 1].
 
         Args:
             seed: Non-negative integer.
@@ -64,10 +64,10 @@ class TimedNoise(Degradation):
 
     @classmethod
     def deblurring(cls, sigma=3.0, seed=0):
-        """The task of deblurring: A blurs by a Gaussian, t uniform in [0, 0.1].
+        """Deblurring: A blurs by a Gaussian, t uniform in [0, 0.1].
 
         Args:
-            sigma: Of `GaussianBlur`.
+            sigma: As for `GaussianBlur`.
             seed: Non-negative integer.
 
         Returns:
@@ -77,11 +77,11 @@ class TimedNoise(Degradation):
 
     @classmethod
     def inpainting(cls, seed=0, **boxes):
-        """The task of inpainting: A cuts boxes out, t uniform in [0, 0.1].
+        """Inpainting: A cuts boxes out, t uniform in [0, 0.1].
 
         Args:
             seed: Non-negative integer.
-            **boxes: Of `RandomBoxes`.
+            **boxes: Arguments of `RandomBoxes`.
 
         Returns:
             `TimedNoise`.

@@ -132,7 +132,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.
@@ -145,7 +145,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.
@@ -159,7 +159,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`, for sparse ground truth.
@@ -179,7 +179,7 @@ class FlowAugmentation:
         Args:
             stage: `"chairs"`, `"things"`, `"sintel"` or `"kitti"`.
             size: Crop. Defaults to the stage's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.

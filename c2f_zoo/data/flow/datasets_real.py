@@ -95,9 +95,7 @@ class KITTI2015(_KITTI):
     Args:
         root: Folder of the release, or its `training` or `testing` folder.
         split: "train" (default) or "test" (no flow).
-        flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
-            leave the image. With "occ", samples that have a `flow_noc` file too say which
-            pixels are occluded (among those with ground truth).
+        flow: "occ" (default) or "noc", as for `KITTI2012`.
 
     Raises:
         FileNotFoundError: Another layout, or half-missing pairs (named).

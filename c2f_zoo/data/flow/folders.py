@@ -28,12 +28,6 @@ class FlowSample(NamedTuple):
         occlusion: float32 array (H, W, 1), 1 where a pixel of image 1 is hidden in image 2. None
             where the data set does not say.
         name: What identifies the sample within its data set.
-
-    Example:
-        >>> frame = np.zeros((4, 6, 3), np.float32)
-        >>> flow, valid = np.zeros((4, 6, 2), np.float32), np.ones((4, 6, 1), np.float32)
-        >>> FlowSample(frame, frame, flow, valid, name="still").name
-        'still'
     """
 
     image1: np.ndarray
@@ -45,7 +39,7 @@ class FlowSample(NamedTuple):
 
 
 class FlowFiles(NamedTuple):
-    """The files of one sample; what it does not have is None.
+    """The files of one sample, None for those that it lacks.
 
     Attributes:
         name: What identifies the sample within its data set.
@@ -55,10 +49,6 @@ class FlowFiles(NamedTuple):
         occlusion: Path of an 8-bit mask, nonzero where occluded; on KITTI the flow file of the
             non-occluded pixels.
         invalid: Path of an 8-bit mask, nonzero where the flow should not be trusted.
-
-    Example:
-        >>> FlowFiles("000000_10", Path("000000_10.png"), Path("000000_11.png")).flow is None
-        True
     """
 
     name: str

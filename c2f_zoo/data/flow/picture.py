@@ -118,7 +118,7 @@ def color_wheel_legend(size=128, max_magnitude=1.0):
         >>> color_wheel_legend(96, max_magnitude=12.5).shape
         (96, 96, 3)
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     size = checks.whole("size", size, least=48)
     label = _length_label(checks.number("max_magnitude", max_magnitude, above=0))
@@ -135,7 +135,7 @@ def color_wheel_legend(size=128, max_magnitude=1.0):
     draw.line([(center, bar), (rim, bar)], fill=(0, 0, 0))
     for x in (center, rim):
         draw.line([(x, bar - 2), (x, bar + 2)], fill=(0, 0, 0))
-    font = _font(text_height)
+    font = ImageFont.load_default(size=text_height)
     width = draw.textlength(label, font=font)
     # Centred below the bar, but never over the right edge.
     x = min((center + rim) / 2 - width / 2, size - 1 - width)
@@ -198,12 +198,6 @@ def _length_label(pixels):
     digits = 0 if pixels >= 100 else 1 if pixels >= 1 else 2
     number = f"{pixels:.{digits}f}" if pixels >= 0.01 else f"{pixels:.0e}"
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} px"
-
-
-def _font(height):
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=height)
 
 
 @functools.lru_cache(maxsize=8)
