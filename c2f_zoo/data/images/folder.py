@@ -6,13 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from c2f_zoo.data.images.fit import (  # noqa: F401
-    UnfitImageError,
-    check_fit_options,
-    fit_image,
-    is_grey,
-    open_image,
-)
+from c2f_zoo.data.images.fit import open_image
 from c2f_zoo.data.images.sources import ImageSource
 
 # What Pillow reads and people keep pictures in. Other files of a folder are not looked at.

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from c2f_zoo.data import ImageCache, ImageFolder, fit_image, save_image
-from c2f_zoo.data.images.folder import is_grey
+from c2f_zoo.data.images.fit import is_grey
 from tests.data.images.image_files import caches_in
 
 pytestmark = pytest.mark.backend_free
