@@ -6,13 +6,13 @@ Videos are decoded and encoded by ffmpeg, which the package imageio-ffmpeg bring
 
 import os
 import re
-import secrets
 import shutil
 from pathlib import Path
 
 import numpy as np
 
 from c2f_zoo.data.files import ffmpeg
+from c2f_zoo.data.files.atomic import remove_abandoned, temporary_beside
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 WRITABLE_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4")
@@ -212,7 +212,8 @@ class VideoWriter:
             raise ValueError(f"size must be (height, width) of at least 1. Received: {size}")
         self.fps, self.size = float(fps), (int(height), int(width))
         self.written, self.result = 0, None
-        temporary = self.path.with_name(f".{secrets.token_hex(8)}{suffix}")
+        remove_abandoned(self.path.parent)
+        temporary = temporary_beside(self.path, suffix)
         if suffix:
             if self.path.is_dir():
                 raise FileExistsError(

@@ -6,12 +6,11 @@ import contextlib
 import itertools
 import json
 import os
-import secrets
 import shutil
-import socket
 
 import numpy as np
 
+from c2f_zoo.data.files.atomic import remove_abandoned, temporary_beside
 from c2f_zoo.data.images.folder import UnfitImageError
 
 FORMAT = 2  # raised when a cache built before would differ
@@ -187,9 +186,8 @@ class _Writer:
 @contextlib.contextmanager
 def _whole_folder(target):
     """A new folder that becomes `target` once it is complete; a failure leaves nothing."""
-    _remove_abandoned(target.parent)
-    maker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    new = target.with_name(f".building-{maker}")
+    remove_abandoned(target.parent)
+    new = temporary_beside(target)
     new.mkdir()
     try:
         yield new
@@ -200,21 +198,6 @@ def _whole_folder(target):
                 raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _remove_abandoned(home):
-    """Remove what processes of this machine that were killed have left."""
-    if os.name == "nt":
-        return  # there signal 0 would end the process that it asks for
-    prefix = f".building-{socket.gethostname()}-"
-    for path in home.glob(f"{prefix}*"):
-        process = path.name.removeprefix(prefix).partition("-")[0]
-        try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
-            shutil.rmtree(path, ignore_errors=True)
-        except (OSError, ValueError, OverflowError):
-            pass  # alive, but not ours; or no folder that we made
 
 
 def file_name(size):

@@ -342,7 +342,7 @@ def test_a_kill_leaves_no_half_cache(number, pictures, cached, tmp_path):
     process.send_signal(number)
     process.wait(timeout=30)
     left = caches_in(tmp_path)
-    assert all(name.startswith(".building-") for name in left)
+    assert all(name.startswith(".c2f-") for name in left)
     assert len(left) == (number == signal.SIGKILL)
     cache = cached(pictures)
     assert len(cache) == 6 and caches_in(tmp_path) == [cache.folder.name]
