@@ -153,6 +153,8 @@ class PickleReader:
         self._stack: list = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._instructions = 0
+        self._copied = 0
 
     def read(self) -> Any:
         """Runs the pickle's instructions up to its STOP.
@@ -168,7 +170,7 @@ class PickleReader:
         """
         name = self._source.name
         try:
-            for _ in range(_MOST_INSTRUCTIONS):
+            for self._instructions in range(_MOST_INSTRUCTIONS):
                 code = self._source.read(1)
                 if code == b".":
                     return self._stack.pop()
@@ -314,7 +316,18 @@ class PickleReader:
             raise self._unsafe("it calls something that is no function", _describe(function))
         if not isinstance(arguments, tuple):
             raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
+        self._count_copies(len(arguments), *(_length(argument) for argument in arguments))
         self._stack.append(function.meaning(*arguments))
+
+    def _count_copies(self, *lengths: int) -> None:
+        # The memo gives one list to any number of calls, and each may copy it. Python's own
+        # pickles push each element by an instruction and copy it once or twice.
+        self._copied += sum(lengths)
+        if self._copied > 4 * self._instructions + 1000:
+            raise PickleError(
+                f"{self._source.name} holds a damaged pickle: it copies the same objects again "
+                f"and again. Received: {self._copied} copies in {self._instructions} instructions"
+            )
 
     def _new_object(self) -> None:
         if self._record_prefix is None:
@@ -331,6 +344,7 @@ class PickleReader:
         if isinstance(self._stack[-1], Record):
             if not isinstance(state, dict):
                 raise self._unsafe("a record's fields are a dictionary", _describe(state))
+            self._count_copies(len(state))
             self._stack[-1].update(state)
             return
         # A state dictionary carries `_metadata` this way; it is dropped, no attribute is set.
@@ -363,6 +377,10 @@ def checked_key(key: Any) -> Any:
 def _describe(value: Any) -> str:
     """Names a value without printing it: it may be huge, nested a million deep, or cyclic."""
     return value.name if isinstance(value, Symbol) else f"an object of type {type(value).__name__}"
+
+
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple, dict)) else 1
 
 
 def _text(data: bytes) -> str:

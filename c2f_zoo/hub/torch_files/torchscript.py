@@ -79,7 +79,7 @@ def read_torchscript(
             f"{name} holds no module. Received: a {type(content).__name__.strip('_')}"
         )
     arrays = {}
-    for place, tensor in _tensors(content, name).items():
+    for place, tensor in _tensors(content, name, size).items():
         try:
             arrays[place] = as_array(tensor, storages, size)
         except PickleError as error:
@@ -87,19 +87,21 @@ def read_torchscript(
     return arrays
 
 
-def _tensors(module: Record, name: str) -> dict[str, TensorView]:
-    """The tensors that are fields of a module or of modules within it.
-
-    A forged pickle can hold a module within itself, or twice in each of many: every module is
-    entered once.
-    """
+def _tensors(module: Record, name: str, size: int) -> dict[str, TensorView]:
+    """Returns the tensors that are fields of a module or of modules within it, by name."""
     found: dict[str, TensorView] = {}
+    letters = 0
+    # A forged pickle can hold a module within itself, or twice in each of many: each is entered
+    # once. It can also nest long names, which would grow with every tensor.
     seen = {id(module)}
     waiting: list[tuple[str, int, Any]] = [("", 0, module)]
     while waiting:
         place, depth, value = waiting.pop()
         if isinstance(value, TensorView):
             found[place] = value
+            letters += len(place)
+            if letters > size:
+                raise PickleError(f"{name}: the names of its tensors are longer than the file.")
             continue
         if depth > _DEEPEST_MODULE:
             raise PickleError(f"{name}: modules lie deeper than {_DEEPEST_MODULE} in each other.")

@@ -3,13 +3,14 @@
 import io
 import pickle
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
 from c2f_zoo.hub import read_torch_checkpoint, read_torchscript
-from c2f_zoo.hub.torch_files.pickle_reader import UnsafePickleError
+from c2f_zoo.hub.torch_files.pickle_reader import PickleError, UnsafePickleError
 
 TOUCHED = []
 
@@ -296,3 +297,66 @@ def test_torch_itself_saves_what_is_refused(refuse, tmp_path):
             with zipfile.ZipFile(path, "a") as file:
                 file.writestr("torch/constants.pkl", b"")
             refuse(path.read_bytes(), f"{__name__}.touch", read_torchscript)
+
+
+# Small files that would take gigabytes, or hours.
+
+COUNT = 20_000
+
+
+def pairs(m):
+    """A list of as many pairs, in the memo as 1."""
+    pair = m.text("a") + b"N\x86q\x02"
+    return b"](" + pair + b"h\x02" * COUNT + b"eq\x01" + b"0"
+
+
+def state(m):
+    """A dictionary of as many entries, in the memo as 1."""
+    entries = b"".join(b"M" + number.to_bytes(2, "little") + b"N" for number in range(COUNT))
+    return b"}(" + entries + b"uq\x01" + b"0"
+
+
+# What comes once, and what is repeated.
+COPIES = {
+    "ordered dictionaries of one list": (
+        lambda m: pairs(m) + ordered(m) + b"q\x00" + b"0",
+        lambda m: b"h\x00h\x01\x85R",
+    ),
+    "calls with one tuple": (
+        lambda m: b"(" + b"K\x00" * COUNT + b"tq\x01" + b"0",
+        lambda m: m.named("torch._utils", "_rebuild_tensor_v2")
+        + m.sequence(m.storage("0", "FloatStorage", 4), b"K\x00", b"h\x01", b"h\x01")
+        + b"R",
+    ),
+    "records of one state": (
+        lambda m: state(m) + record(m) + b"q\x00" + b"0",
+        lambda m: b"h\x00)\x81h\x01b",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", COPIES)
+def test_one_list_is_not_copied_again_and_again(tmp_path, pickle_bytes, what):
+    once, again = (part(pickle_bytes) for part in COPIES[what])
+    path = tmp_path / "large.pt"
+    path.write_bytes(in_program(pickle_bytes.program(b"](" + once + again * COUNT + b"e")))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PickleError, match="copies the same objects again"):
+            read_torchscript(path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_names_do_not_grow_with_every_tensor(tmp_path, pickle_bytes):
+    m = pickle_bytes
+    tensors = b"".join(m.text(str(number)) + b"h\x00" for number in range(1000))
+    content = record(m) + b")\x81}(" + tensors + b"ub"
+    for _ in range(50):
+        content = record(m) + b")\x81}(" + m.text("a" * 1000) + content + b"ub"
+    tensor = m.tensor(m.storage("0", "FloatStorage", 4), 0, (4,), (1,))
+    path = tmp_path / "large.pt"
+    path.write_bytes(in_program(m.program(tensor + b"q\x00" + b"0" + content)))
+    with pytest.raises(PickleError, match="names of its tensors are longer than the file"):
+        read_torchscript(path)
