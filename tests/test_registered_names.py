@@ -76,7 +76,7 @@ FACTS = "[type(model).__name__, float(sum(abs(w).sum() for w in model.get_weight
 COMPILED = (
     "[type(model.loss).__name__, type(model.optimizer._learning_rate).__name__, "
     "[metric.name for metric in model._compile_metrics._user_metrics], type(model.layers[3]).__name__, "
-    "model.layers[1].get_config()['activation']['registered_name'], "
+    "model.layers[1].get_config()['activation']['config'], "
     "tuple(model(keras.ops.ones((1, 8, 8, 3))).shape)]"
 )
 

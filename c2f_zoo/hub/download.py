@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import Any
 
-from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.errors import DamagedFileError, PresetError
 from c2f_zoo.hub.metadata import METADATA, check_metadata, read_json, verify
 from c2f_zoo.hub.resolving import (
     PresetSource,
@@ -63,7 +63,12 @@ def fetch(
         ...     assert fetch(preset.name).folder == preset.path
     """
     files = _fetch(name, offline, cache_dir, only_metadata=False)
-    verify(files.folder, files.metadata, files.label)
+    try:
+        verify(files.folder, files.metadata, files.label)
+    except DamagedFileError as error:
+        if resolve(name).folder is None:
+            raise _discarded(error.path, error) from error
+        raise
     return files
 
 
@@ -107,13 +112,30 @@ def _fetch(
         if offline is None:
             offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
         folder = _download(source, METADATA, source.revision, offline, cache_dir).parent
-    metadata = check_metadata(read_json(folder / METADATA, source.label), source.label)
+    try:
+        content = read_json(folder / METADATA, source.label)
+    except PresetError as error:
+        if source.folder is None:
+            raise _discarded(folder / METADATA, error) from error
+        raise
+    metadata = check_metadata(content, source.label)
     if source.folder is None and not only_metadata:
         # The folder in the cache is named after the commit: a push between two downloads cannot
         # mix two versions.
         for file in metadata["files"]:
             _download(source, file, folder.name, offline, cache_dir)
     return PresetFiles(source.label, folder, metadata)
+
+
+def _discarded(path: pathlib.Path, error: PresetError) -> PresetError:
+    """Remove a file from the Hub's cache, whose link alone would lead to the same bytes again."""
+    blob = path.resolve()
+    path.unlink(missing_ok=True)
+    if blob.parent.name == "blobs":
+        blob.unlink(missing_ok=True)
+    message, received, rest = str(error).partition(" Received: ")
+    advice = " It was removed from the local cache: load the preset again to download it anew."
+    return PresetError(f"{message}{advice}{received}{rest}")
 
 
 def _download(

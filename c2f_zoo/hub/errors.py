@@ -19,6 +19,23 @@ class PresetNotFoundError(PresetError):
     """
 
 
+class DamagedFileError(PresetError):
+    """A file of a preset that is missing or was changed.
+
+    Args:
+        message: What is wrong with it.
+        path: The file.
+
+    Example:
+        >>> DamagedFileError("It is truncated.", "model.weights.h5").path
+        'model.weights.h5'
+    """
+
+    def __init__(self, message, path):
+        super().__init__(message)
+        self.path = path
+
+
 class PresetSaveError(OSError, PresetError):
     """A preset that could not be written. What stood in its place before still does.
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from c2f_zoo.hub.errors import PresetError
-from c2f_zoo.hub.registry import suggestion
+from c2f_zoo.checks import suggestion
+from c2f_zoo.hub.errors import DamagedFileError, PresetError
 
 FORMAT = 1
 CONFIG = "config.json"
@@ -60,18 +60,45 @@ def is_preset_file(name: str) -> bool:
     return name in (METADATA, CARD) or _FILE.fullmatch(name) is not None
 
 
+# The JSON of each field that this library reads: a type, a list of one, or the fields of an object.
+_TEXT = {"name": str, "licence": str, "url": str, "attribution": str, "hub_id": str}
+_FIGURE = {"name": str, "unit": str, "dataset": str, "command": str, "note": str}
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "repo_id", "summary", "input", "output", "licence"), str),
+    "paper": {
+        **dict.fromkeys(("title", "url", "arxiv", "bibtex"), str),
+        "authors": (str, list),
+        "year": (int, str),
+    },
+    "training_data": [_TEXT],
+    "recipe": (str, dict),
+    "metrics": [{**_FIGURE, "value": (int, float, str), "compared_with": dict}],
+    "pictures": [{"file": str, "caption": str}],
+    "limits": [str],
+    "attributions": [str],
+    **dict.fromkeys(("class", "task", "precision"), str),
+    "parameters": int,
+    "versions": dict,
+}
+_REQUIRED = {
+    "metrics": {"name", "value", "dataset", "command"},
+    "training_data": {"name"},
+    "pictures": {"file", "caption"},
+}
+
+
 def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks what an author says about a preset.
+    """Check what an author says about a preset.
 
     Args:
-        metadata: A mapping of the keys of `FIELDS`.
+        metadata: A mapping with keys of `FIELDS`.
 
     Returns:
-        It as plain JSON data: tuples became lists, NumPy numbers became numbers.
+        The same as plain JSON data: tuples become lists, NumPy numbers become numbers.
 
     Raises:
-        PresetError: A key is unknown, a figure lacks its data set or command, or a value has no
-            place in JSON.
+        PresetError: A key is unknown, a figure lacks its data set or command, or a value is of
+            another type or cannot be written as JSON.
 
     Example:
         >>> check_fields({"summary": "Small and quick.", "licence": "Apache-2.0"})
@@ -84,14 +111,46 @@ def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
                 f"{', '.join(FIELDS)}. Received: {key!r}"
             )
     plain = plain_json(metadata, "metadata")
-    for figure in plain.get("metrics") or ():
-        missing = {"name", "value", "dataset", "command"} - set(figure)
-        if missing:
-            raise PresetError(
-                "Each of the metrics needs name, value, dataset and command. Received: "
-                f"{figure}, without {', '.join(sorted(missing))}"
-            )
+    _check_kinds(plain, "metadata")
     return plain
+
+
+def _check_kinds(metadata: Mapping[str, Any], where: str) -> None:
+    for field, kind in _KINDS.items():
+        value = metadata.get(field)
+        if not _is_of_kind(value, kind):
+            expected = f" ({FIELDS[field]})" if field in FIELDS else ""
+            raise PresetError(
+                f"{where}: {field} is of another type than expected{expected}. "
+                f"Received: {_short(value)}"
+            )
+        for entry in value if field in _REQUIRED and value else ():
+            missing = {key for key in _REQUIRED[field] if entry.get(key) is None}
+            if missing:
+                raise PresetError(
+                    f"{where}: each of the {field} needs {', '.join(sorted(_REQUIRED[field]))}. "
+                    f"Received: {_short(entry)}, without {', '.join(sorted(missing))}"
+                )
+
+
+def _is_of_kind(value: Any, kind: Any) -> bool:
+    if value is None:  # not stated
+        return True
+    if isinstance(kind, list):
+        of_each = kind[0]
+        return isinstance(value, list) and all(
+            item is not None and _is_of_kind(item, of_each) for item in value
+        )
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(
+            _is_of_kind(value.get(key), item) for key, item in kind.items()
+        )
+    return isinstance(value, kind)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def plain_json(value: Any, what: str) -> Any:
@@ -236,9 +295,10 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
             raise PresetError(
                 f"{label}: {METADATA} lists a file that is no part. Received: {name!r}"
             )
-        known = isinstance(entry, dict) and isinstance(entry.get("size"), int)
+        known = isinstance(entry, dict) and type(entry.get("size")) is int
         if not known or not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):
             raise PresetError(f"{label}: {METADATA} lacks the sha256 or the size of {name}.")
+    _check_kinds(metadata, f"{label}: {METADATA}")
     return metadata
 
 
@@ -288,16 +348,15 @@ def fingerprint(path: pathlib.Path) -> dict[str, Any]:
 
 
 def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> None:
-    """Compares a preset's files with the sha256 that its metadata records.
+    """Compare a preset's files with the sha256 that its metadata records.
 
     Args:
-        folder: Where they lie.
+        folder: The folder of the files.
         metadata: Its checked metadata.
-        label: What errors call the preset.
+        label: Name of the preset, for messages.
 
     Raises:
-        PresetError: A file is missing, truncated or changed; the message names it, what was
-            expected and what was found.
+        DamagedFileError: A file is missing, truncated or changed.
 
     Example:
         >>> verify(pathlib.Path("."), {"files": {}}, "demo")
@@ -305,7 +364,9 @@ def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> Non
     for name, expected in metadata["files"].items():
         path = folder / name
         if not path.is_file():
-            raise PresetError(f"{label} is no complete preset: {name} is missing from {folder}")
+            raise DamagedFileError(
+                f"{label} is no complete preset: {name} is missing from {folder}.", path
+            )
         found = fingerprint(path)
         if found["sha256"] == expected["sha256"]:
             continue
@@ -313,9 +374,10 @@ def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> Non
             state = f"truncated ({found['size']} of {expected['size']} bytes)"
         else:
             state = f"not the file that was published ({found['size']} bytes)"
-        raise PresetError(
-            f"{label}: {name} is {state}, so it was not opened. Delete {path} and fetch the preset "
-            f"again. Expected sha256 {expected['sha256']}. Received: {found['sha256']}"
+        raise DamagedFileError(
+            f"{label}: {name} is {state}, so it was not opened. Expected sha256 "
+            f"{expected['sha256']}. Received: {found['sha256']}",
+            path,
         )
 
 

@@ -193,9 +193,17 @@ def _load(
     model_class = _choose_class(wanted, find_model(content["class"]), label)
     _check_arguments(model_class, config, f"{label}: {CONFIG}")
     _check_arguments(model_class, overrides, f"from_pretrained({label!r})")
-    with _dtype_policy(dtype):
-        model = model_class(**{**config, **overrides})
-        _build(model, content.get("build"), label)
+    try:
+        with _dtype_policy(dtype):
+            model = model_class(**{**config, **overrides})
+            _build(model, content.get("build"), label)
+    except Exception as error:
+        if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
+            raise
+        raise PresetError(
+            f"{label}: no {model_class.__name__} can be built from {CONFIG}, which is damaged or of "
+            f"another version. Received: {type(error).__name__}: {error}"
+        ) from error
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
     load_weights(_stored(model), path, label)

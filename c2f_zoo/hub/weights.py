@@ -215,16 +215,15 @@ def _shards(path: pathlib.Path, label: str) -> list[pathlib.Path]:
     weight_map = read_json(path, label).get("weight_map")
     if not isinstance(weight_map, dict):
         raise PresetError(f"{label}: {path.name} must hold a weight_map.")
-    names = set()
-    for entry in weight_map.values():
-        names.update(entry if isinstance(entry, list) else [entry])
+    entries = weight_map.values()
+    names = [name for entry in entries for name in (entry if isinstance(entry, list) else [entry])]
     # A name of its own choice could lead anywhere on this machine.
     for name in names:
         if not (
             isinstance(name, str) and name.startswith("model_") and (path.parent / name).is_file()
         ):
             raise PresetError(f"{label}: {path.name} names a missing shard. Received: {name!r}")
-    return [path.parent / name for name in sorted(names)]
+    return [path.parent / name for name in sorted(set(names))]
 
 
 def explain_mismatch(model: keras.Model, files: list[pathlib.Path]) -> str:
@@ -251,7 +250,7 @@ def explain_mismatch(model: keras.Model, files: list[pathlib.Path]) -> str:
             # The paths in a file are Keras's own, so the model's are learnt by writing one.
             model.save_weights(pathlib.Path(folder) / WEIGHTS)
             expected = _shapes([pathlib.Path(folder) / WEIGHTS])
-    except (OSError, ValueError, KeyError, RuntimeError):
+    except Exception:  # of a damaged file HDF5 raises anything
         return ""
     shared = expected.keys() & found.keys()
     reshaped = [
@@ -278,5 +277,5 @@ def _shapes(files: list[pathlib.Path]) -> dict[str, tuple[int, ...]]:
         for dataset in _datasets(path):
             name = dataset.name.strip("/")
             if "optimizer" not in name.partition("/")[0]:  # of a model that was compiled
-                shapes[name] = dataset.shape
+                shapes[name] = dataset.shape or ()  # None where HDF5 holds no data
     return shapes

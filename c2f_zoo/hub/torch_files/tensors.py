@@ -10,7 +10,9 @@ import collections
 import dataclasses
 import io
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -25,6 +27,9 @@ from c2f_zoo.hub.torch_files.pickle_reader import (
     checked_key,
 )
 
+# What zipfile raises beside BadZipFile, where a field of the archive is wrong.
+_ZIP_ERRORS = (EOFError, LookupError, NotImplementedError, OSError, OverflowError, RuntimeError)
+_ZIP_ERRORS += (ValueError, struct.error, zlib.error)
 _MOST_DIMENSIONS = 32  # what NumPy 1 can hold; no network comes near
 
 
@@ -210,8 +215,12 @@ def read_archive(
                     )
                 arrays[key] = as_numbers(data[:expected], storage.kind, order)
             return content, arrays
-    except zipfile.BadZipFile as error:
-        raise PickleError(f"{name} is truncated or damaged. Received: {error}") from error
+    except PickleError:
+        raise
+    except (zipfile.BadZipFile, *_ZIP_ERRORS) as error:
+        raise PickleError(
+            f"{name} is truncated or damaged. Received: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _archive_root(archive: zipfile.ZipFile, name: str, is_program: bool) -> str:

@@ -1,3 +1,4 @@
+import contextlib
 import io
 import pickle
 import struct
@@ -376,3 +377,27 @@ def test_official_weights_of_the_older_format_are_read(shared_data):
     assert len(read) == 106
     assert sum(array.size for array in read.values()) == 990_162
     assert all(key.startswith("module.") for key in read)
+
+
+def test_no_changed_byte_of_an_archive_does_more_than_raise(tmp_path, make, arrays, rng):
+    content = make.ordered_dict({"weight": make.contiguous("0", arrays["weight"])})
+    data = zipped(make, content, {"0": arrays["weight"].tobytes()})
+    for position in [*rng.integers(0, len(data), 300), *range(len(data) - 200, len(data))]:
+        changed = bytearray(data)
+        changed[position] = int(rng.integers(256))
+        with contextlib.suppress(PickleError):
+            read_torch_checkpoint(save(tmp_path, bytes(changed)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),  # offsets in a record of the central directory
+    [(6, 99), (10, 14), (10, 99), (8, 1), (8, 0x20), (42, 0x7FFFFFFF), (20, 1)],
+    ids="version lzma unknown encrypted patch offset size".split(),
+)
+def test_a_damaged_directory_of_an_archive_is_told(tmp_path, make, arrays, field, value):
+    content = make.ordered_dict({"weight": make.contiguous("0", arrays["weight"])})
+    data = bytearray(zipped(make, content, {"0": arrays["weight"].tobytes()}))
+    place = data.index(b"PK\x01\x02") + field
+    data[place : place + 2 + 2 * (field >= 20)] = value.to_bytes(2 + 2 * (field >= 20), "little")
+    with pytest.raises(PickleError, match=r"weights\.pth"):
+        read_torch_checkpoint(save(tmp_path, bytes(data)))
