@@ -14,6 +14,7 @@ import sys
 
 from tqdm import tqdm
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.hub import PresetError, push
 from c2f_zoo.hub.resolving import organisation
 
@@ -37,8 +38,8 @@ def find_folders(names: list[str], models: pathlib.Path) -> list[pathlib.Path]:
     for name in names:
         if name not in known:
             raise PresetError(
-                f"{models} holds no such preset. It holds: {', '.join(known) or 'none'}. "
-                f"Received: {name!r}"
+                f"{models} holds no such preset.{suggestion(name, known)} It holds: "
+                f"{', '.join(known) or 'none'}. Received: {name!r}"
             )
     if not known:
         raise PresetError(f"There is nothing to publish. Received: the folder {models}")

@@ -75,7 +75,8 @@ print(json.dumps({{file: {facts} for file in files for model in [keras.models.lo
 FACTS = "[type(model).__name__, float(sum(abs(w).sum() for w in model.get_weights()))]"
 COMPILED = (
     "[type(model.loss).__name__, type(model.optimizer._learning_rate).__name__, "
-    "[metric.name for metric in model._compile_metrics._user_metrics], type(model.layers[3]).__name__, "
+    "[metric.name for metric in model._compile_metrics._user_metrics], "
+    "type(model.layers[3]).__name__, "
     "model.layers[1].get_config()['activation']['config'], "
     "tuple(model(keras.ops.ones((1, 8, 8, 3))).shape)]"
 )

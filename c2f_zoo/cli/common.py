@@ -1,6 +1,8 @@
-"""What the verbs share: exit statuses, messages, the backend, and care for the user's files."""
+"""What the verbs share: exit statuses, messages, starting the backend, checks of paths."""
 
+import collections
 import contextlib
+import contextvars
 import importlib.util
 import json
 import os
@@ -19,7 +21,11 @@ DEFAULT_RESTORATION_PRESETS = {
     "upscale": "srnet_x2.photos",
 }
 
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
 _BACKENDS = ("tensorflow", "jax", "torch")
+_Options = collections.namedtuple("_Options", "debug dtype", defaults=(False, None))
+_options = contextvars.ContextVar("options", default=_Options())  # noqa: B039
 
 
 class CommandError(Exception):
@@ -121,17 +127,51 @@ def _configured_backend():
     return configured or "tensorflow"
 
 
-def start_backend():
-    """Choose the backend and import Keras, without TensorFlow's talk about itself.
+@contextlib.contextmanager
+def options_of(arguments):
+    """Make `--debug` and `--dtype` known to `start_backend` and `load_model` within a block.
 
-    What is held back is printed after all if the start fails. `TF_CPP_MIN_LOG_LEVEL`, where it is
-    set, lets TensorFlow speak.
+    Args:
+        arguments: Namespace of the command line.
+
+    Example:
+        ```python
+        with options_of(arguments):
+            arguments.run(arguments)
+        ```
+    """
+    token = _options.set(_Options(*(getattr(arguments, name, None) for name in _Options._fields)))
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def add_dtype(parser):
+    """Add the option `--dtype`, which `load_model` follows.
+
+    Args:
+        parser: Parser of a verb that computes.
+    """
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="precision to compute in (default: Keras' own, float32); mixed_bfloat16 is faster on "
+        "processors and GPUs that have it",
+    )
+
+
+def start_backend():
+    """Choose the backend and import Keras, without the log lines of TensorFlow and absl.
+
+    They are printed after all if the start fails, with `--debug`, and where the user has set
+    `TF_CPP_MIN_LOG_LEVEL`.
 
     Returns:
         `"tensorflow"`, `"jax"` or `"torch"`.
 
     Raises:
-        CommandError: As `choose_backend`.
+        CommandError: No backend is installed, or not the one asked for.
 
     Example:
         ```python
@@ -140,9 +180,10 @@ def start_backend():
         ```
     """
     chosen = choose_backend()
-    is_quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if chosen == "tensorflow" and is_quiet and "keras" not in sys.modules:
+    if _options.get().debug or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return chosen
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if chosen == "tensorflow" and "keras" not in sys.modules:
         # TensorFlow 2.21 logs some lines whatever the level, on its import and on its first
         # operation (tensorflow#100442).
         with _held_back_messages():
@@ -196,7 +237,8 @@ def load_model(preset):
     start_backend()
     from c2f_zoo.hub import load
 
-    return load(preset)
+    dtype = _options.get().dtype
+    return load(preset, dtype=dtype) if dtype else load(preset)
 
 
 def load_flow_model(preset):

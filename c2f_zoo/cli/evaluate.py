@@ -2,9 +2,9 @@
 
 import ast
 import inspect
-import statistics
 import time
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.cli import evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, make_baseline
 from c2f_zoo.cli.common import (
@@ -189,8 +189,11 @@ def _open_datasets(arguments):
             known = "; ".join(
                 f"{name}: {', '.join(sorted(_accepted_options(name)))}" for name, *_ in opened
             )
+            names = {option for name, *_ in opened for option in _accepted_options(name)}
             raise CommandError(
-                f"No data set here has that option ({known}). Received: {key}", status=USAGE
+                f"No data set here has that option ({known}).{suggestion(key, names)} "
+                f"Received: {key}",
+                status=USAGE,
             )
     return opened
 
@@ -223,6 +226,8 @@ def _measure(dataset, methods, title, quiet):
 
     Returns a dict from method to a dict from the keys of COLUMNS to floats.
     """
+    import statistics
+
     from c2f_zoo.metrics import flow_metrics
 
     metrics = {method: flow_metrics() for method in methods}

@@ -64,7 +64,7 @@ def _description(name, metadata):
         "summary": metadata.get("summary"),
         "task": metadata.get("task"),
         "class": metadata.get("class"),
-        "parameters": f"{metadata['parameters']:,}" if "parameters" in metadata else None,
+        "parameters": f"{metadata['parameters']:,}" if metadata.get("parameters") else None,
         "size": f"{size / 1e6:.1f} MB on disk" if size else None,
         "licence": metadata.get("licence"),
         "input": metadata.get("input"),

@@ -5,7 +5,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from c2f_zoo.cli.common import OK, USAGE, CommandError, choose_backend, say
+from c2f_zoo.checks import suggestion
+from c2f_zoo.cli.common import OK, USAGE, CommandError, say, start_backend
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
 training/, by its name, or any other, by its path. What follows it on the command line is its own.
@@ -18,8 +19,8 @@ examples:
   c2f train my_recipe.py --epochs 10"""
 
 
-# Folders of training/ with scripts that train nothing.
-NO_RECIPES = ("collect", "common", "measure")
+# Folders and files of training/ that train nothing.
+NO_RECIPES = frozenset({"collect", "common", "data", "measure"})
 
 
 def add_parser(verbs):
@@ -87,7 +88,7 @@ def run(arguments):
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
-    choose_backend()
+    start_backend()
     return _run_recipe(path, arguments.recipe_arguments)
 
 
@@ -108,7 +109,7 @@ def find_recipes():
     found = {}
     for folder in folders:
         for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
-            is_tool = path.parent != folder and path.parent.name in NO_RECIPES
+            is_tool = not NO_RECIPES.isdisjoint((path.parent.name, path.stem))
             if not path.name.startswith("_") and not is_tool and _has_main(path):
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
@@ -130,8 +131,8 @@ def _resolve(recipe, recipes):
         return recipes[name]
     raise CommandError(
         "A recipe is the path of a Python file, or one of: "
-        f"{', '.join(recipes) or 'none found (run in a clone of the repository)'}. "
-        f"Received: {recipe}"
+        f"{', '.join(recipes) or 'none found (run in a clone of the repository)'}."
+        f"{suggestion(name, recipes)} Received: {recipe}"
     )
 
 

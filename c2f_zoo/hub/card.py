@@ -107,7 +107,8 @@ def _introduction(metadata: Mapping[str, Any]) -> str:
     facts = [f"Task: {task.title}"]
     if paper.get("title"):
         facts.append(f"Paper: {_paper(paper)}")
-    size = f", {metadata['parameters']:,} parameters" if "parameters" in metadata else ""
+    count = metadata.get("parameters")
+    size = "" if count is None else f", {count:,} parameters"
     facts.append(f"Model: `{metadata['class']}`{size}")
     for key in ("input", "output", "licence"):
         if metadata.get(key):

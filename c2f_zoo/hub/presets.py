@@ -5,10 +5,11 @@ import inspect
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 
+from c2f_zoo.checks import number, one_of, suggestion
 from c2f_zoo.hub.atomic import replaced_folder
 from c2f_zoo.hub.card import render_card
 from c2f_zoo.hub.download import PresetFiles, fetch
@@ -30,7 +31,7 @@ from c2f_zoo.hub.metadata import (
     to_text,
     versions,
 )
-from c2f_zoo.hub.registry import find_model, registered_name, suggestion, task_of
+from c2f_zoo.hub.registry import find_model, registered_name, task_of
 from c2f_zoo.hub.weights import PRECISIONS, load_weights, save_weights
 
 # What every Keras model's config holds beside its own arguments. They belong to a session, not
@@ -86,7 +87,7 @@ class PresetMixin:
         offline: bool | None = None,
         cache_dir: str | os.PathLike | None = None,
         **overrides: Any,
-    ) -> keras.Model:
+    ) -> Self:
         """Loads a trained model.
 
         Args:
@@ -181,9 +182,7 @@ def load(
     return _load(None, fetch(name, offline, cache_dir), dtype, overrides)
 
 
-def _load(
-    wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mapping[str, Any]
-) -> keras.Model:
+def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mapping[str, Any]) -> Any:
     label = files.label
     content = read_json(files.folder / CONFIG, label)
     check_format(content, CONFIG, label)
@@ -201,8 +200,8 @@ def _load(
         if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
             raise
         raise PresetError(
-            f"{label}: no {model_class.__name__} can be built from {CONFIG}, which is damaged or of "
-            f"another version. Received: {type(error).__name__}: {error}"
+            f"{label}: {CONFIG} is damaged or of another version: no {model_class.__name__} can be "
+            f"built from it. Received: {type(error).__name__}: {error}"
         ) from error
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
@@ -312,10 +311,9 @@ def save_preset(
         ['README.md', 'config.json', 'metadata.json', 'model.weights.h5']
     """
     folder = pathlib.Path(folder)
-    if precision not in PRECISIONS:
-        raise PresetError(f"precision must be one of {PRECISIONS}. Received: {precision!r}")
-    if max_shard_size is not None and not max_shard_size > 0:
-        raise PresetError(f"max_shard_size must be positive. Received: {max_shard_size!r}")
+    one_of("precision", precision, PRECISIONS)
+    if max_shard_size is not None:
+        number("max_shard_size", max_shard_size, above=0)
     said = check_fields({**getattr(model, "preset_defaults", {}), **(metadata or {})})
     said.setdefault("name", folder.resolve().name)
     copy, content = _copy(model)

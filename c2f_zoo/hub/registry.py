@@ -5,11 +5,11 @@ downloaded file cannot choose what code runs.
 """
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError
 
 
@@ -88,6 +88,22 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 )
 
 
+# Shorter names of the tasks, for those who ask.
+_ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("flow", "motion"), "optical_flow"),
+        **dict.fromkeys(("stereo", "disparity"), "stereo_matching"),
+        "depth": "depth_estimation",
+        **dict.fromkeys(("restoration", "restore"), "image_restoration"),
+        **dict.fromkeys(("denoising", "denoise", "deblurring", "deblur"), "image_restoration"),
+        **dict.fromkeys(("superresolution", "upscaling", "upscale"), "super_resolution"),
+        **dict.fromkeys(("inpainting", "inpaint"), "image_inpainting"),
+        **dict.fromkeys(("generation", "generate"), "image_generation"),
+        "classification": "image_classification",
+    }
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Entry:
     model: type
@@ -103,10 +119,12 @@ _model_packages = ["c2f_zoo.models"]
 
 
 def check_task(task: str) -> str:
-    """Returns the key of `TASKS` that `task` means; `"optical-flow"` is `"optical_flow"`.
+    """Return the key of `TASKS` that a name stands for.
 
     Args:
-        task: A task's name.
+        task: A key of `TASKS`, with hyphens or spaces too, or a short name such as `"flow"`,
+            `"stereo"`, `"depth"`, `"denoising"`, `"restoration"`, `"inpainting"` or
+            `"generation"`.
 
     Returns:
         The key.
@@ -115,14 +133,14 @@ def check_task(task: str) -> str:
         ValueError: There is no such task.
 
     Example:
-        >>> check_task("optical-flow")
-        'optical_flow'
+        >>> check_task("optical-flow"), check_task("flow")
+        ('optical_flow', 'optical_flow')
     """
     key = str(task).replace("-", "_").replace(" ", "_").lower()
+    key = _ALIASES.get(key, key)
     if key not in TASKS:
-        raise ValueError(
-            f"Unknown task.{suggestion(key, TASKS)} Tasks: {', '.join(TASKS)}. Received: {task!r}"
-        )
+        near = suggestion(key, [*TASKS, *_ALIASES])
+        raise ValueError(f"Unknown task.{near} Tasks: {', '.join(TASKS)}. Received: {task!r}")
     return key
 
 
@@ -289,21 +307,3 @@ def registered_name(model: type) -> str:
         "A preset needs a class decorated by @register_model(task=...) (from c2f_zoo.hub). "
         f"Received: {_origin(model)}"
     )
-
-
-def suggestion(name: str, known) -> str:
-    """Returns " Did you mean ...?" for the known names nearest to `name`, or "".
-
-    Args:
-        name: What was asked for.
-        known: An iterable of the names there are.
-
-    Returns:
-        Text that begins with a space, or "".
-
-    Example:
-        >>> suggestion("pwcnet", ["pwcnet.scenes"])
-        " Did you mean 'pwcnet.scenes'?"
-    """
-    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -8,9 +8,10 @@ import tomllib
 import warnings
 from typing import Any, Literal
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError, PresetNotFoundError
 from c2f_zoo.hub.metadata import CONFIG, METADATA, check_metadata, read_json
-from c2f_zoo.hub.registry import check_task, suggestion
+from c2f_zoo.hub.registry import check_task
 
 HUB_ORGANISATION = "c2f-zoo"
 
@@ -168,7 +169,8 @@ def list_presets(task: str | None = None) -> list[PresetInfo]:
     left out with a warning.
 
     Args:
-        task: Only those of this task (a key of `TASKS`); None lists all.
+        task: Only those of this task: a key of `TASKS` or a short name such as `"flow"`,
+            `"denoising"` or `"generation"`; None lists all.
 
     Returns:
         A list of `PresetInfo`, sorted by name.

@@ -132,6 +132,13 @@ def test_a_tampered_download_is_not_opened(happened):
     assert "Expected sha256" in message and "Received:" in message
 
 
+def test_a_damaged_download_is_removed_and_fetched_anew(happened):
+    for message in (happened["tampered"], happened["truncated metadata"]):
+        assert "It was removed from the local cache" in message
+    assert happened["after tampering"] is True
+    assert happened["after truncation"] is True
+
+
 FETCH = """
 import sys
 from c2f_zoo.hub.download import fetch

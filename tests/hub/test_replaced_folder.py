@@ -12,7 +12,6 @@ from c2f_zoo.hub import PresetSaveError
 from c2f_zoo.hub import atomic as module
 from c2f_zoo.hub.atomic import replaced_folder
 
-
 pytestmark = pytest.mark.backend_free
 
 

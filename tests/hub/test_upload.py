@@ -43,7 +43,8 @@ def test_one_damaged_preset_does_not_keep_back_the_others(upload, models, capsys
 
 def test_an_unknown_preset_lists_those_there_are(upload, models, capsys):
     assert upload.main(["c.test", "--models", str(models)]) == 1
-    assert "It holds: a.test, b.test. Received: 'c.test'" in capsys.readouterr().err
+    expected = "Did you mean 'a.test'? It holds: a.test, b.test. Received: 'c.test'"
+    assert expected in capsys.readouterr().err
 
 
 def test_an_empty_folder_has_nothing_to_publish(upload, tmp_path, capsys):

@@ -324,9 +324,11 @@ COPIES = {
     ),
     "calls with one tuple": (
         lambda m: b"(" + b"K\x00" * COUNT + b"tq\x01" + b"0",
-        lambda m: m.named("torch._utils", "_rebuild_tensor_v2")
-        + m.sequence(m.storage("0", "FloatStorage", 4), b"K\x00", b"h\x01", b"h\x01")
-        + b"R",
+        lambda m: (
+            m.named("torch._utils", "_rebuild_tensor_v2")
+            + m.sequence(m.storage("0", "FloatStorage", 4), b"K\x00", b"h\x01", b"h\x01")
+            + b"R"
+        ),
     ),
     "records of one state": (
         lambda m: state(m) + record(m) + b"q\x00" + b"0",
