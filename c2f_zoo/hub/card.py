@@ -151,7 +151,7 @@ PyTorch."""
 
 
 def _figures(metrics: Iterable[Mapping[str, Any]]) -> str:
-    """Returns a table of the figures, with others' beside them, and how each was measured."""
+    """Return a table of the figures, with others' beside them, and how each was measured."""
     metrics = list(metrics)
     if not metrics:
         return ""

@@ -45,18 +45,7 @@ FIELDS: Mapping[str, str] = {
 
 
 def is_preset_file(name: str) -> bool:
-    """Tells whether a preset's folder may hold a file of this name.
-
-    Args:
-        name: A file's name.
-
-    Returns:
-        True for the config, metadata, weights (shards too), card and the card's pictures.
-
-    Example:
-        >>> is_preset_file("model_00001.weights.h5"), is_preset_file("notes.txt")
-        (True, False)
-    """
+    """Whether a preset's folder may hold a file of this name, such as `config.json`."""
     return name in (METADATA, CARD) or _FILE.fullmatch(name) is not None
 
 
@@ -88,21 +77,14 @@ _REQUIRED = {
 
 
 def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what an author says about a preset.
-
-    Args:
-        metadata: A mapping with keys of `FIELDS`.
+    """Check what an author says about a preset; see `FIELDS`.
 
     Returns:
-        The same as plain JSON data: tuples become lists, NumPy numbers become numbers.
+        dict: The same as plain JSON data: lists for tuples, numbers for NumPy's.
 
     Raises:
         PresetError: A key is unknown, a figure lacks its data set or command, or a value is of
-            another type or cannot be written as JSON.
-
-    Example:
-        >>> check_fields({"summary": "Small and quick.", "licence": "Apache-2.0"})
-        {'summary': 'Small and quick.', 'licence': 'Apache-2.0'}
+            another type.
     """
     for key in metadata:
         if key not in FIELDS:
@@ -154,22 +136,7 @@ def _short(value: Any) -> str:
 
 
 def plain_json(value: Any, what: str) -> Any:
-    """Returns `value` as the JSON data that it becomes in a file.
-
-    Args:
-        value: Numbers (NumPy's too), strings, lists, tuples, mappings, None.
-        what: What errors call it.
-
-    Returns:
-        The same with lists for tuples and dictionaries for mappings.
-
-    Raises:
-        PresetError: Something in it is none of these, or is NaN or infinite.
-
-    Example:
-        >>> plain_json({"size": (3, 4)}, "demo")
-        {'size': [3, 4]}
-    """
+    """Return `value` as plain JSON data; `what` names it in the PresetError if it is not."""
 
     def simplify(item):
         if isinstance(item, Mapping):
@@ -187,40 +154,12 @@ def plain_json(value: Any, what: str) -> Any:
 
 
 def to_text(value: Any) -> str:
-    r"""Returns JSON as every file of a preset writes it: indented, ending with a newline.
-
-    Args:
-        value: Plain data.
-
-    Returns:
-        Text.
-
-    Example:
-        >>> to_text([1])
-        '[\n  1\n]\n'
-    """
+    """Return JSON as every file of a preset holds it: indented, with a final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
-    """Reads a JSON object from a file of a preset.
-
-    Args:
-        path: The file.
-        label: What errors call the preset.
-
-    Returns:
-        A dictionary.
-
-    Raises:
-        PresetError: The file is missing, too large, or holds no JSON object.
-
-    Example:
-        >>> read_json(pathlib.Path("nowhere/config.json"), "demo")
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Read a JSON object from a file; a PresetError names `label` if it is missing or damaged."""
     try:
         size = path.stat().st_size
         if size > _LARGEST_JSON:
@@ -234,23 +173,7 @@ def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
 
 
 def parse_json(data: bytes, name: str, label: str) -> dict[str, Any]:
-    """Parses the bytes of a file of a preset as a JSON object.
-
-    Args:
-        data: The file's bytes.
-        name: The file's name, for errors.
-        label: What errors call the preset.
-
-    Returns:
-        A dictionary.
-
-    Raises:
-        PresetError: They are no JSON object.
-
-    Example:
-        >>> parse_json(b'{"format": 1}', "config.json", "demo")
-        {'format': 1}
-    """
+    """Parse the bytes of the file `name` as a JSON object."""
     try:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -263,24 +186,7 @@ def parse_json(data: bytes, name: str, label: str) -> dict[str, Any]:
 
 
 def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
-    """Checks that a `metadata.json` is one that this version understands.
-
-    Args:
-        metadata: Its content.
-        label: What errors call the preset.
-
-    Returns:
-        The content.
-
-    Raises:
-        PresetError: It has another format, or lists files that no preset consists of.
-
-    Example:
-        >>> check_metadata({"format": 99}, "demo")
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the content of a `metadata.json`, or raise PresetError if it cannot be used."""
     check_format(metadata, METADATA, label)
     files = metadata.get("files")
     if (
@@ -303,19 +209,7 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
 
 
 def check_format(content: dict[str, Any], name: str, label: str) -> None:
-    """Refuses a file whose format this version does not know.
-
-    Args:
-        content: The file's content.
-        name: Its name.
-        label: What errors call the preset.
-
-    Raises:
-        PresetError: The format is another one.
-
-    Example:
-        >>> check_format({"format": 1}, "config.json", "demo")
-    """
+    """Raise PresetError for a format that this version does not know."""
     received = content.get("format")
     if received != FORMAT:
         newer = isinstance(received, int) and received > FORMAT
@@ -326,18 +220,7 @@ def check_format(content: dict[str, Any], name: str, label: str) -> None:
 
 
 def fingerprint(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the size and sha256 of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        `{"size": bytes, "sha256": 64 hexadecimal digits}`.
-
-    Example:
-        >>> fingerprint(pathlib.Path(os.devnull))["size"]
-        0
-    """
+    """Return `{"size": bytes, "sha256": hexadecimal digits}` of a file."""
     digest = hashlib.sha256()
     size = 0
     with open(path, "rb") as file:
@@ -350,16 +233,8 @@ def fingerprint(path: pathlib.Path) -> dict[str, Any]:
 def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> None:
     """Compare a preset's files with the sha256 that its metadata records.
 
-    Args:
-        folder: The folder of the files.
-        metadata: Its checked metadata.
-        label: Name of the preset, for messages.
-
     Raises:
         DamagedFileError: A file is missing, truncated or changed.
-
-    Example:
-        >>> verify(pathlib.Path("."), {"files": {}}, "demo")
     """
     for name, expected in metadata["files"].items():
         path = folder / name
@@ -382,15 +257,7 @@ def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> Non
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of everything that a preset's weights went through.
-
-    Returns:
-        A dictionary from package to version; `backend` is such as `"jax 0.10.2"`.
-
-    Example:
-        >>> sorted(versions())
-        ['backend', 'c2f_zoo', 'keras', 'numpy', 'python']
-    """
+    """Return the versions of the packages in use; `backend` is such as `"jax 0.10.2"`."""
     import keras
     import numpy
 

@@ -18,10 +18,10 @@ class Task:
     """A task that models of the zoo solve.
 
     Args:
-        title: Its name in prose.
-        pipeline_tag: The Hub's task category nearest to it.
-        tag: The Hub's own tag for it.
-        use: The line of Python that uses a `model` for it at the image level.
+        title: Name in prose.
+        pipeline_tag: Nearest task category of the Hub.
+        tag: The Hub's tag for it.
+        use: Line of Python that applies a `model` to images.
 
     Example:
         >>> TASKS["optical_flow"].title
@@ -121,16 +121,8 @@ _model_packages = ["c2f_zoo.models"]
 def check_task(task: str) -> str:
     """Return the key of `TASKS` that a name stands for.
 
-    Args:
-        task: A key of `TASKS`, with hyphens or spaces too, or a short name such as `"flow"`,
-            `"stereo"`, `"depth"`, `"denoising"`, `"restoration"`, `"inpainting"` or
-            `"generation"`.
-
-    Returns:
-        The key.
-
-    Raises:
-        ValueError: There is no such task.
+    Hyphens, spaces and short names such as `"flow"`, `"stereo"`, `"depth"`, `"denoising"`,
+    `"restoration"`, `"inpainting"` and `"generation"` are understood; another raises ValueError.
 
     Example:
         >>> check_task("optical-flow"), check_task("flow")
@@ -145,23 +137,23 @@ def check_task(task: str) -> str:
 
 
 def register_model(task: str) -> Callable[[type], type]:
-    """Decorates a model class, so that presets can name it.
+    """Decorate a model class so that presets and `.keras` files may name it.
 
-    The class is registered with Keras too (as `c2f_zoo>Name`), so that a `.keras` file of it
-    opens without `custom_objects`.
+    Keras knows it as `c2f_zoo>Name`.
 
     Args:
-        task: What it does, a key of `TASKS`.
+        task: Its task, a key of `TASKS`.
 
     Returns:
-        A decorator that returns the class itself.
+        A decorator that returns the class.
 
     Raises:
-        ValueError: The task is unknown, or another class has this name already.
-        TypeError: What is decorated is no `keras.Model`.
+        ValueError: The task is unknown, or another class is registered under this name.
+        TypeError: The class is no `keras.Model`.
 
     Example:
         >>> import keras
+        >>> from c2f_zoo.hub import PresetMixin
         >>> @register_model(task="optical_flow")
         ... class NoMotion(PresetMixin, keras.Model):
         ...     def call(self, images):
@@ -195,28 +187,22 @@ def _origin(model: type) -> str:
 
 
 def add_model_package(name: str) -> None:
-    """Names a package of yours whose `__all__` lists models that presets may use.
+    """Name a package whose `__all__` lists models that presets may use.
 
     It is imported when a preset names a class that is not registered yet.
-
-    Args:
-        name: The package's name, as in an import.
-
-    Example:
-        >>> add_model_package("c2f_zoo.models")
     """
     if name not in _model_packages:
         _model_packages.append(name)
 
 
 def registered_models() -> dict[str, type]:
-    """Returns every model that a preset may name.
+    """Return every model class that a preset may name.
 
     Returns:
-        A dictionary from class name to class, sorted by name.
+        dict: Classes by name, sorted.
 
     Example:
-        >>> all(issubclass(model, object) for model in registered_models().values())
+        >>> "PWCNet" in registered_models()
         True
     """
     for package in _model_packages:
@@ -227,23 +213,7 @@ def registered_models() -> dict[str, type]:
 
 
 def find_model(name: str) -> type:
-    """Returns the registered class of this name.
-
-    Args:
-        name: The class's name, as in `config.json`.
-
-    Returns:
-        The class.
-
-    Raises:
-        PresetError: No such class is registered.
-
-    Example:
-        >>> find_model("os.system")
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the registered class of this name, or raise PresetError."""
     for package in _model_packages:
         if name in _entries:
             break
@@ -261,44 +231,12 @@ def find_model(name: str) -> type:
 
 
 def task_of(model: type) -> str:
-    """Returns the task that a class, or the nearest of its bases, was registered for.
-
-    Args:
-        model: A class.
-
-    Returns:
-        A key of `TASKS`.
-
-    Raises:
-        PresetError: Neither it nor a base is registered.
-
-    Example:
-        >>> task_of(int)
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the task that a class, or its nearest registered base, was registered for."""
     return _entries[registered_name(model)].task
 
 
 def registered_name(model: type) -> str:
-    """Returns the name under which a class, or the nearest of its bases, is registered.
-
-    Args:
-        model: A class.
-
-    Returns:
-        The name that `config.json` records.
-
-    Raises:
-        PresetError: Neither it nor a base is registered.
-
-    Example:
-        >>> registered_name(int)
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the name of a class, or of its nearest registered base; else raise PresetError."""
     for base in model.__mro__:
         entry = _entries.get(base.__name__)
         if entry is not None and entry.model is base:

@@ -282,7 +282,7 @@ class TestQuietStart:
     def test_a_command_prints_no_log_line_of_a_framework(self, tmp_path):
         recipe = tmp_path / "recipe.py"
         recipe.write_text(
-            "def main(argv):\n    import keras\n    print(float(keras.ops.sum(keras.ops.ones(4))))\n"
+            "from keras import ops\n\ndef main(argv):\n    print(float(ops.sum(ops.ones(4))))\n"
         )
         environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
         done = subprocess.run(

@@ -471,7 +471,7 @@ def test_any_flipped_or_cut_byte_of_weights_is_told(model, folder, rng):
     "weight_map", [None, [], {"a": None}, {"a": [None]}, {"a": {}}, {"a": [["model_0"]]}]
 )
 def test_a_damaged_index_of_shards_is_told(model, tmp_path, weight_map):
-    folder = model.save_pretrained(tmp_path / "shards", max_shard_size=1e-6)
+    folder = model.save_pretrained(tmp_path / "shards", max_shard_size=1.1e-6)
     rewrite(folder, "model.weights.json", lambda index: index.update(weight_map=weight_map))
     with pytest.raises(PresetError, match=r"model\.weights\.json"):
         load(folder)

@@ -39,25 +39,26 @@ _LEGACY_PROTOCOL = 1001
 
 
 def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> dict[str, np.ndarray]:
-    """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
+    """Read the tensors of a PyTorch checkpoint as NumPy arrays.
 
     Needs no PyTorch and executes nothing that the file contains.
 
     Args:
-        path: A file written by `torch.save` (`.pth`, `.pt`, `.pth.tar`, `.ckpt`), of either the
-            zip format (PyTorch 1.6 and later) or the older stream.
-        key: Which entry of the checkpoint holds the tensors, such as `"state_dict"` or
-            `"optimizer.ema"` (dots enter nested dictionaries). By default the checkpoint's own
+        path: File that `torch.save` wrote (`.pth`, `.pt`, `.pth.tar`, `.ckpt`), in the zip format
+            of PyTorch 1.6 and later or in the older stream.
+        key: Entry of the checkpoint that holds the tensors, such as `"state_dict"` or
+            `"optimizer.ema"`; dots enter nested dictionaries. Default: the checkpoint's own
             tensors, else its `"state_dict"`, else its only dictionary of tensors.
 
     Returns:
-        A dictionary from each tensor's name, as written, to its array with the tensor's shape.
-        Half, double and integer tensors keep their type; bfloat16, which NumPy lacks, becomes
-        float32 (exactly). Arrays are read-only views of what was read, so that a file's tensors
-        never take more memory than its size (twice that for bfloat16); copy one to change it.
+        dict: Each tensor's name and its array, of the tensor's shape. Half, double and integer
+        tensors keep their type; bfloat16, which NumPy lacks, becomes float32 without a loss.
+        Arrays are read-only views of what was read, so that they take no more memory than the
+        file (bfloat16: twice that); copy one to change it.
 
     Raises:
         FileNotFoundError: There is no such file.
+        KeyError: The checkpoint has no entry `key`.
         UnsafePickleError: The file's pickles ask for something other than tensors; the message
             names it, and nothing was run.
         PickleError: The file is truncated, damaged, or no PyTorch checkpoint. (Both errors are

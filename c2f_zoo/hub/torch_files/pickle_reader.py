@@ -40,10 +40,6 @@ class Symbol:
 
     It wraps the meaning so that no pickle instruction ever holds a live function or class:
     `slots` and `frozen` leave nothing on it to set.
-
-    Example:
-        >>> Symbol("torch.FloatStorage", "<f4").meaning
-        '<f4'
     """
 
     name: str
@@ -51,12 +47,7 @@ class Symbol:
 
 
 class Record(dict):
-    """The fields of an object whose class the pickle names: a dictionary, and nothing more.
-
-    Example:
-        >>> Record(stride=2)["stride"]
-        2
-    """
+    """The fields of an object whose class the pickle names: a dictionary, and nothing more."""
 
 
 # What the name of a record's class stands for. It is no function, so that no pickle can call it.
@@ -67,14 +58,9 @@ class ByteSource:
     """Reads an open file and never asks for more bytes than the file still has.
 
     Args:
-        file: An open binary file, at the position to start from.
+        file: Binary file, at the position to start from.
         size: Its whole size in bytes.
-        name: What errors call it.
-
-    Example:
-        >>> import io
-        >>> ByteSource(io.BytesIO(b"abc"), 3, "demo").read(2)
-        b'ab'
+        name: Name of the file for messages.
     """
 
     def __init__(self, file: BinaryIO, size: int, name: str):
@@ -84,15 +70,11 @@ class ByteSource:
 
     @property
     def remaining(self) -> int:
-        """How many bytes are left, an integer of at least 0."""
+        """Number of bytes that are left."""
         return self._remaining
 
     def read(self, count: int) -> bytes:
-        """Returns exactly `count` bytes.
-
-        Raises:
-            PickleError: The file ends before that.
-        """
+        """Return exactly `count` bytes, or raise PickleError."""
         if not 0 <= count <= self._remaining:
             raise PickleError(
                 f"{self.name} is truncated: {count} more bytes were expected. "
@@ -107,11 +89,7 @@ class ByteSource:
         return data
 
     def readline(self) -> bytes:
-        """Returns the bytes up to the next newline, without it (at most 512 of them).
-
-        Raises:
-            PickleError: There is no newline soon enough.
-        """
+        """Return the bytes up to the next newline, at most 512, or raise PickleError."""
         line = self._file.readline(min(_LONGEST_NAME, self._remaining))
         self._remaining -= len(line)
         if not line.endswith(b"\n"):
@@ -123,14 +101,13 @@ class PickleReader:
     """Reads one pickle into plain data.
 
     Args:
-        source: Where its bytes come from. After `read()` it stands behind the pickle, so that
-            pickles written one after another are read by one reader each.
-        symbols: The globals that may appear, as `"module.name"`, and what each stands for. A
-            callable may be called by the pickle (with plain data and other meanings' results,
-            so it must be pure); a value may not.
-        persistent: Called with the tuple of each persistent id; its result takes the id's place.
-        record_prefix: Objects of classes whose names begin so are read as `Record`s. By default
-            there are none, and an object of any class is refused.
+        source: Source of the bytes. After `read()` it stands behind the pickle, so that pickles
+            written one after another are read by one reader each.
+        symbols: Globals that may appear, as `"module.name"`, and what each stands for. A callable
+            may be called by the pickle, so it must be pure; a value may not.
+        persistent: Function of the tuple of a persistent id; its result takes the id's place.
+        record_prefix: Prefix of the names of classes whose objects are read as `Record`s.
+            Default: an object of any class is refused.
 
     Example:
         >>> import io, pickle
@@ -157,15 +134,15 @@ class PickleReader:
         self._copied = 0
 
     def read(self) -> Any:
-        """Runs the pickle's instructions up to its STOP.
+        """Run the pickle's instructions up to its STOP.
 
         Returns:
             The object: numbers, strings, bytes, None, lists, tuples, dictionaries, records, and
             what the symbols and `persistent` gave.
 
         Raises:
-            UnsafePickleError: It names a global that is not listed, or uses an instruction
-                that could create or change an object of a class.
+            UnsafePickleError: It names a global that is not listed, or uses an instruction that
+                could create or change an object of a class.
             PickleError: It is truncated or damaged.
         """
         name = self._source.name
@@ -358,16 +335,9 @@ class PickleReader:
 
 
 def checked_key(key: Any) -> Any:
-    """Returns `key` if it is a plain key of a dictionary (str, bytes, int, float, bool, None).
+    """Return `key` if it is a plain key of a dictionary, else raise PickleError.
 
     Tuples are refused: hashing one nested a million deep would end the process.
-
-    Raises:
-        PickleError: It is anything else.
-
-    Example:
-        >>> checked_key("epoch")
-        'epoch'
     """
     if key is None or isinstance(key, (str, bytes, int, float)):
         return key
@@ -375,7 +345,7 @@ def checked_key(key: Any) -> Any:
 
 
 def _describe(value: Any) -> str:
-    """Names a value without printing it: it may be huge, nested a million deep, or cyclic."""
+    """Name a value without printing it: it may be huge, nested a million deep, or cyclic."""
     return value.name if isinstance(value, Symbol) else f"an object of type {type(value).__name__}"
 
 
@@ -384,7 +354,7 @@ def _length(value: Any) -> int:
 
 
 def _text(data: bytes) -> str:
-    """Decodes a string of Python 2, where text and bytes were one type."""
+    """Decode a string of Python 2, where text and bytes were one type."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

@@ -39,18 +39,18 @@ _SYMBOLS: Mapping[str, Any] = {
 def read_torchscript(
     source: str | os.PathLike | BinaryIO, name: str | None = None
 ) -> dict[str, np.ndarray]:
-    """Reads the tensors of a TorchScript program as NumPy arrays.
+    """Read the tensors of a TorchScript program as NumPy arrays.
 
     Needs no PyTorch and executes nothing that the file contains.
 
     Args:
-        source: A file written by `torch.jit.save`, or one that is open and seekable.
-        name: What errors call it. By default the file's own name.
+        source: File that `torch.jit.save` wrote, or one that is open and seekable.
+        name: Name of the file for messages. Default: its own.
 
     Returns:
-        A dictionary from each tensor's name, as in `state_dict()`, to its array with the tensor's
-        shape, in the order in which the modules hold them; of a module that stands in several
-        places, under the first. Arrays are read-only; copy one to change it.
+        dict: Each tensor's name, as in `state_dict()`, and its array, of the tensor's shape, in
+        the order of the modules; a module that is used in several places comes once. Arrays are
+        read-only; copy one to change it.
 
     Raises:
         FileNotFoundError: There is no such file.
