@@ -62,7 +62,7 @@ def main(argv=None):
     """Run the command.
 
     Args:
-        argv: Arguments without the program's name, a list of str. Default: `sys.argv[1:]`.
+        argv: List of the arguments without the program's name. Default: `sys.argv[1:]`.
 
     Returns:
         Exit status: 0 done, 1 an error in the work, 2 a wrong command line, 130 ctrl-C.
@@ -86,10 +86,7 @@ def main(argv=None):
 
 
 def make_parser():
-    """Build the parser of the whole command line.
-
-    Returns:
-        `argparse.ArgumentParser` whose result has `run`, the verb's function.
+    """Build the parser of the whole command line; its result has `run`, the verb's function.
 
     Example:
         >>> make_parser().parse_args(["flow", "a.png", "b.png"]).frames

@@ -9,14 +9,7 @@ EXAMPLES = """examples:
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "models",
         help="list the trained models",
@@ -29,14 +22,7 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        ValueError: There is no such task.
-    """
+    """Carry out the parsed command line."""
     from c2f_zoo.hub import list_presets
 
     presets = list_presets(arguments.task)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from c2f_zoo.checks import suggestion
-from c2f_zoo.cli.common import OK, USAGE, CommandError, say, start_backend
+from c2f_zoo.cli.common import OK, USAGE, CommandError, choose_backend, say, start_backend
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
 training/, by its name, or any other, by its path. What follows it on the command line is its own.
@@ -24,14 +24,7 @@ NO_RECIPES = frozenset({"collect", "common", "data", "measure"})
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "train",
         help="run the recipe that trains a checkpoint",
@@ -45,13 +38,7 @@ def add_parser(verbs):
 
 
 def split_recipe_arguments(argv):
-    """Part the command line of `c2f train` before the recipe's own arguments.
-
-    Args:
-        argv: The whole command line, a list of str.
-
-    Returns:
-        (argv, rest): what is ours, up to and including the recipe, and what is the recipe's.
+    """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own.
 
     Example:
         >>> split_recipe_arguments(["train", "lite", "--tiny", "--help"])
@@ -65,17 +52,7 @@ def split_recipe_arguments(argv):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser, with `recipe_arguments`.
-
-    Returns:
-        The exit status of the recipe.
-
-    Raises:
-        CommandError: There is no such recipe.
-    """
+    """Run the recipe and return its exit status."""
     recipes = find_recipes()
     if arguments.list:
         say(*_listing(recipes))
@@ -88,21 +65,13 @@ def run(arguments):
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
-    start_backend()
+    is_help = {"-h", "--help"} & set(arguments.recipe_arguments)
+    choose_backend() if is_help else start_backend()
     return _run_recipe(path, arguments.recipe_arguments)
 
 
 def find_recipes():
-    """Find the recipes of the repository this package runs from, and of the current folder.
-
-    Returns:
-        Dict from name to `Path`, sorted by name.
-
-    Example:
-        ```python
-        find_recipes()["pwcnet_lite_scenes"]
-        ```
-    """
+    """Return the recipes of this repository and of the current folder: {name: path}, sorted."""
     import c2f_zoo
 
     folders = [Path(c2f_zoo.__file__).resolve().parents[1] / "training", Path("training")]

@@ -8,9 +8,13 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError
+
+
+_Model = TypeVar("_Model", bound=type)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +140,7 @@ def check_task(task: str) -> str:
     return key
 
 
-def register_model(task: str) -> Callable[[type], type]:
+def register_model(task: str) -> Callable[[_Model], _Model]:
     """Decorate a model class so that presets and `.keras` files may name it.
 
     Keras knows it as `c2f_zoo>Name`.
@@ -161,7 +165,7 @@ def register_model(task: str) -> Callable[[type], type]:
     """
     task = check_task(task)
 
-    def register(model: type) -> type:
+    def register(model: _Model) -> _Model:
         import keras
 
         if not (isinstance(model, type) and issubclass(model, keras.Model)):

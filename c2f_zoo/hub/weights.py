@@ -167,14 +167,13 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.load_weights(path)
-    except Exception as error:
-        failure, complaint = error, str(error)
-    else:
         # Keras only warns of a list of layers that the file lacks, and passes over variables of
-        # the file that the model lacks.
+        # the file that the model lacks, and over a truncated file.
         skipped = [warning for warning in caught if "Skipping nested" in str(warning.message)]
         if skipped or _count(shards) != _expected_count(model):
-            complaint = explain_mismatch(model, shards)
+            complaint = explain_mismatch(model, shards) or "Their number is another one."
+    except Exception as error:
+        failure, complaint = error, str(error)
     if failure or complaint:
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)

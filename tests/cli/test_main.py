@@ -311,11 +311,11 @@ class TestOptions:
 
     @pytest.fixture
     def loaded_with(self, monkeypatch):
-        from c2f_zoo.hub import presets
+        from c2f_zoo import hub
 
         calls = []
         monkeypatch.setattr(common, "start_backend", lambda: "jax")
-        monkeypatch.setattr(presets, "load", lambda name, **options: calls.append(options))
+        monkeypatch.setattr(hub, "load", lambda name, **options: calls.append(options))
         return calls
 
     @pytest.mark.parametrize(
