@@ -192,17 +192,17 @@ def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mappin
     model_class = _choose_class(wanted, find_model(content["class"]), label)
     _check_arguments(model_class, config, f"{label}: {CONFIG}")
     _check_arguments(model_class, overrides, f"from_pretrained({label!r})")
-    try:
-        with _dtype_policy(dtype):
+    with _dtype_policy(dtype):
+        try:
             model = model_class(**{**config, **overrides})
             _build(model, content.get("build"), label)
-    except Exception as error:
-        if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
-            raise
-        raise PresetError(
-            f"{label}: {CONFIG} is damaged or of another version: no {model_class.__name__} can be "
-            f"built from it. Received: {type(error).__name__}: {error}"
-        ) from error
+        except Exception as error:
+            if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
+                raise
+            raise PresetError(
+                f"{label}: {CONFIG} is damaged or of another version: no {model_class.__name__} "
+                f"can be built from it. Received: {type(error).__name__}: {error}"
+            ) from error
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
     load_weights(_stored(model), path, label)
@@ -318,7 +318,8 @@ def save_preset(
     said = check_fields({**getattr(model, "preset_defaults", {}), **(metadata or {})})
     said.setdefault("name", folder.resolve().name)
     copy, content = _copy(model)
-    replaceable = [name for name in _names(folder) if is_preset_file(name)]
+    present = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    replaceable = [name for name in present if is_preset_file(name)]
     with replaced_folder(folder, replaceable) as new:
         stored = _stored(copy)
         rounding = save_weights(stored, new, precision, max_shard_size)
@@ -351,10 +352,6 @@ def _save_pictures(pictures: Mapping[str, Any], folder: pathlib.Path) -> Iterato
             )
         save_image(folder / name, image)
         yield {"file": name, "caption": caption}
-
-
-def _names(folder: pathlib.Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
 def _copy(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:

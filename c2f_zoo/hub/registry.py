@@ -13,7 +13,6 @@ from typing import TypeVar
 from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError
 
-
 _Model = TypeVar("_Model", bound=type)
 
 

@@ -128,6 +128,12 @@ def test_the_precision_to_compute_in_is_chosen_when_loading(folder, dtype):
     assert keras.config.dtype_policy() == before
 
 
+def test_a_precision_that_keras_does_not_know_is_not_blamed_on_the_preset(folder):
+    with pytest.raises(ValueError) as caught:
+        load(folder, dtype="bfloat17")
+    assert not isinstance(caught.value, PresetError)
+
+
 def test_weights_of_a_bfloat16_model_are_saved_in_float32(folder, tmp_path):
     half = load(folder, dtype="bfloat16")
     loaded = load(half.save_pretrained(tmp_path / "half"))
