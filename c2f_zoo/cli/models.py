@@ -4,7 +4,7 @@ from c2f_zoo.cli.common import print_json, say, table
 
 EXAMPLES = """examples:
   c2f models
-  c2f models --task optical_flow
+  c2f models --task flow
   c2f models --json"""
 
 
@@ -16,7 +16,7 @@ def add_parser(verbs):
         description="List the trained models (presets) that come with the package.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("--task", help="only those of one task, such as optical_flow")
+    parser.add_argument("--task", help="only those of one task, such as flow or denoising")
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     return parser
 

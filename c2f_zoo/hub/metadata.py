@@ -167,7 +167,7 @@ def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
         return parse_json(path.read_bytes(), path.name, label)
     except FileNotFoundError:
         raise PresetError(
-            f"{label} is no complete preset: {path.name} is missing. A preset folder holds "
+            f"{label} is not a complete preset: {path.name} is missing. A preset folder holds "
             f"{CONFIG}, {METADATA}, {WEIGHTS} and {CARD}. Received: {path.parent}"
         ) from None
 
@@ -199,7 +199,7 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
         # A name with a slash could lead out of the folder.
         if not _FILE.fullmatch(name):
             raise PresetError(
-                f"{label}: {METADATA} lists a file that is no part. Received: {name!r}"
+                f"{label}: {METADATA} lists a file that does not belong to a preset. Received: {name!r}"
             )
         known = isinstance(entry, dict) and type(entry.get("size")) is int
         if not known or not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):
@@ -240,7 +240,7 @@ def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> Non
         path = folder / name
         if not path.is_file():
             raise DamagedFileError(
-                f"{label} is no complete preset: {name} is missing from {folder}.", path
+                f"{label} is not a complete preset: {name} is missing from {folder}.", path
             )
         found = fingerprint(path)
         if found["sha256"] == expected["sha256"]:

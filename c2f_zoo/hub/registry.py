@@ -152,7 +152,7 @@ def register_model(task: str) -> Callable[[_Model], _Model]:
 
     Raises:
         ValueError: The task is unknown, or another class is registered under this name.
-        TypeError: The class is no `keras.Model`.
+        TypeError: The class is not a `keras.Model`.
 
     Example:
         >>> import keras

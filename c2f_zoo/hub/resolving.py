@@ -109,7 +109,7 @@ def resolve(name: str | os.PathLike) -> PresetSource:
     if label.startswith("hf://"):
         match = _HUB_NAME.fullmatch(label)
         if match is None:
-            raise not_found(label, "It is no hf://owner/repo[@revision].")
+            raise not_found(label, "It is not of the form hf://owner/repo[@revision].")
         return PresetSource(label, "hub", None, match["repo"], match["revision"])
     folder = pathlib.Path(label).expanduser()
     if label and (folder / CONFIG).is_file():

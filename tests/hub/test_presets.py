@@ -206,7 +206,7 @@ def test_a_changed_file_is_named_with_what_was_expected_and_found(folder, monkey
 @pytest.mark.parametrize("name", ["metadata.json", "model.weights.h5"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(PresetError, match=f"no complete preset: {name} is missing"):
+    with pytest.raises(PresetError, match=f"not a complete preset: {name} is missing"):
         load(folder)
 
 
@@ -225,7 +225,7 @@ def rewrite(folder, name, change):
 def test_metadata_cannot_name_files_elsewhere(folder, name):
     entry = {"size": 1, "sha256": "0" * 64}
     rewrite(folder, "metadata.json", lambda record: record["files"].update({name: entry}))
-    with pytest.raises(PresetError, match="lists a file that is no part"):
+    with pytest.raises(PresetError, match="lists a file that does not belong to a preset"):
         load(folder)
 
 

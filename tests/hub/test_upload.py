@@ -58,5 +58,5 @@ def test_the_zoos_own_models_can_be_published(upload):
 
 
 def test_what_is_no_preset_is_not_pushed(tmp_path):
-    with pytest.raises(PresetError, match=r"no complete preset: metadata\.json is missing"):
+    with pytest.raises(PresetError, match=r"not a complete preset: metadata\.json is missing"):
         push(tmp_path, "me/flow", dry_run=True)

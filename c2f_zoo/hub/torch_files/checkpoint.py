@@ -61,7 +61,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
         KeyError: The checkpoint has no entry `key`.
         UnsafePickleError: The file's pickles ask for something other than tensors; the message
             names it, and nothing was run.
-        PickleError: The file is truncated, damaged, or no PyTorch checkpoint. (Both errors are
+        PickleError: The file is truncated, damaged, or not a PyTorch checkpoint. (Both errors are
             `ValueError`.)
 
     Example:
@@ -71,7 +71,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
         >>> read_torch_checkpoint(text)
         Traceback (most recent call last):
             ...
-        c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is no PyTorch checkpoint...
+        c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is not a PyTorch checkpoint...
     """
     path = pathlib.Path(path)
     with open(path, "rb") as file:
@@ -84,7 +84,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
             content, storages = _read_stream(ByteSource(file, size, path.name))
         else:
             raise PickleError(
-                f"{path.name} is no PyTorch checkpoint{_guess(start)}. It must begin as a zip "
+                f"{path.name} is not a PyTorch checkpoint{_guess(start)}. It must begin as a zip "
                 f"archive or a pickle does. Received: {start[:16]!r}"
             )
     tensors = _select(content, key, path.name)
@@ -111,7 +111,7 @@ def _read_stream(source: ByteSource) -> tuple[Any, dict[str, np.ndarray]]:
     magic = PickleReader(source).read()
     if magic != _LEGACY_MAGIC:
         raise PickleError(
-            f"{source.name} is a pickle but no PyTorch checkpoint: it does not begin with "
+            f"{source.name} is a pickle but not a PyTorch checkpoint: it does not begin with "
             f"PyTorch's magic number. Received: a pickled {type(magic).__name__}"
         )
     if PickleReader(source).read() != _LEGACY_PROTOCOL:

@@ -1,16 +1,13 @@
 """A reader of pickles that has no way to run what they ask for.
 
-A pickle is a program for a small stack machine; Python's own machine imports and calls whatever
-the program names. This one knows the instructions that build plain data (numbers, strings,
-lists, tuples, dictionaries) and nothing else: it imports nothing, creates no instance of a
-class, sets no attribute, and a global that the caller did not list is refused at once. What a
-listed name stands for is the caller's own pure function or value.
+A pickle is a program for a small stack machine, and Python's own machine imports and calls what
+the program names. This one knows the instructions that build plain data (numbers, strings, lists,
+tuples, dictionaries): it imports nothing, creates no instance of a class, sets no attribute, and
+refuses a global that the caller did not list. What a listed name stands for is the caller's own
+pure function or value. Where the caller expects objects of classes, as a TorchScript program
+describes its modules, each becomes a `Record` of the fields that the pickle states.
 
-Where the caller expects objects of classes (a TorchScript program describes its modules so), it
-gives the prefix of their names. Each becomes a `Record`, a dictionary of the fields that the
-pickle states; of its class nothing is looked up.
-
-Torch writes its checkpoints with pickle protocol 2 (any from 2 to 5 on request).
+Torch writes its checkpoints with pickle protocol 2, or any up to 5 on request.
 Source: the instruction set is documented in Python's `pickletools` module.
 """
 
@@ -68,22 +65,13 @@ class ByteSource:
         self._remaining = size - file.tell()
         self.name = name
 
-    @property
-    def remaining(self) -> int:
-        """Number of bytes that are left."""
-        return self._remaining
-
     def read(self, count: int) -> bytes:
         """Return exactly `count` bytes, or raise PickleError."""
-        if not 0 <= count <= self._remaining:
+        data = self._file.read(count) if 0 <= count <= self._remaining else b""
+        if len(data) != count:
             raise PickleError(
                 f"{self.name} is truncated: {count} more bytes were expected. "
                 f"Received: {self._remaining}"
-            )
-        data = self._file.read(count)
-        if len(data) != count:  # the file shrank while we read it
-            raise PickleError(
-                f"{self.name} is truncated: {count} more bytes were expected. Received: {len(data)}"
             )
         self._remaining -= count
         return data
@@ -165,19 +153,17 @@ class PickleReader:
         if code in _CONSTANTS:
             self._stack.append(_CONSTANTS[code]())
         elif code in _NUMBERS:
-            layout = _NUMBERS[code]
-            self._stack.append(struct.unpack(layout, self._read_size(layout))[0])
+            self._stack.append(self._number(_NUMBERS[code]))
         elif code in _STRINGS:
             layout, decode = _STRINGS[code]
-            (length,) = struct.unpack(layout, self._read_size(layout))
-            self._stack.append(decode(self._source.read(length)))
+            self._stack.append(decode(self._source.read(self._number(layout))))
         elif code in _ACTIONS:
             _ACTIONS[code](self)
         else:
             self._refuse(code)
 
-    def _read_size(self, layout: str) -> bytes:
-        return self._source.read(struct.calcsize(layout))
+    def _number(self, layout: str) -> Any:
+        return struct.unpack(layout, self._source.read(struct.calcsize(layout)))[0]
 
     def _unsafe(self, reason: str, received: str) -> UnsafePickleError:
         return UnsafePickleError(
@@ -210,7 +196,7 @@ class PickleReader:
         self._source.read(8)  # only a hint for buffering
 
     def _long(self, layout: str) -> None:
-        (length,) = struct.unpack(layout, self._read_size(layout))
+        length = self._number(layout)
         if not 0 <= length <= _LONGEST_INTEGER:
             raise PickleError(
                 f"{self._source.name}: an integer of at most {_LONGEST_INTEGER} bytes was "
@@ -241,12 +227,10 @@ class PickleReader:
         self._stack.append(tuple(reversed(items)))
 
     def _put(self, layout: str) -> None:
-        (index,) = struct.unpack(layout, self._read_size(layout))
-        self._memo[index] = self._stack[-1]
+        self._memo[self._number(layout)] = self._stack[-1]
 
     def _get(self, layout: str) -> None:
-        (index,) = struct.unpack(layout, self._read_size(layout))
-        self._stack.append(self._memo[index])
+        self._stack.append(self._memo[self._number(layout)])
 
     def _memoize(self) -> None:
         self._memo[len(self._memo)] = self._stack[-1]
@@ -290,7 +274,7 @@ class PickleReader:
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, Symbol) or not callable(function.meaning):
-            raise self._unsafe("it calls something that is no function", _describe(function))
+            raise self._unsafe("it calls something that is not a function", _describe(function))
         if not isinstance(arguments, tuple):
             raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
         self._count_copies(len(arguments), *(_length(argument) for argument in arguments))

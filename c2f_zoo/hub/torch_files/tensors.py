@@ -232,7 +232,7 @@ def _archive_root(archive: zipfile.ZipFile, name: str, is_program: bool) -> str:
     else:
         wanted, advice = "checkpoint of torch.save", ": save `model.state_dict()`"
     raise PickleError(
-        f"{name} is no {wanted} but {found}{advice}. "
+        f"{name} is not a {wanted} but {found}{advice}. "
         f"Received: {', '.join(names[:5]) or 'an empty archive'}"
     )
 

@@ -56,7 +56,7 @@ def read_torchscript(
         FileNotFoundError: There is no such file.
         UnsafePickleError: The file's pickle asks for something other than modules and tensors;
             the message names it, and nothing was run.
-        PickleError: The file is truncated, damaged, or no TorchScript program. (Both errors are
+        PickleError: The file is truncated, damaged, or not a TorchScript program. (Both errors are
             `ValueError`.)
 
     Example:

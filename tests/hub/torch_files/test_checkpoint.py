@@ -172,7 +172,7 @@ def test_no_changed_byte_of_a_pickle_does_more_than_raise(tmp_path, make):
         (b"", "it is empty"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>", "a web page"),
-        (b"\x89HDF\r\n", "no PyTorch checkpoint"),
+        (b"\x89HDF\r\n", "not a PyTorch checkpoint"),
         (b"a" * 257 + b"ustar\x00", "from PyTorch 0.1"),
         (pickle.dumps({"a": 1}), "does not begin with PyTorch's magic number"),
     ],
