@@ -164,8 +164,8 @@ def _download(
         raise _out_of_reach(source, file, offline, cache_dir, error) from error
     except errors.EntryNotFoundError as error:
         raise PresetError(
-            f"{source.label}: the repository {repo} is not a preset of c2f_zoo, or an incomplete one: "
-            f"it has no {file}. Received: revision {revision or 'main'}"
+            f"{source.label}: the repository {repo} is not a preset of c2f_zoo, or incomplete: it "
+            f"has no {file}. Received: revision {revision or 'main'}"
         ) from error
     except Exception as error:
         # A transport's own errors, a full disk, a token that was refused.

@@ -199,7 +199,8 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
         # A name with a slash could lead out of the folder.
         if not _FILE.fullmatch(name):
             raise PresetError(
-                f"{label}: {METADATA} lists a file that does not belong to a preset. Received: {name!r}"
+                f"{label}: {METADATA} lists a file that does not belong to a preset. "
+                f"Received: {name!r}"
             )
         known = isinstance(entry, dict) and type(entry.get("size")) is int
         if not known or not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):

@@ -34,6 +34,7 @@ def run_python(*arguments, **environment):
     )
 
 
+@pytest.mark.backend_free
 class TestHelp:
     def test_it_names_every_verb_with_examples(self, capsys):
         assert main(["--help"]) == 0
@@ -112,6 +113,7 @@ def test_options_may_stand_anywhere(order):
     assert arguments.quiet and not arguments.images
 
 
+@pytest.mark.backend_free
 class TestExitStatus:
     @pytest.fixture
     def fail_with(self, monkeypatch):
@@ -208,6 +210,7 @@ class TestExitStatus:
         assert capsys.readouterr().err == ""
 
 
+@pytest.mark.backend_free
 class TestBackend:
     """Which backend is chosen, by what is installed and asked for."""
 
@@ -344,6 +347,7 @@ class TestOptions:
         assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 
 
+@pytest.mark.backend_free
 class TestTable:
     def test_numbers_stand_to_the_right_and_gaps_are_shown(self):
         lines = common.table(

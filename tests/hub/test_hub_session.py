@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.backend_free
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 

@@ -5,6 +5,8 @@ import pytest
 
 from c2f_zoo.hub import PresetError, push
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

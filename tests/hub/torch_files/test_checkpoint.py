@@ -139,6 +139,7 @@ def test_a_checkpoint_without_tensors_is_refused(tmp_path, make):
 # Files that are damaged or something else.
 
 
+@pytest.mark.backend_free
 def test_every_truncation_of_the_stream_names_the_file(tmp_path, make, arrays):
     data = legacy(make, arrays)
     for length in range(1, len(data)):
@@ -154,6 +155,7 @@ def test_truncations_of_the_archive_name_the_file(tmp_path, make, arrays):
             read_torch_checkpoint(save(tmp_path, data[:length]))
 
 
+@pytest.mark.backend_free
 def test_no_changed_byte_of_a_pickle_does_more_than_raise(tmp_path, make):
     data = legacy(make, {"a": np.arange(3, dtype="float32")})
     for position in range(len(data)):
@@ -379,6 +381,7 @@ def test_official_weights_of_the_older_format_are_read(shared_data):
     assert all(key.startswith("module.") for key in read)
 
 
+@pytest.mark.backend_free
 def test_no_changed_byte_of_an_archive_does_more_than_raise(tmp_path, make, arrays, rng):
     content = make.ordered_dict({"weight": make.contiguous("0", arrays["weight"])})
     data = zipped(make, content, {"0": arrays["weight"].tobytes()})

@@ -226,17 +226,20 @@ FORBIDDEN_RECORDS = {
 }
 
 
+@pytest.mark.backend_free
 def test_the_object_of_the_older_stream_runs_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     storages = {"0": np.zeros(4, "float32")}
     refuse(pickle_bytes.legacy_file(pickle_bytes.program(instructions), storages), named)
 
 
+@pytest.mark.backend_free
 def test_the_object_of_an_archive_runs_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     refuse(in_archive(pickle_bytes.program(instructions)), named)
 
 
+@pytest.mark.backend_free
 def test_the_modules_of_a_program_run_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     refuse(in_program(pickle_bytes.program(instructions)), named, read_torchscript)
@@ -337,6 +340,7 @@ COPIES = {
 }
 
 
+@pytest.mark.backend_free
 @pytest.mark.parametrize("what", COPIES)
 def test_one_list_is_not_copied_again_and_again(tmp_path, pickle_bytes, what):
     once, again = (part(pickle_bytes) for part in COPIES[what])
@@ -351,6 +355,7 @@ def test_one_list_is_not_copied_again_and_again(tmp_path, pickle_bytes, what):
         tracemalloc.stop()
 
 
+@pytest.mark.backend_free
 def test_long_names_do_not_grow_with_every_tensor(tmp_path, pickle_bytes):
     m = pickle_bytes
     tensors = b"".join(m.text(str(number)) + b"h\x00" for number in range(1000))
