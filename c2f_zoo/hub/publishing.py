@@ -120,7 +120,7 @@ def check_preset(folder: pathlib.Path) -> tuple[str, ...]:
         )
     card = folder / CARD
     expected = render_card(metadata)
-    if not card.is_file() or card.read_text("utf-8") != expected:
+    if not card.is_file() or card.read_bytes() != expected.encode():
         raise PresetError(
             f"{label}: {CARD} must be the card of {METADATA}. Write it with "
             "c2f_zoo.hub.render_card; put what you would add by hand into the metadata. "

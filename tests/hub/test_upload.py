@@ -45,7 +45,7 @@ def test_one_damaged_preset_does_not_keep_back_the_others(upload, models, capsys
 
 def test_an_unknown_preset_lists_those_there_are(upload, models, capsys):
     assert upload.main(["c.test", "--models", str(models)]) == 1
-    expected = "Did you mean 'a.test'? It holds: a.test, b.test. Received: 'c.test'"
+    expected = "Did you mean 'b.test'? It holds: a.test, b.test. Received: 'c.test'"
     assert expected in capsys.readouterr().err
 
 
