@@ -42,6 +42,8 @@ MODULES = {
     "OutlierRate": "metrics.flow",
     "PSNR": "metrics.image_quality",
     "PWCNet": "models.pwcnet.pwcnet",
+    "PWCNetLite": "models.pwcnet.lite",
+    "PiecewiseCosine": "training.schedules",
     "PixelNorm": "layers.pixel_norm",
     "ProGAN": "models.gans.zoo",
     "ProGANDiscriminator": "models.gans.progan",
