@@ -37,7 +37,7 @@ import c2f_zoo
 at_import = set(sys.modules) - before
 for name in {names!r}:
     getattr(c2f_zoo, name)
-c2f_zoo.PWCNet("lite")
+c2f_zoo.PWCNetLite()
 everything = set(sys.modules) - before
 top = lambda modules: sorted({{name.partition(".")[0] for name in modules}})
 print(json.dumps([sorted(at_import), top(everything)]))

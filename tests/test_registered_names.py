@@ -96,7 +96,8 @@ def load_elsewhere(order, files, facts=FACTS):
 
 def test_models_load_in_a_process_that_imported_only_the_package(tmp_path):
     models = [
-        c2f_zoo.PWCNet("lite"),
+        c2f_zoo.PWCNet("small"),
+        c2f_zoo.PWCNetLite(),
         c2f_zoo.MultiscaleUNet(width=8, multipliers=(1, 2), groups=4, attention=0),
         c2f_zoo.ProGAN(8, latent_size=4, num_filters=(4, 4)),
     ]

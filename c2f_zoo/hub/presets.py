@@ -107,8 +107,8 @@ class PresetMixin:
                 the Hub is out of reach.
 
         Example:
-            >>> from c2f_zoo.models import PWCNet
-            >>> PWCNet.from_pretrained("pwcnet_lite.scenes").built
+            >>> from c2f_zoo.models import PWCNetLite
+            >>> PWCNetLite.from_pretrained("pwcnet_lite.scenes").built
             True
         """
         wanted = None if cls is PresetMixin else cls
@@ -144,8 +144,8 @@ class PresetMixin:
 
         Example:
             >>> import tempfile
-            >>> from c2f_zoo.models import PWCNet
-            >>> folder = PWCNet("lite").save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
+            >>> from c2f_zoo.models import PWCNetLite
+            >>> folder = PWCNetLite().save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
         return save_preset(self, folder, metadata, precision, max_shard_size, pictures)
 
@@ -307,8 +307,8 @@ def save_preset(
 
     Example:
         >>> import tempfile
-        >>> from c2f_zoo.models import PWCNet
-        >>> sorted(path.name for path in save_preset(PWCNet("lite"), tempfile.mkdtemp()).iterdir())
+        >>> from c2f_zoo.models import PWCNetLite
+        >>> sorted(path.name for path in save_preset(PWCNetLite(), tempfile.mkdtemp()).iterdir())
         ['README.md', 'config.json', 'metadata.json', 'model.weights.h5']
     """
     folder = pathlib.Path(folder)
