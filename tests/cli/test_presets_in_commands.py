@@ -45,7 +45,7 @@ def network(preset):
 @pytest.fixture
 def loaded_once(network, preset, monkeypatch):
     """The verbs get a network that is compiled already; each test would else wait for it."""
-    monkeypatch.setattr("c2f_zoo.hub.presets.load", lambda name: {str(preset): network}[name])
+    monkeypatch.setattr("c2f_zoo.hub.load", lambda name: {str(preset): network}[name])
 
 
 @pytest.fixture
