@@ -1,8 +1,12 @@
-"""Holes that are larger than what a network can look across, filled from coarse to fine."""
+"""Holes larger than a network's reach, which are filled from coarse to fine."""
 
 import numpy as np
 
 from c2f_zoo.data.files.pictures import as_float
+
+# Pixels to the nearest known one beyond which a hole is filled on coarser meshes first: about what
+# a network of limited reach learns from patches.
+HOLE_DEPTH = 8
 
 _FULL = {"uint8": 255, "uint16": 65535}
 
@@ -12,8 +16,7 @@ def beyond(known, depth):
 
     Args:
         known: bool array (H, W).
-        depth: Distance in pixels, the larger of the one along the rows and the one along the
-            columns; a whole number of at least 0.
+        depth: Chessboard distance in pixels, an integer >= 0.
 
     Returns:
         bool array (H, W).
@@ -30,7 +33,7 @@ def beyond(known, depth):
         left = depth
         reached = 1
         while left > 0:
-            # What has spread by n can spread by n more at once.
+            # After spreading by n it can spread by n more at once.
             step = min(reached, left, len(lines))
             before = lines.copy()
             lines[step:] |= before[:-step]
@@ -39,6 +42,37 @@ def beyond(known, depth):
             if step == len(lines):
                 break
     return ~near
+
+
+def describe_large_hole(known, depth=2 * HOLE_DEPTH):
+    """Describe the largest hole of a mask if it is too large to be filled well.
+
+    Args:
+        known: bool array (H, W) with a known pixel.
+        depth: Distance in pixels from the nearest known pixel up to which holes are filled well.
+
+    Returns:
+        A sentence with the hole's size and place, or None if no hole is deeper.
+
+    Example:
+        >>> import numpy as np
+        >>> known = np.ones((90, 90), bool)
+        >>> known[10:60, 20:70] = False
+        >>> describe_large_hole(known)
+        'The mask has a hole about 50 pixels wide (around x=44, y=34); holes of up to 32 pixels \
+are filled well, larger ones come out blurred'
+    """
+    if not beyond(known, depth).any():
+        return None
+    low, high = depth, max(known.shape)  # the deepest pixel lies beyond `low`, not beyond `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if beyond(known, middle).any() else (low, middle)
+    y, x = np.argwhere(beyond(known, low))[0]
+    return (
+        f"The mask has a hole about {2 * high} pixels wide (around x={x}, y={y}); holes of up to "
+        f"{2 * depth} pixels are filled well, larger ones come out blurred"
+    )
 
 
 def halved(pixels, known):
@@ -93,12 +127,12 @@ def with_mask(pixels, known):
 
 
 def write_enlarged(coarse, where, out):
-    """Enlarge an image to twice its size, bilinearly, and write some of its pixels.
+    """Enlarge an image bilinearly to twice its size and write some of its pixels.
 
     Args:
         coarse: float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1].
         where: bool array (H, W), the pixels to write.
-        out: Array (H, W, C) to write to: uint8 or uint16, rounded, or float.
+        out: Array (H, W, C) to write to, uint8 or uint16 (rounded) or float.
 
     Example:
         >>> import numpy as np
@@ -115,7 +149,7 @@ def write_enlarged(coarse, where, out):
 
 
 def _enlarged(values, index):
-    """Values (n, ...) at some places of the array that is twice as long."""
+    """Values (n, ...) interpolated at some indices of an array twice as long."""
     near = index // 2
     far = np.clip(near + np.where(index % 2, 1, -1), 0, len(values) - 1)
     return 0.75 * values[near] + 0.25 * values[far]

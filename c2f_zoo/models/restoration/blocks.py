@@ -1,4 +1,4 @@
-"""The parts the multiscale U-Net is built from: residual blocks, attention, resampling."""
+"""The parts of the restoration networks: convolutions, residual blocks, attention."""
 
 import math
 
@@ -6,23 +6,26 @@ import keras
 from keras import ops
 
 from c2f_zoo.layers import Conv2D, PixelNorm
-from c2f_zoo.tasks.restoration.task import uniform_kernel
 
 # Factors of PyTorch's initialisation that keep the size of features without normalisation: their
 # variance is 3 times that, and 6 times behind a SiLU (He et al., arXiv 1502.01852, for the ReLU).
 KEEPING, KEEPING_ACTIVATED = math.sqrt(3), math.sqrt(6)
 
 
-def convolution(channels, filters, kernel_size, name, dtype, strides=1, zero=False, gain=1.0):
-    """A convolution, built; of zeros where a block starts as the identity."""
-    layer = Conv2D(
-        filters,
-        kernel_size,
-        strides=strides,
-        kernel_initializer="zeros" if zero else uniform_kernel(gain),
-        dtype=dtype,
-        name=name,
-    )
+def to_network_range(images):
+    """Scale images from [0, 1] to [-1, 1]."""
+    return 2.0 * images - 1.0
+
+
+def uniform_kernel(gain=1.0):
+    """PyTorch's default initialisation of kernels: uniform within `gain / sqrt(fan-in)`."""
+    return keras.initializers.VarianceScaling(gain**2 / 3, mode="fan_in", distribution="uniform")
+
+
+def convolution(channels, filters, kernel_size, name, dtype, strides=1, kernel=None):
+    """A convolution, built; its kernel from an initializer, by default PyTorch's."""
+    kernel = uniform_kernel() if kernel is None else kernel
+    layer = Conv2D(filters, kernel_size, strides, kernel_initializer=kernel, dtype=dtype, name=name)
     layer.build((None, None, None, channels))
     return layer
 
@@ -37,19 +40,7 @@ def dense(channels, width, name, dtype, activation=None):
 
 
 def normalization(kind, channels, groups, name, dtype):
-    """A normalisation, built; None for the kind `"none"`.
-
-    Args:
-        kind: `"group"`, over the image and a group of features, with PyTorch's epsilon; Keras
-            computes it in float32. `"pixel"`: every pixel's features by their root mean square.
-        channels: Features.
-        groups: Of `"group"`.
-        name: Of the layer.
-        dtype: Its policy.
-
-    Returns:
-        Layer or None.
-    """
+    """A normalisation, built: `"group"` (float32), `"pixel"`, or None for `"none"`."""
     if kind == "none":
         return None
     if kind == "pixel":
@@ -64,13 +55,38 @@ def activated(x, norm):
     return ops.silu(x if norm is None else norm(x))
 
 
+def inside_of(images, size):
+    """Mark the pixels of padded images that belong to them.
+
+    Args:
+        images: Tensor (B, H, W, C).
+        size: int32 tensor (B, 2), height and width without padding; or None.
+
+    Returns:
+        float32 tensor (B, H, W, 1), 1 inside and 0 in the padding; or None.
+    """
+    if size is None:
+        return None
+    rows, columns = (
+        ops.arange(side)[None] < size[:, axis : axis + 1]
+        for axis, side in enumerate(ops.shape(images)[1:3])
+    )
+    both = ops.logical_and(rows[:, :, None], columns[:, None])
+    return ops.cast(both, "float32")[..., None]
+
+
+def within(x, inside):
+    """Features with zeros outside, as a convolution finds them beyond the edge of an image."""
+    return x if inside is None else x * ops.cast(inside, x.dtype)
+
+
 class ResidualBlock(keras.layers.Layer):
     """Two normalised convolutions around which the input passes: `x + f(x, time)`.
 
     Args:
         channels: Input channels.
         filters: Output channels.
-        groups: Of the group normalisations.
+        groups: Groups of the group normalisations.
         dropout: Share of features dropped before the second convolution.
         time_width: Width of the time's embedding; None for a block without time.
         norm: `"group"`, `"pixel"` or `"none"`.
@@ -79,6 +95,7 @@ class ResidualBlock(keras.layers.Layer):
     Call arguments:
         x: Tensor (B, h, w, channels).
         time: Tensor (B, time_width), or None.
+        inside: Tensor (B, h, w, 1) from `inside_of`, or None.
         training: Whether to drop.
 
     Returns:
@@ -87,25 +104,27 @@ class ResidualBlock(keras.layers.Layer):
 
     def __init__(self, channels, filters, groups, dropout, time_width=None, norm="group", **kwargs):
         super().__init__(**kwargs)
-        dtype = self.dtype_policy
+        dtype, is_group = self.dtype_policy, norm == "group"
         self.norm_in = normalization(norm, channels, groups, "norm_in", dtype)
-        gain = 1.0 if norm == "group" else KEEPING_ACTIVATED
-        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, gain=gain)
+        kernel = uniform_kernel(1.0 if is_group else KEEPING_ACTIVATED)
+        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, kernel=kernel)
         self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
         self.norm_out = normalization(norm, filters, groups, "norm_out", dtype)
         self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
-        self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, zero=True)
-        same = channels == filters
-        gain = 1.0 if norm == "group" else KEEPING
-        self.skip = None if same else convolution(channels, filters, 1, "skip", dtype, gain=gain)
+        # The block starts as the identity.
+        self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, kernel="zeros")
+        self.skip = None
+        if channels != filters:
+            kernel = uniform_kernel(1.0 if is_group else KEEPING)
+            self.skip = convolution(channels, filters, 1, "skip", dtype, kernel=kernel)
         self.built = True
 
-    def call(self, x, time=None, training=None):
-        h = self.conv_in(activated(x, self.norm_in))
+    def call(self, x, time=None, inside=None, training=None):
+        h = self.conv_in(within(activated(x, self.norm_in), inside))
         if self.embed is not None:
             h = h + self.embed(ops.silu(time))[:, None, None, :]
         h = self.dropout(activated(h, self.norm_out), training=training)
-        return (x if self.skip is None else self.skip(x)) + self.conv_out(h)
+        return (x if self.skip is None else self.skip(x)) + self.conv_out(within(h, inside))
 
 
 class SelfAttention(keras.layers.Layer):
@@ -113,7 +132,7 @@ class SelfAttention(keras.layers.Layer):
 
     Args:
         channels: Input and output channels, a multiple of `heads`.
-        groups: Of the group normalisation.
+        groups: Groups of the group normalisation.
         heads: Number of heads.
         norm: `"group"`, `"pixel"` or `"none"`.
         **kwargs: Of `keras.layers.Layer`.
@@ -133,7 +152,7 @@ class SelfAttention(keras.layers.Layer):
         self.heads = heads
         self.norm = normalization(norm, channels, groups, "norm", dtype)
         self.query_key_value = convolution(channels, 3 * channels, 1, "query_key_value", dtype)
-        self.projection = convolution(channels, channels, 1, "projection", dtype, zero=True)
+        self.projection = convolution(channels, channels, 1, "projection", dtype, kernel="zeros")
         self.built = True
 
     def call(self, x):
