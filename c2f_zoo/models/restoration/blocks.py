@@ -80,6 +80,10 @@ def within(x, inside):
     return x if inside is None else x * ops.cast(inside, x.dtype)
 
 
+# Blocks build their layers within their own name scope: PyTorch finds parameters by path, and
+# would otherwise keep the gradients of all blocks but one from step to step.
+
+
 class ResidualBlock(keras.layers.Layer):
     """Two normalised convolutions around which the input passes: `x + f(x, time)`.
 
@@ -105,18 +109,19 @@ class ResidualBlock(keras.layers.Layer):
     def __init__(self, channels, filters, groups, dropout, time_width=None, norm="group", **kwargs):
         super().__init__(**kwargs)
         dtype, is_group = self.dtype_policy, norm == "group"
-        self.norm_in = normalization(norm, channels, groups, "norm_in", dtype)
-        kernel = uniform_kernel(1.0 if is_group else KEEPING_ACTIVATED)
-        self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, kernel=kernel)
-        self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
-        self.norm_out = normalization(norm, filters, groups, "norm_out", dtype)
-        self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
-        # The block starts as the identity.
-        self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, kernel="zeros")
-        self.skip = None
-        if channels != filters:
-            kernel = uniform_kernel(1.0 if is_group else KEEPING)
-            self.skip = convolution(channels, filters, 1, "skip", dtype, kernel=kernel)
+        with keras.name_scope(self.name):
+            self.norm_in = normalization(norm, channels, groups, "norm_in", dtype)
+            kernel = uniform_kernel(1.0 if is_group else KEEPING_ACTIVATED)
+            self.conv_in = convolution(channels, filters, 3, "conv_in", dtype, kernel=kernel)
+            self.embed = dense(time_width, filters, "embed", dtype) if time_width else None
+            self.norm_out = normalization(norm, filters, groups, "norm_out", dtype)
+            self.dropout = keras.layers.Dropout(dropout, dtype=dtype, name="dropout")
+            # The block starts as the identity.
+            self.conv_out = convolution(filters, filters, 3, "conv_out", dtype, kernel="zeros")
+            self.skip = None
+            if channels != filters:
+                kernel = uniform_kernel(1.0 if is_group else KEEPING)
+                self.skip = convolution(channels, filters, 1, "skip", dtype, kernel=kernel)
         self.built = True
 
     def call(self, x, time=None, inside=None, training=None):
@@ -150,9 +155,12 @@ class SelfAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         self.heads = heads
-        self.norm = normalization(norm, channels, groups, "norm", dtype)
-        self.query_key_value = convolution(channels, 3 * channels, 1, "query_key_value", dtype)
-        self.projection = convolution(channels, channels, 1, "projection", dtype, kernel="zeros")
+        with keras.name_scope(self.name):
+            self.norm = normalization(norm, channels, groups, "norm", dtype)
+            self.query_key_value = convolution(channels, 3 * channels, 1, "query_key_value", dtype)
+            self.projection = convolution(
+                channels, channels, 1, "projection", dtype, kernel="zeros"
+            )
         self.built = True
 
     def call(self, x):

@@ -52,9 +52,10 @@ class NormalizedBlock(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
         self.normalize = normalize
         dtype = self.dtype_policy
-        self.conv_in = convolution(width, width, 3, "conv_in", dtype)
-        self.conv_out = convolution(width, width, 3, "conv_out", dtype)
-        self.embed = TimeFeatures(width, dtype=dtype, name="embed") if time_embedding else None
+        with keras.name_scope(self.name):
+            self.conv_in = convolution(width, width, 3, "conv_in", dtype)
+            self.conv_out = convolution(width, width, 3, "conv_out", dtype)
+            self.embed = TimeFeatures(width, dtype=dtype, name="embed") if time_embedding else None
         self.built = True
 
     def call(self, x, time=None, inside=None):

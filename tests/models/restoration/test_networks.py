@@ -131,6 +131,13 @@ def test_a_step_of_training_moves_every_weight(name):
 
 
 @every_network
+def test_every_weight_has_a_path_of_its_own(name):
+    # PyTorch finds parameters by path: of two with one path it would not reset the gradient.
+    paths = [weight.path for weight in make(name).weights if "seed" not in weight.path]
+    assert len(set(paths)) == len(paths)
+
+
+@every_network
 def test_the_time_matters_where_it_is_told(name):
     model = make(name)
     inputs = inputs_of(model)
