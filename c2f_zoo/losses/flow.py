@@ -73,6 +73,8 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         total = 0.0
         # Fewer levels than weights: training that has not reached the finest level yet.
         for weight, level in zip(weights, y_pred, strict=False):
+            if weight == 0:
+                continue
             error = self._level_error(flow, valid, level)
             total = total + weight * ops.sum(error, axis=(1, 2, 3))
         return total
@@ -160,7 +162,9 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
 class MultiscaleRobust(_MultiscaleFlowLoss):
     """PWC-Net's fine-tuning loss: `sum_l alpha_l sum_x (|w_l(x) - w_gt,l(x)|_1 + eps)^q`.
 
-    `|.|` is the L1 norm of the two components; q < 1 gives outliers less weight.
+    `|.|` is the L1 norm of the two components; q < 1 gives outliers less weight. With
+    `level_weights=(0, 0, 0, 0, alpha), sparse=True` the finest level alone is compared, enlarged,
+    with the ground truth at full resolution.
 
     Args:
         level_weights: alpha, coarse to fine; the default is the paper's for levels 6 to 2.

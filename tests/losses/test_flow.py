@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.layers import upsample_bilinear
 from c2f_zoo.losses import PAPER_LEVEL_WEIGHTS, MultiscaleEndPointError, MultiscaleRobust
 
 
@@ -101,6 +102,17 @@ def test_gradients_equal_finite_differences(loss_class, rng, gradient_of):
             moved[index] += sign * step
             values.append(float(loss(truth, [moved])))
         assert gradient[index] == pytest.approx((values[0] - values[1]) / (2 * step), abs=2e-3)
+
+
+def test_weights_of_zero_leave_the_finest_level_alone_at_full_resolution(batch):
+    truth, levels = batch
+    unseen = [np.full_like(level, np.nan) for level in levels[:-1]]
+    loss = MultiscaleRobust(level_weights=(0,) * len(unseen) + (0.5,), sparse=True)
+    factor = truth.shape[1] // levels[-1].shape[1]
+    enlarged = ops.convert_to_numpy(upsample_bilinear(levels[-1], factor))
+    penalty = (np.abs(enlarged - truth).sum(-1) / 20 + 0.01) ** 0.4
+    expected = 0.5 * penalty.sum((1, 2)).mean()
+    assert float(loss(truth, [*unseen, levels[-1]])) == pytest.approx(expected, rel=1e-5)
 
 
 def test_configuration_survives_a_round_trip():
