@@ -180,7 +180,7 @@ def test_broken_files_are_named_and_the_others_done(denoise, photos, capsys):
     ("name", "message"),
     [
         ("clip.mp4", "Inputs must be images. Of a video, its frames: ffmpeg"),
-        ("text.png", "The image cannot be read"),
+        ("text.png", "is not an image in a format that Pillow reads"),
         ("zero.png", "it is empty"),
     ],
 )

@@ -108,12 +108,11 @@ class TestSizes:
         assert max(size / side for side, size in enumerate(sizes, 1) if side > 256) < 1.125
         assert {bucket(side, 12) % 12 for side in range(1, 999)} == {0}
 
-    @pytest.mark.parametrize("kind", ["unet", "timed", "resnet", "inpaint"])
+    @pytest.mark.parametrize("kind", ["unet", "resnet", "inpaint"])
     def test_images_of_many_sizes_are_restored_as_they_are_alone(self, kind, rng, monkeypatch):
         options = {"norm": "pixel", "attention": 0, "dropout": 0, "patch": 2}
         net = {
             "unet": lambda: MultiscaleUNet(8, (1, 2), time_embedding=False, **options),
-            "timed": lambda: MultiscaleUNet(8, (1, 2), **options),
             "inpaint": lambda: MultiscaleUNet(
                 8, (1, 2), time_embedding=False, mask=True, residual=True, **options
             ),
@@ -133,14 +132,14 @@ class TestSizes:
         monkeypatch.setattr(net, "predict_on_batch", watched)
 
         def run(image):
-            options = {"time": 0.5} if kind == "timed" else {}
+            options = {}
             if kind == "inpaint":
                 mask = np.ones(image.shape[:2], bool)
                 mask[3:-7, 5:-5] = False  # deep: filled on several meshes
                 options["known"] = mask
             return net.restore_pixels(image, **options)
 
-        images = [photograph(rng, *size) for size in ((33, 50), (40, 61), (128, 127), (150, 30))]
+        images = [photograph(rng, *size) for size in ((33, 50), (40, 61), (150, 30))]
         monkeypatch.setattr(restoration_images, "_is_compiled", lambda: False)
         alone = [run(image) for image in images]
         assert compiled == {"exact"}
