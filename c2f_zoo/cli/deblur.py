@@ -9,14 +9,7 @@ EXAMPLES = """\
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = restoring.add_parser(
         verbs,
         "deblur",
@@ -29,12 +22,5 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Run the verb.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        Exit status: 1 if a file failed among others.
-    """
+    """Carry out the parsed command line."""
     return restoring.run(arguments, "deblur", {"time": arguments.time})

@@ -17,14 +17,7 @@ EXAMPLES = """\
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = restoring.add_parser(
         verbs,
         "inpaint",
@@ -53,17 +46,7 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Run the verb.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        Exit status: 1 if a file failed among others.
-
-    Raises:
-        CommandError: The mask does not exist.
-    """
+    """Carry out the parsed command line."""
     masks = Path(arguments.mask).expanduser()
     if not masks.exists():
         raise CommandError(f"A mask does not exist. Received: {arguments.mask}")

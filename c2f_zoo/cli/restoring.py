@@ -48,19 +48,7 @@ the upper 8 bits. Files that cannot be read are named, the others processed, and
 
 
 def add_parser(verbs, verb, help_line, description, examples, about=""):
-    """Add a verb to the command line, with the options that all of them have.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-        verb: Name of the verb.
-        help_line: What `c2f --help` says of it.
-        description: What its own help begins with.
-        examples: Lines of examples.
-        about: Further text before the examples.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add a verb, with the options that all of them have, and return its parser."""
     files = _ABOUT_FILES.format(suffix=SUFFIXES[verb])
     parser = verbs.add_parser(
         verb,
@@ -117,11 +105,7 @@ def add_parser(verbs, verb, help_line, description, examples, about=""):
 
 
 def add_time(parser):
-    """Add the option for models that take the time.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the option for models that take the time."""
     parser.add_argument(
         "--time",
         type=float,
@@ -131,20 +115,7 @@ def add_time(parser):
 
 
 def run(arguments, verb, settings=None, options=None):
-    """Process every input.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-        verb: Name of the verb.
-        settings: Dictionary of options of the model's method.
-        options: Function of an input's path that returns further ones for it.
-
-    Returns:
-        Exit status: 1 if a file failed among others, else 0.
-
-    Raises:
-        CommandError: If the inputs, the output or the preset cannot be used.
-    """
+    """Process every input; `options(path)` returns further settings for one of them."""
     files, passed_over = find_inputs(arguments.inputs, SUFFIXES[verb])
     outputs = name_outputs(files, arguments, SUFFIXES[verb])
     read = [path for path, _ in files] + list(getattr(arguments, "mask_files", ()))
@@ -211,23 +182,7 @@ def _check_any_is_image(paths):
 
 
 def load_restoration_model(preset, verb=None):
-    """Load a preset that restores images.
-
-    Args:
-        preset: Name, folder or `hf://` address.
-        verb: Method that is needed: `"restore"`, `"upscale"` or `"inpaint"`; any by default.
-
-    Returns:
-        The model. Its method called `image_verb` is the one that works.
-
-    Raises:
-        CommandError: If the preset has another task.
-
-    Example:
-        ```python
-        restored = load_restoration_model("unet_denoise.photos").restore("photo.jpg")
-        ```
-    """
+    """Load a preset whose `image_verb` is `verb`, or any that restores images."""
     model = load_model(preset)
     found = getattr(model, "image_verb", None)
     if found is None or (verb is not None and found != verb):
@@ -245,21 +200,7 @@ def load_restoration_model(preset, verb=None):
 
 
 def find_inputs(inputs, suffix):
-    """Find the images that the command line names.
-
-    Args:
-        inputs: Files, folders and patterns, a list of str.
-        suffix: Suffix of results; files of folders and patterns with it are results of an earlier
-            run and left out.
-
-    Returns:
-        (files, passed_over): list of (path, folder), each file once, folder the one that was
-        named or None for a file or a pattern; and list of the paths that were left out. All are
-        `Path`s.
-
-    Raises:
-        CommandError: If an input does not exist or holds no image.
-    """
+    """Find images as (path, folder it was found in or None), and the results left out."""
     found, passed_over = {}, {}  # by the path without links: a file has many names
     for given in inputs:
         path = Path(given).expanduser()
@@ -290,20 +231,7 @@ def find_inputs(inputs, suffix):
 
 
 def name_outputs(files, arguments, suffix):
-    """Choose the file that each input's result is written to.
-
-    Args:
-        files: The files that `find_inputs` returned.
-        arguments: Namespace with `output`, `format` and `side_by_side`.
-        suffix: Suffix of the names.
-
-    Returns:
-        List of `Path`, one for each input. Images that differ in their format only keep it in the
-        name.
-
-    Raises:
-        CommandError: If the output is not usable or two results would have one name.
-    """
+    """Choose the file that each result is written to; equal names keep their format."""
     output = Path(arguments.output).expanduser() if arguments.output else None
     if output and not output.is_dir() and output.suffix.lower() in _EXTENSIONS:
         if len(files) > 1 or files[0][1] is not None:
@@ -397,15 +325,7 @@ def _restore(model, path, output, arguments, verb, settings, bar):
 
 
 def side_by_side(picture, made):
-    """Put an image and its result side by side.
-
-    Args:
-        picture: `Picture`.
-        made: float32 array (H, W) or (H, W, 2 to 4), no smaller; the image is enlarged to it.
-
-    Returns:
-        uint8 array (H, 2 W) or (H, 2 W, 2 to 4).
-    """
+    """A `Picture`, enlarged if need be, and its result side by side, as uint8."""
     import numpy as np
     from PIL import Image
 
@@ -430,17 +350,7 @@ def _quality(text):
 
 
 def whole(text):
-    """Read a number of pixels from the command line.
-
-    Args:
-        text: Text of the argument.
-
-    Returns:
-        int of at least 0.
-
-    Raises:
-        ValueError: If it is no such number.
-    """
+    """Read a number of pixels, at least 0."""
     value = int(text)
     if value < 0:
         raise ValueError(text)
