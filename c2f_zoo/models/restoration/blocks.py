@@ -56,15 +56,7 @@ def activated(x, norm):
 
 
 def inside_of(images, size):
-    """Mark the pixels of padded images that belong to them.
-
-    Args:
-        images: Tensor (B, H, W, C).
-        size: int32 tensor (B, 2), height and width without padding; or None.
-
-    Returns:
-        float32 tensor (B, H, W, 1), 1 inside and 0 in the padding; or None.
-    """
+    """Mark the pixels (B, H, W, 1) of padded images within their `size` (B, 2); None if that is."""
     if size is None:
         return None
     rows, columns = (
@@ -87,23 +79,8 @@ def within(x, inside):
 class ResidualBlock(keras.layers.Layer):
     """Two normalised convolutions around which the input passes: `x + f(x, time)`.
 
-    Args:
-        channels: Input channels.
-        filters: Output channels.
-        groups: Groups of the group normalisations.
-        dropout: Share of features dropped before the second convolution.
-        time_width: Width of the time's embedding; None for a block without time.
-        norm: `"group"`, `"pixel"` or `"none"`.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        x: Tensor (B, h, w, channels).
-        time: Tensor (B, time_width), or None.
-        inside: Tensor (B, h, w, 1) from `inside_of`, or None.
-        training: Whether to drop.
-
-    Returns:
-        Tensor (B, h, w, filters).
+    `x` is (B, h, w, channels), `time` (B, time_width) or None, `inside` from `inside_of`; the
+    result is (B, h, w, filters). `norm` is `"group"`, of `groups`, `"pixel"` or `"none"`.
     """
 
     def __init__(self, channels, filters, groups, dropout, time_width=None, norm="group", **kwargs):
@@ -134,19 +111,6 @@ class ResidualBlock(keras.layers.Layer):
 
 class SelfAttention(keras.layers.Layer):
     """Every pixel looks at every other: `x + projection(softmax(q k / sqrt(d)) v)`.
-
-    Args:
-        channels: Input and output channels, a multiple of `heads`.
-        groups: Groups of the group normalisation.
-        heads: Number of heads.
-        norm: `"group"`, `"pixel"` or `"none"`.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        x: Tensor (B, h, w, channels).
-
-    Returns:
-        Tensor (B, h, w, channels).
 
     Source: Vaswani et al., arXiv 1706.03762; Ho et al., arXiv 2006.11239, for images.
     """

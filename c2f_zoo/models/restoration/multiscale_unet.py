@@ -255,7 +255,7 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             padded = ops.concatenate([padded, pad_to_stride(mask, self.stride)], axis=-1)
         if size is not None:
             size = (size + self.stride - 1) // self.stride * self.stride
-        answer = self.restore_features(padded, time, size, training)
+        answer = self._features(padded, time, size, training)
         answer = crop_to(ops.cast(answer, "float32"), *ops.shape(images)[1:3])
         answer = images + answer / 2.0 if self.residual else (answer + 1.0) / 2.0
         return known * mask + answer * (1.0 - mask) if self.mask else answer
@@ -274,20 +274,8 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
                 distance += 2 * 2 ** (level - 1) + 2 ** (level - 1)
         return self.patch * distance + self.patch - 1
 
-    def restore_features(self, images, time=None, size=None, training=None):
-        """Run the network proper.
-
-        Args:
-            images: Tensor (B, H, W, 3) in [-1, 1], or (B, H, W, 4) with the mask; H and W
-                multiples of the stride.
-            time: Tensor (B,), or None without time embedding.
-            size: int32 tensor (B, 2), height and width without padding, multiples of the stride;
-                or None.
-            training: Whether to drop features.
-
-        Returns:
-            Tensor (B, H, W, 3): the estimate in [-1, 1].
-        """
+    def _features(self, images, time=None, size=None, training=None):
+        """The network proper, from images (and mask) in [-1, 1] to the estimate in [-1, 1]."""
         if time is not None:
             time = sinusoid(time * self.time_factor, self.width)
             for layer in self.time_layers:

@@ -33,19 +33,7 @@ def _normalized(x):
 class NormalizedBlock(keras.layers.Layer):
     """Two convolutions around which the input passes: `x + conv(lrelu(norm(conv(x) + te(t))))`.
 
-    Args:
-        width: Features.
-        time_embedding: Whether it takes the time.
-        normalize: Whether features are normalised over the image.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        x: Tensor (B, h, w, width).
-        time: Tensor (B,), or None.
-        inside: Tensor (B, h, w, 1) from `inside_of`, or None.
-
-    Returns:
-        Tensor (B, h, w, width).
+    `x` is (B, h, w, width), `time` (B,) or None, `inside` from `inside_of` or None.
     """
 
     def __init__(self, width, time_embedding, normalize=True, **kwargs):
@@ -168,7 +156,7 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
         large = upsample_bilinear(images, self.scale)
         if self.enlarge == "first":
             images, size = large, None if size is None else size * self.scale
-        answer = ops.cast(self.restore_features(to_network_range(images), time, size), "float32")
+        answer = ops.cast(self._features(to_network_range(images), time, size), "float32")
         return large + answer if self.scale > 1 else (answer + 1.0) / 2.0
 
     @property
@@ -180,18 +168,8 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
             return 2 * self.num_blocks + 2
         return -(-2 * self.num_blocks // self.scale) + (self.scale > 1)
 
-    def restore_features(self, images, time=None, size=None):
-        """Run the network proper.
-
-        Args:
-            images: Tensor (B, H, W, 3) in [-1, 1], enlarged already unless that comes last.
-            time: Tensor (B,), or None without time embedding.
-            size: int32 tensor (B, 2), height and width without padding, or None.
-
-        Returns:
-            Tensor (B, H', W', 3) of the result's size: the estimate in [-1, 1], or with a scale
-            above 1 what is to be added to the enlarged image in [0, 1].
-        """
+    def _features(self, images, time=None, size=None):
+        """The network proper, from images in [-1, 1] to its output of the result's size."""
         inside = inside_of(images, size)
         x = self.open(within(images, inside))
         for block in self.blocks:
@@ -266,17 +244,10 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     def call(self, inputs):
         images, _, _ = self.split_inputs(inputs)
         images = upsample_bilinear(images, self.scale)
-        return images + ops.cast(self.restore_features(to_network_range(images)), "float32")
+        return images + ops.cast(self._features(to_network_range(images)), "float32")
 
-    def restore_features(self, images):
-        """Run the network proper.
-
-        Args:
-            images: Tensor (B, H, W, 3) in [-1, 1], enlarged already.
-
-        Returns:
-            Tensor (B, H, W, 3): what is to be added to the enlarged image in [0, 1].
-        """
+    def _features(self, images):
+        """What is added to an enlarged image, given in [-1, 1]."""
         x = images
         for layer in self.convolutions:
             x = _normalized(layer(x))

@@ -12,17 +12,11 @@ _FULL = {"uint8": 255, "uint16": 65535}
 
 
 def beyond(known, depth):
-    """Find the pixels that are further than `depth` from all known ones.
+    """Find the pixels that are further than `depth` (chessboard distance) from all known ones.
 
-    Args:
-        known: bool array (H, W).
-        depth: Chessboard distance in pixels, an integer >= 0.
-
-    Returns:
-        bool array (H, W).
+    Takes and returns a bool array (H, W).
 
     Example:
-        >>> import numpy as np
         >>> known = np.array([[True, False, False, False, False]])
         >>> beyond(known, 2).tolist()
         [[False, False, False, True, True]]
@@ -45,23 +39,7 @@ def beyond(known, depth):
 
 
 def describe_large_hole(known, depth=2 * HOLE_DEPTH):
-    """Describe the largest hole of a mask if it is too large to be filled well.
-
-    Args:
-        known: bool array (H, W) with a known pixel.
-        depth: Distance in pixels from the nearest known pixel up to which holes are filled well.
-
-    Returns:
-        A sentence with the hole's size and place, or None if no hole is deeper.
-
-    Example:
-        >>> import numpy as np
-        >>> known = np.ones((90, 90), bool)
-        >>> known[10:60, 20:70] = False
-        >>> describe_large_hole(known)
-        'The mask has a hole about 50 pixels wide (around x=44, y=34); holes of up to 32 pixels \
-are filled well, larger ones come out blurred'
-    """
+    """Describe the largest hole of a mask (H, W), or return None if none is deeper than `depth`."""
     if not beyond(known, depth).any():
         return None
     low, high = depth, max(known.shape)  # the deepest pixel lies beyond `low`, not beyond `high`
@@ -85,12 +63,6 @@ def halved(pixels, known):
     Returns:
         (pixels, known): float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1], 0.5 where no pixel
         is known, and bool array (ceil(H / 2), ceil(W / 2)).
-
-    Example:
-        >>> import numpy as np
-        >>> pixels, known = np.array([[[0.25], [0.75], [1.0]]]), np.array([[True, True, False]])
-        >>> [array.tolist() for array in halved(pixels, known)]
-        [[[[0.5], [0.5]]], [[True, False]]]
     """
     size = tuple((side + 1) // 2 for side in known.shape)
     total = np.zeros((*size, pixels.shape[2]), np.float32)
@@ -105,21 +77,7 @@ def halved(pixels, known):
 
 
 def with_mask(pixels, known):
-    """Join an image and its mask.
-
-    Args:
-        pixels: Array (H, W, C): uint8, uint16 or float.
-        known: bool array (H, W).
-
-    Returns:
-        New array (H, W, C + 1) of the pixels' kind; the last channel has its largest value, 1 for
-        floats, where the image is known, else 0.
-
-    Example:
-        >>> import numpy as np
-        >>> with_mask(np.uint8([[[7], [9]]]), np.array([[True, False]])).tolist()
-        [[[7, 255], [9, 0]]]
-    """
+    """Append `known` (H, W) to `pixels` (H, W, C) as a channel of 0 and the largest value."""
     joined = np.zeros((*known.shape, pixels.shape[2] + 1), pixels.dtype)
     joined[..., :-1] = pixels
     joined[known, -1] = _FULL.get(pixels.dtype.name, 1)
@@ -133,13 +91,6 @@ def write_enlarged(coarse, where, out):
         coarse: float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1].
         where: bool array (H, W), the pixels to write.
         out: Array (H, W, C) to write to, uint8 or uint16 (rounded) or float.
-
-    Example:
-        >>> import numpy as np
-        >>> out = np.zeros((1, 4, 1))
-        >>> write_enlarged(np.array([[[0.0], [1.0]]]), np.array([[False, True, True, True]]), out)
-        >>> out[0, :, 0].tolist()
-        [0.0, 0.25, 0.75, 1.0]
     """
     full = _FULL.get(out.dtype.name)
     for row in np.flatnonzero(where.any(axis=1)):  # a row at a time: no second image in memory

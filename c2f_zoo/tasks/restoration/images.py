@@ -32,25 +32,9 @@ _USUAL, _POSSIBLE = (-1, 2), (-10, 10)
 
 
 def run_on_images(network, spec, verb, images, progress=None, **options):
-    """Restore or enlarge one image or several.
+    """Restore or enlarge one image, or each of a list, an array (N, H, W, C) or a folder.
 
-    Args:
-        network: Network with `predict_on_batch`.
-        spec: Its `RestorationSpec`.
-        verb: `"restore"` or `"upscale"`.
-        images: One image as `run_on_image` takes it; list or tuple of them; array (N, H, W, C);
-            or folder of image files.
-        progress: Whether to show a bar, of several images or of one image's tiles. Default: on a
-            terminal.
-        **options: Of `run_on_image`.
-
-    Returns:
-        What `run_on_image` returns: of several images a list, in the order of the names for a
-        folder; for an array (N, H, W, C) an array (N, ...).
-
-    Raises:
-        FileNotFoundError: A file does not exist.
-        ValueError: See `run_on_image`; the folder holds no image.
+    Arguments and result are those of `RestorationTask.restore` and `upscale`.
     """
     several = _several(images)
     if several is None:
@@ -72,24 +56,8 @@ def run_on_images(network, spec, verb, images, progress=None, **options):
 def run_on_image(network, spec, verb, image, mask=None, time=None, depth=None, **tiles):
     """Restore, enlarge or fill one image.
 
-    Args:
-        network: Network with `predict_on_batch`.
-        spec: Its `RestorationSpec`.
-        verb: `"restore"`, `"upscale"` or `"inpaint"`.
-        image: Path, PIL image, `Picture` or array (H, W), (H, W, 1 to 4). Float arrays may leave
-            [0, 1] unless they are to be filled.
-        mask: For `"inpaint"` what `read_mask` takes.
-        time: Number in [0, 1] for a network that takes the time.
-        depth: See `run_on_pixels`.
-        **tiles: `tile`, `overlap` and `progress`, see `run_on_pixels`.
-
-    Returns:
-        float32 array in [0, 1]: (scale * H, scale * W, 3), grey (.., ..), and with the alpha of
-        the input as last channel (.., .., 4) or (.., .., 2).
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: The image, the mask or an option is not accepted.
+    Arguments and result are those of `RestorationTask.restore`, `upscale` and `inpaint`; `tiles`
+    are `tile`, `overlap` and `progress`.
     """
     check_verb(network, spec, verb)
     options = {**_checked(network, spec, time, depth), **tiles}
@@ -121,26 +89,7 @@ def run_on_image(network, spec, verb, image, mask=None, time=None, depth=None, *
 
 
 def run_on_pixels(network, spec, pixels, known=None, time=None, depth=None, **tiles):
-    """Run a network over one array, whole or in tiles, without limits to its values.
-
-    Args:
-        network: Network with `predict_on_batch`.
-        spec: Its `RestorationSpec`.
-        pixels: Array (H, W, 3) or grey (H, W, 1): float, or uint8 and uint16, which are scaled to
-            [0, 1].
-        known: bool array (H, W) for a network that takes a mask.
-        time: Number in [0, 1] for a network that takes the time.
-        depth: Pixels from what is known beyond which a hole is filled on coarser meshes first; 0
-            for never. Defaults to 8 for a network of limited reach, else 0.
-        **tiles: `tile` and `overlap`, see `plan_tiles`; `progress`, whether to show a bar,
-            by default for tiles on a terminal.
-
-    Returns:
-        float32 array (scale * H, scale * W, 3), not clipped.
-
-    Raises:
-        ValueError: An option is not accepted.
-    """
+    """Run a network over one array, see `RestorationTask.restore_pixels`."""
     options = {**_checked(network, spec, time, depth), **tiles}
     if (known is not None) != spec.mask:
         raise ValueError(
@@ -151,16 +100,7 @@ def run_on_pixels(network, spec, pixels, known=None, time=None, depth=None, **ti
 
 
 def check_verb(network, spec, verb):
-    """Check that a verb is what the network does.
-
-    Args:
-        network: The network, for the message.
-        spec: Its `RestorationSpec`.
-        verb: `"restore"`, `"upscale"` or `"inpaint"`.
-
-    Raises:
-        ValueError: It is another one.
-    """
+    """Raise a ValueError unless `verb` is what the network does."""
     if verb != spec.verb:
         fitting = {
             "restore": "restores: use restore(image)",

@@ -53,15 +53,7 @@ class RestorationSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Tiles:
-    """Tiles of one image, as `apply_in_tiles` takes them.
-
-    Args:
-        sides: (height, width) of a tile.
-        overlap: Pixels that neighbours share.
-        margin: Pixels at each end of the overlap that are left out, or None.
-        batch_size: Tiles in a call.
-        is_cut: For each axis whether there are several tiles.
-    """
+    """Tiles of one image, as `apply_in_tiles` takes them; `is_cut` says which axes have several."""
 
     sides: tuple
     overlap: int
@@ -71,19 +63,13 @@ class Tiles:
 
 
 def plan_tiles(spec, size, tile=None, overlap=None):
-    """Choose the tiles of an image.
+    """Choose the `Tiles` of an image of `size` (H, W).
 
     Args:
         spec: `RestorationSpec`.
         size: (H, W) of the image.
         tile: Side of a tile, (height, width), 0 for the whole image, or None to choose by memory.
         overlap: Pixels that neighbours share, or None for what makes tiles equal to the whole.
-
-    Returns:
-        `Tiles`.
-
-    Raises:
-        ValueError: `tile` or `overlap` is not a whole number of at least 0.
 
     Example:
         >>> plan_tiles(RestorationSpec(stride=8, reach=40), (500, 700), tile=256).overlap
@@ -117,16 +103,9 @@ def plan_tiles(spec, size, tile=None, overlap=None):
 
 
 def bucket(side, stride=1):
-    """Round a side up to one of few sizes, so that a network is compiled for few.
+    """Round a side up to a multiple of `stride` and one of few sizes, to compile for few.
 
     These are 128 and 256, and beyond that eight sizes in each octave.
-
-    Args:
-        side: Pixels.
-        stride: What the result is a multiple of.
-
-    Returns:
-        int, less than an eighth larger than `side` above 256.
 
     Example:
         >>> [bucket(side, 8) for side in (40, 200, 257, 481, 1000)]
