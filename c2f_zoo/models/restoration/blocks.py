@@ -60,7 +60,7 @@ def inside_of(images, size):
     if size is None:
         return None
     rows, columns = (
-        ops.arange(side)[None] < size[:, axis : axis + 1]
+        ops.arange(side, dtype="int32")[None] < size[:, axis : axis + 1]
         for axis, side in enumerate(ops.shape(images)[1:3])
     )
     both = ops.logical_and(rows[:, :, None], columns[:, None])
