@@ -127,10 +127,17 @@ class PlannedSteps:
         self.planner.make_train_function(super().make_train_function, force)
 
 
-def images_of(callback):
-    """Images that the model of a callback was shown before its last step, and until now.
+def model_of(callback):
+    """The model of a callback; where it has a planner, only for what is kept on the host.
 
     `callback.model` would have JAX copy the whole state back into the model, at every step.
+    """
+    model = callback._model
+    return model if hasattr(model, "planner") else callback.model
+
+
+def images_of(callback):
+    """Images that the model of a callback was shown before its last step, and until now.
 
     Args:
         callback: `keras.callbacks.Callback` of a model that counts `images_shown`.
@@ -138,10 +145,9 @@ def images_of(callback):
     Returns:
         Tuple of two int.
     """
-    planner = getattr(callback._model, "planner", None)
-    if planner is not None:
-        return planner.images()
-    model = callback.model
+    model = model_of(callback)
+    if hasattr(model, "planner"):
+        return model.planner.images()
     return _number(getattr(model, "images_before", 0)), _number(model.images_shown)
 
 

@@ -19,7 +19,7 @@ from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
 from c2f_zoo.training.adversarial.step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
 from c2f_zoo.training.planned_steps import StepPlanner
-from c2f_zoo.training.steps import take_step
+from c2f_zoo.training.steps import assign, take_step
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -291,8 +291,8 @@ class AdversarialModel(keras.Model):
         Args:
             alpha: Float in [0, 1].
         """
-        for network in (self.generator, self.discriminator, self.ema_generator):
-            network.alpha.assign(alpha)
+        networks = (self.generator, self.discriminator, self.ema_generator)
+        assign(self, [network.alpha for network in networks], alpha)
 
     def set_learning_rates(self, generator, discriminator):
         """Set both learning rates; the settings' own optimizers get theirs corrected.

@@ -5,7 +5,7 @@ import warnings
 import keras
 
 from c2f_zoo.training.adversarial.checks import check_growth
-from c2f_zoo.training.planned_steps import images_of
+from c2f_zoo.training.planned_steps import images_of, model_of
 
 
 class ProgressiveGrowth(keras.callbacks.Callback):
@@ -82,13 +82,15 @@ class ProgressiveGrowth(keras.callbacks.Callback):
         before, images = images_of(self)
         state = self.schedule.at(images)
         rates = (state.g_learning_rate, state.d_learning_rate)
-        # Only where something changes: on JAX `self.model` copies the whole state into the model.
-        if self.applied != (state.stage, state.alpha, rates):
+        stage, alpha, old_rates = self.applied or (None, None, None)
+        # Only where they change: on JAX `self.model` copies the whole state into the model.
+        if state.stage != stage:
             self.model.set_stage(state.stage)
-            self.model.set_alpha(state.alpha)
-            if self.applied is None or rates != self.applied[2]:
-                self.model.set_learning_rates(*rates)
-            self.applied = (state.stage, state.alpha, rates)
+        if rates != old_rates:
+            self.model.set_learning_rates(*rates)
+        if state.alpha != alpha:
+            model_of(self).set_alpha(state.alpha)
+        self.applied = (state.stage, state.alpha, rates)
         # Nothing is kept here between batches: a run that is resumed between the last step of a
         # phase and the first of the next resets just as the unbroken one does.
         if self.schedule.resets_between(before, images):

@@ -3,7 +3,7 @@
 Each file defines the same names: `GradientCalls` (see `calls.py`); `take_step(model, ...)`, the
 body of a `train_step` with the signature that the backend's trainer expects, which runs
 `model.compute_step(data, calls)`; `value_and_gradients`, for optimisations outside of training;
-`samples_of` and `variable_value`, for `StepPlanner`.
+`samples_of`, `variable_value` and `assign`, for what happens on the host between steps.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from c2f_zoo import backend
 _backend = importlib.import_module(f"{__name__}.{backend.backend()}")
 
 GradientCalls = _backend.GradientCalls
+assign = _backend.assign
 samples_of = _backend.samples_of
 take_step = _backend.take_step
 value_and_gradients = _backend.value_and_gradients

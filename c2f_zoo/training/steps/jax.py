@@ -95,6 +95,23 @@ def variable_value(model, variable, args):
     raise ValueError(f"The variable is not part of the state of {model.name}: {variable.path}")
 
 
+def assign(model, variables, value):
+    """Assign a value to variables that are not trained, while `fit` runs too.
+
+    Then it is replaced in the state, so that the rest need not be copied into the model.
+    """
+    state = getattr(model, "_jax_state", None)
+    if not state or model._jax_state_synced:
+        for variable in variables:
+            variable.assign(value)
+        return
+    values, chosen = state["non_trainable_variables"], {id(variable) for variable in variables}
+    for index, variable in enumerate(model.non_trainable_variables):
+        if id(variable) in chosen:
+            old = values[index]
+            values[index] = jax.device_put(jax.numpy.asarray(value, old.dtype), old.sharding)
+
+
 def _state_variables(model):
     return (
         model.trainable_variables,

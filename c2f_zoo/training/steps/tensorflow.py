@@ -60,6 +60,12 @@ def samples_of(iterator):
     return (iterator,), None
 
 
+def assign(model, variables, value):
+    """Assign a value to variables, while `fit` runs too."""
+    for variable in variables:
+        variable.assign(value)
+
+
 def variable_value(model, variable, args):
     """A variable as a numpy array, while `fit` runs too."""
     return ops.convert_to_numpy(variable)

@@ -46,6 +46,12 @@ def _count(data):
     return next(array for array in keras.tree.flatten(data) if array is not None).shape[0]
 
 
+def assign(model, variables, value):
+    """Assign a value to variables, while `fit` runs too."""
+    for variable in variables:
+        variable.assign(value)
+
+
 def variable_value(model, variable, args):
     """A variable as a numpy array, while `fit` runs too."""
     return ops.convert_to_numpy(variable)
