@@ -21,6 +21,8 @@ of the undegraded images. What is undone:
   --noise S ...  Gaussian noise of S levels of 255, added and neither clipped nor rounded: for
                  every image numpy.random.RandomState(seed).normal(0, S / 255, (H, W, C))
   --blur S       a Gaussian of S pixels, periodic; then --noise, if any
+                 after both --clip: clipped and rounded to 8 bits; --jpeg Q: also kept as a JPEG
+                 file of quality Q
   --scale N      cropped to a multiple of N, shrunk by MATLAB's bicubic imresize, rounded to 8 bits
   --holes        boxes cut out at random, by seed and number of the image
 columns: PSNR in dB and SSIM (11x11, sigma 1.5), means over the images of each image's figure, and
@@ -31,10 +33,14 @@ out; with --holes the PSNR is of the holes alone.
 
 EXAMPLES = """\
   c2f evaluate unet_denoise.photos --dataset cbsd68 --root CBSD68 --noise 15 25 50 --baseline noisy
+  c2f evaluate unet_denoise.photos --dataset set12 --root Set12 --noise 25 --clip
+  c2f evaluate unet_denoise.photos --dataset cbsd68 --root CBSD68 --noise 25 --jpeg 92 \
+      --baseline nlmeans
   c2f evaluate srnet_x2.photos --dataset set5 --root Set5 --scale 2 --baseline bicubic
   c2f evaluate unet_deblur.photos --dataset folder --root photos --blur 2 --noise 2
   c2f evaluate unet_inpaint.photos --dataset folder --root photos --holes --baseline telea"""
 
+SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
 DATASETS = tuple("cbsd68 kodak24 mcmaster set5 set12 set14 bsd100 urban100 folder".split())
 BASELINES = {
     "noisy": "the degraded image itself",
@@ -48,6 +54,7 @@ _TASKS_OF = {
     "nlmeans": ("denoise",),
     "telea": ("inpaint",),
 }
+_OPTIONS = "noise blur clip jpeg subsampling scale holes tile depth time seed".split()
 _COLUMNS = {"psnr": "PSNR dB", "ssim": "SSIM", "seconds_per_image": "s/image"}
 
 
@@ -62,6 +69,13 @@ def add_arguments(parser):
         "--noise", type=_positive, nargs="+", metavar="S", help="noise, in levels of 255"
     )
     group.add_argument("--blur", type=_positive, metavar="S", help="Gaussian blur, in pixels")
+    group.add_argument("--clip", action="store_true", help="noisy images clipped, of 8 bits")
+    group.add_argument("--jpeg", type=_quality, metavar="Q", help="noisy images kept as JPEG files")
+    group.add_argument(
+        "--subsampling",
+        choices=SUBSAMPLINGS,
+        help=f"of the colours with --jpeg (default: {SUBSAMPLINGS[0]})",
+    )
     group.add_argument("--scale", type=_factor, metavar="N", help="factor of enlargement")
     group.add_argument("--holes", action="store_true", help="boxes that are cut out")
     group.add_argument("--seed", type=int, default=0, help="of noise and boxes (default: 0)")
@@ -83,8 +97,7 @@ def is_asked_for(arguments):
         CommandError: What is asked for is a mixture of both.
     """
     ours = [name for name in arguments.dataset if _plain(name) in DATASETS]
-    options = [name for name in ("noise", "blur", "scale", "holes", "tile", "depth", "time", "seed")
-               if getattr(arguments, name)]  # fmt: skip
+    options = [name for name in _OPTIONS if getattr(arguments, name)]
     if not ours:
         foreign = [f"--{name}" for name in options]
         foreign += [f"--baseline {name}" for name in arguments.baseline if name in BASELINES]
@@ -227,6 +240,16 @@ def _protocols(arguments, models):
             f"itself. Received: {' and '.join('--' + name for name in asked)}",
             status=USAGE,
         )
+    file = {name: getattr(arguments, name) for name in ("clip", "jpeg", "subsampling")}
+    file = {name: value for name, value in file.items() if value}
+    if "subsampling" in file and "jpeg" not in file:
+        raise CommandError("--subsampling is for --jpeg. Received: no --jpeg", status=USAGE)
+    if file and not (asked and set(asked) <= {"blur", "noise"}):
+        raise CommandError(
+            f"--{next(iter(file))} is for images with --noise or --blur. Received: "
+            f"{' and '.join('--' + name for name in asked) or 'neither'}",
+            status=USAGE,
+        )
     verbs = {(model.image_verb, model.scale) for model in models.values()}
     if not asked and len(verbs) == 1 and verbs != {("restore", 1)}:
         ((verb, scale),) = verbs
@@ -237,7 +260,7 @@ def _protocols(arguments, models):
     elif asked:
         task = "deblur" if arguments.blur else "denoise"
         return [
-            RestorationProtocol(task, noise, blur=arguments.blur or 0, seed=arguments.seed)
+            RestorationProtocol(task, noise, blur=arguments.blur or 0, seed=arguments.seed, **file)
             for noise in arguments.noise or [0]
         ]
     else:
@@ -257,6 +280,13 @@ def _positive(text):
     value = float(text)
     if not 0 < value < float("inf"):
         raise ValueError(text)
+    return value
+
+
+def _quality(text):
+    value = int(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"a whole number of 1 to 100 is needed, not {text}")
     return value
 
 

@@ -49,6 +49,27 @@ def test_noise_of_several_levels_and_its_baseline(presets, photos, capsys):
     assert all(row["images"] == 2 and row["seconds_per_image"] > 0 for row in rows[1::2])
 
 
+@pytest.mark.parametrize(
+    ("options", "made", "title"),
+    [
+        (["--clip"], {"clip": True}, "noise 25, 8 bits"),
+        (["--jpeg", "92"], {"jpeg": 92}, "noise 25, JPEG 92 4:2:0"),
+        (
+            ["--jpeg", "92", "--subsampling", "4:4:4"],
+            {"jpeg": 92, "subsampling": "4:4:4"},
+            "noise 25, JPEG 92 4:4:4",
+        ),
+    ],
+)
+def test_noisy_files_are_measured_as_their_protocol_says(photos, capsys, options, made, title):
+    words = ["--dataset", "folder", "--root", photos, "--noise", "25", *options]
+    (row,) = results(capsys, *words, "--baseline", "noisy")
+    protocol = RestorationProtocol("denoise", noise=25, **made)
+    expected = measure_restoration(lambda image, known: image, photos, protocol)
+    assert row["task"] == title
+    assert row["psnr"] == pytest.approx(expected["psnr"], abs=1e-4)
+
+
 def test_a_network_that_enlarges_is_measured_by_its_scale(presets, photos, capsys):
     words = ["--dataset", "set5", "--root", photos, "--baseline", "bicubic"]
     rows = results(capsys, presets[1], *words)
@@ -95,6 +116,15 @@ def test_opencv_s_methods_are_better_than_nothing(tmp_path, capsys, baseline, op
         (["PLAIN", "--dataset", "sintel", "--noise", "5"], 2, "--noise is for restoration"),
         (["PLAIN", "--dataset", "sintel", "--baseline", "noisy"], 2, "noisy is for restoration"),
         (["PLAIN", "--dataset", "folder", "--noise", "0"], 2, "positive number"),
+        (["PLAIN", "--dataset", "folder", "--noise", "5", "--jpeg", "101"], 2, "1 to 100"),
+        (["PLAIN", "--dataset", "folder", "--clip"], 2, "--clip is for images with --noise"),
+        (["PLAIN", "--dataset", "folder", "--holes", "--jpeg", "9"], 2, "Received: --holes"),
+        (
+            ["PLAIN", "--dataset", "folder", "--noise", "5", "--subsampling", "4:4:4"],
+            2,
+            "--subsampling is for --jpeg",
+        ),
+        (["PLAIN", "--dataset", "sintel", "--clip"], 2, "--clip is for restoration"),
         (["PLAIN", "--dataset", "folder", "--noise", "5", "--time", "1"], 1, "not told the time"),
         (["pwcnet_lite.scenes", "--dataset", "folder", "--noise", "5"], 1, "restores images is"),
     ],

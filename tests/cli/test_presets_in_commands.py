@@ -128,7 +128,7 @@ def test_models_lists_what_is_shipped(shipped, network, capsys):
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     words = lines[2].split()
-    assert words[:3] == ["pwcnet_lite.random", "optical_flow", "PWCNet"]
+    assert words[:3] == ["pwcnet_lite.random", "optical_flow", "PWCNetLite"]
     assert int(words[3].replace(",", "")) == network.count_params()
     assert words[-1] == "Apache-2.0"
 

@@ -21,9 +21,22 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 PLACES = {
     "cbsd68": ("CBSD68", "cbsd68", "CBSD68"),
     "set5": ("Set5", "set5", "Set5"),
+    "set12": ("Set12", "set12", "Set12"),
     "photos": ("9 photographs held out", "folder", "photos/validation"),
 }
-BASELINES = {"noisy": "as given", "bicubic": "bicubic", "telea": "Telea (2004)"}
+BASELINES = {
+    "noisy": "as given",
+    "bicubic": "bicubic",
+    "telea": "Telea (2004)",
+    "nlmeans": "non-local means (OpenCV)",
+}
+# Noise, folder, further options of `c2f evaluate` and of its protocol.
+DENOISING = [
+    *((noise, "cbsd68", "", {}) for noise in (15, 25, 50)),
+    (25, "cbsd68", " --clip", {"clip": True}),
+    (25, "cbsd68", " --jpeg 92", {"jpeg": 92}),
+    *((noise, "set12", "", {}) for noise in (15, 25, 50)),
+]
 CROP = 192
 SHOWN = 3  # crops in the picture, those of most detail
 
@@ -35,6 +48,7 @@ def main(argv=None):
     parser.add_argument("--photos", required=True, help="as for the preset's recipe")
     parser.add_argument("--cbsd68", help="folder of the colour BSD68 images")
     parser.add_argument("--set5", help="folder of the high-resolution Set5 images")
+    parser.add_argument("--set12", help="folder of the grey Set12 images")
     parser.add_argument("--print", action="store_true", help="print, and write nothing")
     arguments = parser.parse_args(argv)
 
@@ -94,10 +108,11 @@ def protocols(recipe, arguments):
     """What a preset is measured by: (protocol, option of the folder, options, baseline)."""
     from c2f_zoo.tasks.restoration.measure import RestorationProtocol
 
-    if recipe.degradation == "noisy" and arguments.cbsd68:
-        for noise in (15, 25, 50):
-            protocol = RestorationProtocol("denoise", noise=noise)
-            yield protocol, "cbsd68", f"--noise {noise}", "noisy"
+    if recipe.degradation == "photo_noise":
+        for noise, folder, option, more in DENOISING:
+            if getattr(arguments, folder):
+                protocol = RestorationProtocol("denoise", noise=noise, **more)
+                yield protocol, folder, f"--noise {noise}{option}", "nlmeans"
     if recipe.degradation == "small" and arguments.set5:
         yield RestorationProtocol("upscale", scale=2), "set5", "--scale 2", "bicubic"
     if recipe.degradation == "blurred":
@@ -141,17 +156,22 @@ def pictures(model, recipe, arguments):
 
     from c2f_zoo.backend import to_numpy
     from c2f_zoo.data import image_grid, upsample_bicubic
-    from training.restoration import patches
+    from training.restoration import noise, patches
     from training.restoration.recipe import MARGIN
 
     size = CROP + (2 * MARGIN if recipe.degradation == "blurred" else 0)
     clean = patches.crops(Path(arguments.photos) / "validation", size, count=1)
     detail = np.abs(np.diff(clean, axis=1)).mean(axis=(1, 2, 3))
     clean = clean[np.argsort(-detail)[:SHOWN]]
-    degrade = getattr(patches, recipe.degradation)
-    seed = keras.random.SeedGenerator(recipe.seed)
-    clean = keras.ops.convert_to_tensor(clean)
-    given, truth = degrade(clean, seed, **{**recipe.options, **recipe.validation})
+    if recipe.degradation == "photo_noise":  # each crop with noise of another kind
+        sets = noise.validation_sets(np.rint(255 * clean).astype("uint8"), recipe.seed)
+        given = np.stack([sets[kind][0][n] for n, kind in enumerate(("jpeg", "coarse", "white"))])
+        truth = clean
+    else:
+        degrade = getattr(patches, recipe.degradation)
+        seed = keras.random.SeedGenerator(recipe.seed)
+        clean = keras.ops.convert_to_tensor(clean)
+        given, truth = degrade(clean, seed, **{**recipe.options, **recipe.validation})
     rows = []
     for number, true in enumerate(to_numpy(truth)):
         one = keras.tree.map_structure(lambda x, n=number: to_numpy(x)[n], given)

@@ -31,7 +31,7 @@ class PhotoRecipe:
 
     preset: str
     architecture: str  # class of c2f_zoo.models
-    degradation: str  # function of patches.py
+    degradation: str  # function of patches.py; or "photo_noise": noise.py
     model: dict  # constructor arguments
     iterations: int
     patch: int = 64  # side of what the network answers
@@ -39,12 +39,14 @@ class PhotoRecipe:
     learning_rate: float = 1e-3  # falls to 0 along half a cosine
     warmup: int = 300
     clip: float = 1.0  # norm of the gradient
+    average: float = 0.0  # decay a step of the weights' average, which is what is exported
     options: dict = field(default_factory=dict)  # of the degradation
     validation: dict = field(default_factory=dict)  # options of it that differ in validation
     steps_per_epoch: int = 250  # the state is saved after each
     # For GPUs and processors that compute in it; elsewhere try float32.
     precision: str = "mixed_bfloat16"
     seed: int = 1
+    start: str | None = None  # preset whose weights to start from
     # What the card says of the published checkpoint, once somebody has looked at its pictures.
     summary: str = ""
     limits: str = ""
@@ -63,6 +65,13 @@ class PhotoRecipe:
             precision="float32",
         )
 
+    @property
+    def border(self):
+        """Pixels that a patch of a photograph is larger than what the network answers."""
+        from training.restoration.noise import BORDER
+
+        return {"blurred": 2 * MARGIN, "photo_noise": BORDER}.get(self.degradation, 0)
+
 
 def parse(recipe, description, argv):
     """Read the command line shared by the recipes."""
@@ -71,6 +80,14 @@ def parse(recipe, description, argv):
         "--photos",
         help="folder that `python training/collect/photographs.py photos/ --lossless` made; "
         "without it a rehearsal takes noise",
+    )
+    parser.add_argument("--start", help="preset whose weights to start from")
+    parser.add_argument("--iterations", type=int, help=f"steps (default: {recipe.iterations:,})")
+    parser.add_argument(
+        "--rate", type=float, help=f"highest learning rate (default: {recipe.learning_rate:g})"
+    )
+    parser.add_argument(
+        "--precision", help=f"dtype policy of the network (default: {recipe.precision})"
     )
     add_run_options(parser, recipe.preset)
     arguments = parser.parse_args(argv)
@@ -83,6 +100,13 @@ def train(recipe, description, argv=None):
     """Run, or resume, a recipe; returns the trained network."""
     arguments = parse(recipe, description, argv)
     recipe, arguments = rehearsed(recipe, arguments)
+    changed = {
+        "start": arguments.start,
+        "iterations": arguments.iterations,
+        "learning_rate": arguments.rate,
+        "precision": arguments.precision,
+    }
+    recipe = replace(recipe, **{key: value for key, value in changed.items() if value})
     out = Path(arguments.out)
     remember(recipe, out)
     training = build(recipe)
@@ -93,7 +117,10 @@ def train(recipe, description, argv=None):
     epoch = state.restore(training)
     if int(training.steps) < recipe.iterations:
         fit(training, recipe, epoch, state, arguments)
-    finish(training.model, recipe, arguments, out, int(training.steps) >= recipe.iterations, state)
+    is_done = int(training.steps) >= recipe.iterations
+    if is_done:
+        use_average(training)
+    finish(training.model, recipe, arguments, out, is_done, state)
     return training.model
 
 
@@ -104,24 +131,52 @@ def build(recipe):
     from c2f_zoo import models
     from c2f_zoo.metrics import PSNR
     from c2f_zoo.training import Multilevel, MultilevelSchedule
-    from training.restoration import patches
 
     keras.utils.set_random_seed(recipe.seed)
-    network = getattr(models, recipe.architecture)(dtype=recipe.precision, **recipe.model)
-    degrade = functools.partial(getattr(patches, recipe.degradation), **recipe.options)
+    architecture = getattr(models, recipe.architecture)
+    if recipe.start:
+        network = architecture.from_pretrained(recipe.start, dtype=recipe.precision)
+    else:
+        network = architecture(dtype=recipe.precision, **recipe.model)
     training = Multilevel(
         network,
         schedule=MultilevelSchedule.single(recipe.batch_size, recipe.iterations),
-        prepare=lambda x, y, weights, seed: degrade(keras.ops.cast(x, "float32") / 255.0, seed),
+        prepare=prepare_of(recipe),
         seed=recipe.seed,
     )
     rate = keras.optimizers.schedules.CosineDecay(
         0.0, recipe.iterations - recipe.warmup, 0.0, "rate", recipe.learning_rate, recipe.warmup
     )
+    average = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
     # The mean absolute error weighs much and little noise more evenly than the squared one.
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=recipe.clip)
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=recipe.clip, **average)
     training.compile(optimizer, "mean_absolute_error", metrics=[PSNR()])
     return training
+
+
+def prepare_of(recipe):
+    """What `Multilevel` makes of a batch: degraded images, and the clean ones in [0, 1]."""
+    from keras import ops
+
+    from training.restoration import patches
+
+    if recipe.degradation == "photo_noise":  # made on the host already
+        return lambda x, y, weights, seed: (x, ops.cast(y, "float32") / 255.0)
+    degrade = functools.partial(getattr(patches, recipe.degradation), **recipe.options)
+    return lambda x, y, weights, seed: degrade(ops.cast(x, "float32") / 255.0, seed)
+
+
+def use_average(training):
+    """Give the network the average of its weights, where the optimizer keeps one."""
+    if not training.optimizer.use_ema:
+        return
+    from keras import ops
+
+    variables = training.model.trainable_variables
+    training.optimizer.finalize_variable_values(variables)
+    for variable in variables:
+        # A copy: on JAX both would be one buffer, and be lost where the network's is donated.
+        variable.assign(ops.copy(variable.value))
 
 
 def fit(training, recipe, epoch, state, arguments):
@@ -129,13 +184,21 @@ def fit(training, recipe, epoch, state, arguments):
     import keras
 
     from c2f_zoo.training import MultilevelStream, StopOnNaN, StopOnSignal, TensorBoardLog
+    from training.restoration.noise import NoisyPhotos
     from training.restoration.patches import NoisePatches, PhotoPatches
+    from training.restoration.validation import Validation, validation_sets
 
     out = Path(arguments.out)
-    size = recipe.patch + (2 * MARGIN if recipe.degradation == "blurred" else 0)
+    size = recipe.patch + recipe.border
     source = NoisePatches(size)
     if arguments.photos:
         source = PhotoPatches(Path(arguments.photos) / "train", size)
+    validation, measured = None, []
+    if recipe.degradation == "photo_noise":
+        source = NoisyPhotos(source, recipe.patch, **recipe.options)
+        measured = [Validation(validation_sets(recipe, arguments), recipe, out)]
+    else:
+        validation = validation_data(recipe, arguments)
     stream = MultilevelStream(
         source, training.schedule, seed=recipe.seed, initial_step=int(training.steps)
     )
@@ -146,11 +209,12 @@ def fit(training, recipe, epoch, state, arguments):
             initial_epoch=epoch,
             epochs=-(-recipe.iterations // recipe.steps_per_epoch),
             verbose=2,
-            validation_data=validation_data(recipe, arguments),
+            validation_data=validation,
             validation_batch_size=4,
             callbacks=[
                 StopOnNaN(),
                 stop,
+                *measured,
                 keras.callbacks.CSVLogger(out / "log.csv", append=True),
                 TensorBoardLog(out / "tensorboard"),
                 *([stop_after(arguments.minutes, training)] if arguments.minutes else []),

@@ -19,10 +19,11 @@ from training.restoration.recipe import LOCAL_UNET, PhotoRecipe, train
 RECIPE = PhotoRecipe(
     preset="unet_denoise.photos",
     architecture="MultiscaleUNet",
-    degradation="noisy",
+    degradation="photo_noise",
     model=LOCAL_UNET,
     options={"level": (0.0, 55.0)},
-    validation={"level": (25.0, 25.0)},
+    average=0.999,
+    steps_per_epoch=125,
     iterations=20_000,
     summary="Takes Gaussian noise of unknown strength, up to a standard deviation of 55 of 255, "
     "from photographs of any size.",

@@ -8,14 +8,18 @@ from keras import ops
 from c2f_zoo.backend import to_numpy
 from c2f_zoo.data.degradations.base import Degradation, as_images, as_range
 
+SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
+
 
 class JPEG(Degradation):
     """Save images as JPEG and load them again. Not for a compiled step: it runs on the host.
 
     Args:
         quality: 1 to 100, or a range (low, high) of whole numbers from which each image draws its
-            own, uniformly. Pillow's tables of libjpeg; colours at half resolution.
+            own, uniformly. Pillow's tables of libjpeg.
         seed: Non-negative integer.
+        subsampling: `"4:2:0"`, colours at half resolution; `"4:2:2"`, at half the width; or
+            `"4:4:4"`, at full resolution.
 
     Call arguments:
         images: Array or tensor (B, H, W, C), uint8 or float in [0, 1] (values beyond are clipped),
@@ -25,7 +29,7 @@ class JPEG(Degradation):
         float32 tensor (B, H, W, C), of 256 levels.
 
     Raises:
-        ValueError: A quality beyond 1 to 100, or images of other channels.
+        ValueError: A quality beyond 1 to 100, no such subsampling, or images of other channels.
 
     Example:
         >>> images = np.random.default_rng(0).random((1, 16, 24, 3))
@@ -35,11 +39,15 @@ class JPEG(Degradation):
 
     on_host = True
 
-    def __init__(self, quality=(30, 95), seed=0):
+    def __init__(self, quality=(30, 95), seed=0, subsampling="4:2:0"):
         super().__init__(seed)
         self.quality = tuple(int(bound) for bound in as_range("quality", quality, 1))
         if self.quality[1] > 100:
             raise ValueError(f"quality is 1 to 100. Received: {quality!r}")
+        if subsampling not in SUBSAMPLINGS:
+            known = ", ".join(map(repr, SUBSAMPLINGS))
+            raise ValueError(f"subsampling is one of {known}. Received: {subsampling!r}")
+        self.subsampling = subsampling
 
     def draw_sample(self, rng, size):
         return {"quality": rng.integers(self.quality[0], self.quality[1] + 1, dtype="int32")}
@@ -48,7 +56,7 @@ class JPEG(Degradation):
         levels = np.clip(to_numpy(images), 0, 1) * 255
         qualities = to_numpy(numbers["quality"]).tolist()
         saved = [
-            _compress(image, quality)
+            _compress(image, quality, self.subsampling)
             for image, quality in zip(np.rint(levels).astype("uint8"), qualities, strict=True)
         ]
         return ops.convert_to_tensor(np.stack(saved).astype("float32") / 255)
@@ -62,12 +70,12 @@ class JPEG(Degradation):
         return self.apply(images, self.draw(count, size, index))
 
 
-def _compress(image, quality):
+def _compress(image, quality, subsampling):
     from PIL import Image
 
     file = io.BytesIO()
     grey = image.shape[-1] == 1
     picture = Image.fromarray(image[..., 0] if grey else image)
-    picture.save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    picture.save(file, "JPEG", quality=quality, subsampling=subsampling)
     again = np.asarray(Image.open(file))
     return again[..., None] if grey else again

@@ -21,7 +21,8 @@ class RestorationProtocol:
       neither clipped nor rounded. The noise of every image is
       `numpy.random.RandomState(seed).normal(0, noise / 255, (H, W, C))`, so that images of one
       size have the same, as in the published evaluations that seed before each image. PSNR and
-      SSIM on RGB of the result clipped to [0, 1].
+      SSIM on RGB of the result clipped to [0, 1]. With `clip` the noisy image is clipped to
+      [0, 1] and rounded to 8 bits, as a file holds it; with `jpeg` it then becomes a JPEG file.
     - `"upscale"`: the image is cropped to a multiple of `scale`, shrunk as MATLAB's `imresize`
       does (bicubic, antialiased) and rounded to 8 bits; so is the result. PSNR and SSIM on Y
       (BT.601, studio range, rounded to 8 bits as MATLAB's `rgb2ycbcr` of bytes does), a border of
@@ -41,6 +42,9 @@ class RestorationProtocol:
         scale: Factor of enlargement.
         blur: Standard deviation of the blur in pixels.
         seed: Of the noise and the boxes.
+        clip: Whether a noisy or blurred image is clipped and rounded to 8 bits.
+        jpeg: Quality, 1 to 100, of the JPEG file that a noisy or blurred image becomes; 0: none.
+        subsampling: Of the JPEG file's colours, as of `c2f_zoo.data.JPEG`.
 
     Raises:
         ValueError: The numbers do not fit the task.
@@ -58,6 +62,9 @@ class RestorationProtocol:
     scale: int = 1
     blur: float = 0.0
     seed: int = 0
+    clip: bool = False
+    jpeg: int = 0
+    subsampling: str = "4:2:0"
 
     def __post_init__(self):
         needed = {"denoise": self.noise > 0, "upscale": self.scale > 1, "deblur": self.blur > 0}
@@ -70,15 +77,31 @@ class RestorationProtocol:
                 "Denoising needs noise, enlarging a whole scale above 1, deblurring a blur. "
                 f"Received: {self}"
             )
+        if (self.clip or self.jpeg) and self.task not in ("denoise", "deblur"):
+            raise ValueError(
+                "clip and jpeg are for denoising and deblurring; enlarging rounds anyway. "
+                f"Received: {self}"
+            )
+        if self.jpeg:
+            self._jpeg  # noqa: B018 - refuses what JPEG refuses
+
+    @property
+    def _jpeg(self):
+        from c2f_zoo.data.degradations.jpeg import JPEG
+
+        return JPEG(self.jpeg, subsampling=self.subsampling)
 
     @property
     def title(self):
         """What is undone, in words."""
         noise = f"noise {self.noise:g}" if self.noise else ""
+        file = ", 8 bits" if self.clip else ""
+        if self.jpeg:
+            file = f", JPEG {self.jpeg} {self.subsampling}"
         return {
-            "denoise": noise,
+            "denoise": noise + file,
             "upscale": f"x{self.scale}",
-            "deblur": " and ".join(filter(None, (f"blur {self.blur:g}", noise))),
+            "deblur": " and ".join(filter(None, (f"blur {self.blur:g}", noise))) + file,
             "inpaint": "boxes",
         }[self.task]
 
@@ -118,6 +141,10 @@ class RestorationProtocol:
             if self.noise:
                 draw = np.random.RandomState(self.seed).normal
                 degraded = degraded + draw(0, self.noise / 255, truth.shape)
+            if self.clip or self.jpeg:
+                degraded = round_to_bytes(degraded)
+            if self.jpeg:
+                degraded = backend.to_numpy(self._jpeg(degraded[None]))[0]
         return np.asarray(degraded, np.float32), truth, known
 
     def compare(self, truth, made, known=None):

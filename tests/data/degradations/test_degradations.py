@@ -187,6 +187,9 @@ def test_jpeg_is_what_pillow_writes(rng):
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=60, subsampling="4:2:0")
     np.testing.assert_allclose(found, np.asarray(Image.open(file)) / 255, atol=1e-6)
+    Image.fromarray(image).save(file := io.BytesIO(), "JPEG", quality=60, subsampling="4:4:4")
+    found = to_numpy(JPEG(60, subsampling="4:4:4")(image[None]))[0]
+    np.testing.assert_allclose(found, np.asarray(Image.open(file)) / 255, atol=1e-6)
     drawn = JPEG((30, 31)).draw(64, (8, 8))["quality"]
     assert set(drawn.tolist()) == {30, 31}
     assert JPEG(50)(image[None, ..., :1]).shape == (1, 17, 23, 1)
@@ -249,6 +252,7 @@ def test_what_is_no_batch_of_images_is_refused(name):
         (lambda: RandomBoxes(boxes=(1.5, 2)), r"\(1.5, 2\)$"),
         (lambda: RandomBoxes(boxes=("one", "two")), r"\('one', 'two'\)$"),
         (lambda: JPEG((0, 50)), r"\(0, 50\)$"),
+        (lambda: JPEG(50, subsampling="4:1:1"), "'4:1:1'$"),
         (lambda: JPEG(101), "101$"),
         (lambda: JPEG()(np.ones((1, 4, 4, 2))), r"\(1, 4, 4, 2\)$"),
         (lambda: Downsampling(0), "0$"),

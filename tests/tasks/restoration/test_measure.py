@@ -1,7 +1,10 @@
 """The protocols of restoration against figures that can be checked by hand."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from c2f_zoo.cli.evaluate_restoration import make_baseline
 from c2f_zoo.data import RandomBoxes, downsample, load_image, save_image, upsample_bicubic
@@ -44,6 +47,23 @@ def test_denoising_is_measured_on_the_clipped_result(rng):
     )
     assert found["images"] == 2 and found["each"][0] == found["each"][1]
     assert 0 < found["ssim"] < 1 and found["seconds_per_image"] > 0
+
+
+def test_a_noisy_file_has_8_bits_and_may_be_a_jpeg(rng):
+    image = rng.random((24, 30, 3), dtype="float32")
+    expected = np.rint(255 * (image + noise_of(25, image.shape)).clip(0, 1)).astype("uint8")
+    clipped, truth, _ = RestorationProtocol("denoise", noise=25, clip=True).degrade(image)
+    np.testing.assert_allclose(clipped * 255, expected, atol=1e-3)
+    np.testing.assert_array_equal(truth, image)
+    for subsampling in ("4:2:0", "4:4:4"):
+        protocol = RestorationProtocol("denoise", noise=25, jpeg=92, subsampling=subsampling)
+        file = io.BytesIO()
+        Image.fromarray(expected).save(file, "JPEG", quality=92, subsampling=subsampling)
+        read = np.asarray(Image.open(file)) / 255
+        np.testing.assert_allclose(protocol.degrade(image)[0], read, atol=1e-6)
+        assert protocol.title == f"noise 25, JPEG 92 {subsampling}"
+    grey = RestorationProtocol("denoise", noise=25, jpeg=92).degrade(image[..., :1])[0]
+    assert grey.shape == (24, 30, 1)
 
 
 def test_figures_are_means_of_the_images_figures():
@@ -145,6 +165,9 @@ def test_figures_have_their_place_on_a_card():
         ({"task": "denoise"}, "Denoising needs noise"),
         ({"task": "upscale"}, "scale above 1"),
         ({"task": "deblur", "noise": 5}, "needs .* a blur"),
+        ({"task": "inpaint", "clip": True}, "clip and jpeg are for denoising"),
+        ({"task": "denoise", "noise": 5, "jpeg": 101}, "quality is 1 to 100"),
+        ({"task": "denoise", "noise": 5, "jpeg": 9, "subsampling": "4:1:1"}, "subsampling is"),
     ],
 )
 def test_what_is_no_protocol_is_refused(arguments, message):
