@@ -1,3 +1,5 @@
+import contextlib
+import json
 import os
 import pickle
 import signal
@@ -13,6 +15,8 @@ from PIL import Image
 
 from c2f_zoo.data import ImageCache, ImageFolder, box_pyramid, fit_image, save_image
 from c2f_zoo.data.images.folder import is_grey
+
+pytestmark = pytest.mark.backend_free
 
 
 @pytest.fixture
@@ -342,7 +346,7 @@ def test_a_kill_leaves_no_half_cache(number, pictures, cached, tmp_path):
     process.send_signal(number)
     process.wait(timeout=30)
     left = caches_in(tmp_path)
-    assert all(name.startswith(".building-") for name in left)
+    assert all(name.startswith(".c2f-") for name in left)
     assert len(left) == (number == signal.SIGKILL)
     cache = cached(pictures)
     assert len(cache) == 6 and caches_in(tmp_path) == [cache.folder.name]
@@ -386,6 +390,118 @@ def test_a_damaged_cache_says_what_to_do(pictures, cached, tmp_path):
         ImageCache(tmp_path)
 
 
+def change_about(name, value):
+    def change(folder):
+        about = json.loads((folder / "about.json").read_text())
+        (folder / "about.json").write_text(json.dumps({**about, name: value}))
+
+    return change
+
+
+def write(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def save(name, array):
+    return lambda folder: np.save(folder / name, array, allow_pickle=True)
+
+
+def replace_by_pipe(name):
+    def change(folder):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return change
+
+
+HEADER = b"\x93NUMPY\x01\x00\x10\x00"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        write("about.json", b""),
+        write("about.json", b"null"),
+        write("about.json", b"\xff\xfe"),
+        write("about.json", b"[" * 100_000),
+        change_about("resolutions", None),
+        change_about("resolutions", []),
+        change_about("resolutions", [[4], [8, 8]]),
+        change_about("count", None),
+        change_about("count", 5),
+        change_about("channels", None),
+        change_about("skipped", None),
+        change_about("grey", 1),
+        change_about("classes", 2),
+        write("4x4.npy", b""),
+        write("4x4.npy", HEADER + b"{'descr': (((((\n"),
+        write("4x4.npy", HEADER + b"'\n" * 8),
+        write("4x4.npy", b"PK\x05\x06" + bytes(18)),
+        save("8x8.npy", np.zeros((6, 8, 8, 1), np.uint8)),
+        save("8x8.npy", np.zeros((6, 8, 8, 3), np.float32)),
+        save("labels.npy", np.zeros(5, np.int64)),
+        save("labels.npy", np.zeros((6, 1), np.int64)),
+        save("labels.npy", np.zeros(6, np.float32)),
+        save("labels.npy", np.array([None] * 6)),
+        write("labels.npy", b""),
+        write("labels.npy", HEADER + b"{'descr': (((((\n"),
+        replace_by_pipe("about.json"),
+        replace_by_pipe("8x8.npy"),
+        replace_by_pipe("labels.npy"),
+    ],
+)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_any_damage_of_a_cache_is_told_as_such(damage, tmp_path, rng):
+    images = rng.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    options = {"labels": range(6), "cache": tmp_path, "progress": False}
+    folder = ImageCache.from_arrays(images, **options).folder
+    damage(folder)
+    with pytest.raises(ValueError, match=f"{folder} is damaged: delete the folder.*Received: "):
+        ImageCache(folder)
+
+
+def test_a_cache_that_does_not_say_its_channels_has_three(pictures, cached):
+    cache = cached(pictures)
+    about = json.loads((cache.folder / "about.json").read_text())
+    del about["channels"]
+    (cache.folder / "about.json").write_text(json.dumps(about))
+    assert ImageCache(cache.folder).channels == 3
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_images_of_any_kind_become_one_three_or_four_channels(channels, tmp_path, cached, rng):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    color = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    deep = color[..., 0].astype(np.uint16) * 257
+    for name, pixels in {"a": color, "b": color[..., 0], "c": deep}.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    mixed = pytest.warns(UserWarning, match="2 of 3 images are grey")
+    with mixed if channels > 1 else contextlib.nullcontext():
+        cache = cached(folder, channels=channels)
+    assert cache.channels == channels and cache.images(4).shape == (3, 4, 4, channels)
+    grey = np.repeat(color[..., :1], 3, axis=2)
+    found = cache.images()
+    if channels == 1:
+        luma = color @ np.array([0.299, 0.587, 0.114])
+        assert np.abs(found[0, ..., 0] - luma).max() <= 1 and cache.grey == []
+        np.testing.assert_array_equal(found[1:], [grey[..., :1]] * 2)
+    else:
+        np.testing.assert_array_equal(found[..., :3], [color, grey, grey])
+        assert channels == 3 or (found[..., 3] == 255).all()
+
+
+def test_transparency_is_kept_in_a_fourth_channel(tmp_path, rng):
+    images = rng.integers(0, 256, (3, 8, 8, 4), dtype=np.uint8)
+    options = {"cache": tmp_path, "progress": False}
+    cache = ImageCache.from_arrays(images, channels=4, **options)
+    np.testing.assert_array_equal(cache.images(), images)
+    half = images.reshape(3, 4, 2, 4, 2, 4).astype(np.float64).mean(axis=(2, 4))
+    np.testing.assert_array_equal(cache.images(4), np.rint(half).astype(np.uint8))
+    with pytest.raises(ValueError, match="transparent pixels: choose a background"):
+        ImageCache.from_arrays(images, channels=1, **options)
+
+
 def test_a_cache_travels_to_other_processes_without_its_pixels(pictures, cached):
     cache = cached(pictures)
     data = pickle.dumps(cache)
@@ -411,10 +527,13 @@ def test_the_cache_lies_in_keras_own_folder_by_default(pictures, tmp_path, monke
     [
         ({"resolution": 12}, r"power of two\. Received: 12$"),
         ({"resolution": 2}, r"power of two\. Received: 2$"),
-        ({"base_shape": 4}, r"base_shape is \(height, width\)\. Received: 4$"),
-        ({"background": "whitish"}, r"background is a colour.*Received: 'whitish'$"),
-        ({"background": (0, 0, 256)}, r"background is a colour.*Received: \(0, 0, 256\)$"),
-        ({"resample": "nearest"}, r"resample is .*Received: 'nearest'$"),
+        ({"base_shape": 4}, r"base_shape must be \(height, width\)\. Received: 4$"),
+        ({"background": "whitish"}, r"background must be a colour.*Received: 'whitish'$"),
+        ({"background": (0, 0, 256)}, r"background must be a colour.*Received: \(0, 0, 256\)$"),
+        ({"channels": 2}, r"channels must be one of 1, 3, 4\. Received: 2$"),
+        ({"channels": 1, "allow_grey": False}, r"channels=3 or 4\. Received: channels=1$"),
+        ({"channels": 4, "background": "red"}, r"channels=1 or 3.*Received: \(255, 0, 0\)$"),
+        ({"resample": "nearest"}, r"resample must be .*Received: 'nearest'$"),
     ],
 )
 def test_senseless_options_are_refused(options, message, pictures, cached):
@@ -439,7 +558,7 @@ def test_senseless_arrays_are_refused(images, labels, message, tmp_path):
 
 
 def test_an_unknown_resolution_lists_the_known(pictures, cached):
-    with pytest.raises(ValueError, match="resolutions 4x4, 8x8. Received: 16$"):
+    with pytest.raises(ValueError, match="one of the cache's, 4x4, 8x8. Received: 16$"):
         cached(pictures).images(16)
 
 

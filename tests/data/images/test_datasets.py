@@ -1,7 +1,9 @@
 """Data sets by name: each original format, resizing, patches, broken files, fresh batches."""
 
 import io
+import os
 import pickle
+import subprocess
 import sys
 import tarfile
 import types
@@ -11,8 +13,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from c2f_zoo.data import ImageDataset, ImageFolder, open_image_dataset, read_cifar10, save_image
+from c2f_zoo.data import (
+    ImageDataset,
+    ImageFolder,
+    ImageZip,
+    open_image_dataset,
+    read_cifar10,
+    save_image,
+)
 from c2f_zoo.training import MultilevelSchedule, MultilevelStream
+
+pytestmark = pytest.mark.backend_free
 
 
 @pytest.fixture
@@ -96,6 +107,41 @@ def test_a_pickle_that_asks_for_more_than_arrays_is_refused(tmp_path):
     (tmp_path / "test_batch").write_bytes(content)
     with pytest.raises(ValueError, match="damaged. Received: .*asks for .*print"):
         read_cifar10(tmp_path, "test")
+
+
+class Forged:
+    """Pickles as a call of a function with some arguments, and a state."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+RECONSTRUCT = np.zeros(0).__reduce__()[0]
+
+
+@pytest.mark.parametrize(
+    "reduced",
+    [
+        (np.ndarray, ((1000,), np.dtype(object), b"\x41" * 8000)),
+        (RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (9,), np.dtype(object), False, b"\x41" * 72)),
+        (RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (9,), np.dtype("u1,O"), False, b"\x41" * 81)),
+        (RECONSTRUCT, (np.ndarray, (0,), b"b"), (1, (9,), np.dtype("u1"), False, b"\x41" * 8)),
+        (RECONSTRUCT, (np.ndarray, (1 << 40,), b"b")),
+        (np.dtype, ("u1", 0, 1), (3, "|", None, ("f",), {"f": (np.dtype("u1"), 0)}, 1, 1, 0)),
+    ],
+    ids=["objects", "object state", "structure", "too short", "empty", "dtype"],
+)
+def test_a_forged_pickle_is_an_error_and_not_the_end_of_the_process(reduced, tmp_path):
+    content = {b"data": Forged(*reduced), b"labels": [0]}
+    (tmp_path / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
+    code = "import sys; from c2f_zoo.data import read_cifar10; read_cifar10(sys.argv[1], 'test')"
+    arguments = [sys.executable, "-c", code, str(tmp_path)]
+    process = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert "ValueError: The files of CIFAR-10" in process.stderr
 
 
 @pytest.mark.parametrize("name", ["test_batch", "test_batch.bin", "test_batch.png"])
@@ -214,6 +260,90 @@ def test_broken_files_are_named_and_refused_or_skipped_on_request(tmp_path, open
         open_quietly("folder", tmp_path, skip_broken=True)
 
 
+def write_zip(path, spoil):
+    """A zip archive of a.png and b.png, whose bytes `spoil` changes at b.png."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a.png", "b.png"):
+            file = io.BytesIO()
+            Image.fromarray(bytes_of((8, 8, 3))).save(file, "PNG")
+            archive.writestr(name, file.getvalue())
+        start, size = archive.infolist()[1].header_offset, archive.infolist()[1].compress_size
+    data = bytearray(path.read_bytes())
+    central = data.rindex(b"PK\x01\x02")
+    spoil(data, start, central, size)
+    path.write_bytes(data)
+
+
+def encrypt(data, start, central, size):
+    data[start + 6] |= 1
+    data[central + 8] |= 1
+
+
+def compress_otherwise(data, start, central, size):
+    data[start + 8] = data[central + 10] = 99
+
+
+def break_content(data, start, central, size):
+    data[start + 40 : start + 60] = b"\xff" * 20
+
+
+def shorten_content(data, start, central, size):
+    data[central + 20 : central + 24] = (size // 2).to_bytes(4, "little")
+
+
+def misplace_content(data, start, central, size):
+    data[central + 42] += 1
+
+
+@pytest.mark.parametrize(
+    "spoil", [encrypt, compress_otherwise, break_content, shorten_content, misplace_content]
+)
+def test_a_damaged_member_of_an_archive_is_named_or_skipped(spoil, tmp_path, open_quietly):
+    write_zip(tmp_path / "a.zip", spoil)
+    with pytest.raises(ValueError, match=r"cannot be used: .*skip_broken=True.*Received: b\.png$"):
+        open_quietly("folder", tmp_path / "a.zip")
+    with pytest.warns(UserWarning, match=r"1 images were skipped \(b\.png"):
+        assert len(open_quietly("folder", tmp_path / "a.zip", skip_broken=True)) == 1
+
+
+def test_what_is_no_archive_is_named(tmp_path):
+    write_zip(tmp_path / "a.zip", lambda *arguments: None)
+    whole = (tmp_path / "a.zip").read_bytes()
+    central = whole.rindex(b"PK\x01\x02")
+    newer = whole[: central + 6] + b"\xff" + whole[central + 7 :]  # a later version of the format
+    for content in (b"", b"PK", whole[:-30], whole[: central - 8] + whole[central:], newer):
+        (tmp_path / "a.zip").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.zip is not a zip archive. Received: "):
+            ImageZip(tmp_path / "a.zip")
+    with pytest.raises(FileNotFoundError, match=r"Received: .*b\.zip"):
+        ImageZip(tmp_path / "b.zip")
+
+
+def test_a_damaged_tar_archive_is_named(tmp_path):
+    path = tmp_path / "stl10_binary.tar.gz"
+    write_tar(path, {"train_X.bin": bytes_of(9 * 27648).tobytes()})
+    whole = path.read_bytes()
+    for content in (b"", whole[:1000], whole[:1000] + b"\xff" * 1000 + whole[2000:]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"not a whole tar archive. Received: "):
+            open_image_dataset("stl10", path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_pipes_are_refused_rather_than_waited_for(tmp_path, open_quietly):
+    write_folder(tmp_path / "set", ["a.png"])
+    os.mkfifo(tmp_path / "set" / "b.png")
+    with pytest.raises(ValueError, match=r"not a regular file.*Received: b\.png"):
+        open_quietly("folder", tmp_path / "set")
+    os.mkfifo(tmp_path / "stl10_binary.tar.gz")
+    for read in (
+        lambda: open_quietly("stl10", tmp_path),
+        lambda: ImageZip(tmp_path / "set" / "b.png"),
+    ):
+        with pytest.raises(ValueError, match="not a pipe.*Received: "):
+            read()
+
+
 def test_consecutive_batches_differ_and_an_epoch_has_every_image_once(tmp_path, open_quietly):
     levels = np.arange(12, dtype="uint8")
     for level in levels:
@@ -293,12 +423,12 @@ def test_the_mock_data_of_tensorflow_datasets_is_read(name, options, sides, open
 @pytest.mark.parametrize(
     "arguments, options, message",
     [
-        (("imagenet", "."), {}, "data sets of images are cifar10, .*Received: 'imagenet'"),
-        (("cifar10", "."), {"split": "all"}, "splits of cifar10 are .*Received: 'all'"),
+        (("imagenet", "."), {}, "name must be one of 'cifar10', .*Received: 'imagenet'"),
+        (("cifar10", "."), {"split": "all"}, "split of cifar10 must be one of .*Received: 'all'"),
         (("urban100",), {}, "give root. Received: root=None"),
-        (("folder", "."), {"size": 8, "patch": 8}, "size or patch. Received"),
-        (("folder", "."), {"size": (8, 8, 3)}, r"size is \(height, width\).*Received"),
-        (("folder", "."), {"patch": 0}, "whole number of at least 1. Received: 0"),
+        (("folder", "."), {"size": 8, "patch": 8}, "size or patch, not both. Received"),
+        (("folder", "."), {"size": (8, 8, 3)}, "size must be two integers >= 1. Received"),
+        (("folder", "."), {"patch": 0}, "patch must be two integers >= 1. Received"),
         (("folder", "."), {"interpolation": "cubic"}, "'nearest'. Received: 'cubic'"),
         (("folder", "."), {"dtype": "int8"}, "Received: 'int8'"),
         (("folder", "."), {"skip_broken": True, "check": False}, "Received: check=False"),
@@ -313,7 +443,7 @@ def test_options_out_of_range_are_refused(arguments, options, message, tmp_path,
 
 def test_samples_beyond_the_end_and_missing_folders_are_refused(tmp_path, open_quietly):
     dataset = ImageDataset(ImageFolder(write_folder(tmp_path, ["a.png"])), progress=False)
-    with pytest.raises(IndexError, match=r"Samples are 0 to 0. Received: \[1\]"):
+    with pytest.raises(IndexError, match=r"indices must be 0 to 0. Received: \[1\]"):
         dataset.samples([1])
     for name in ("cifar10", "celeba", "urban100", "folder"):
         with pytest.raises(FileNotFoundError, match="Received"):

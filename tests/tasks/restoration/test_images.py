@@ -342,7 +342,7 @@ class TestSettings:
                 "whole number of pixels. Received: 'big'",
             ),
             ({"tile": 32, "overlap": 20}, "half a tile of 32x32. Received: 20"),
-            ({"tile": 32, "overlap": -1}, "overlap is a whole number of at least 0. Received: -1"),
+            ({"tile": 32, "overlap": -1}, "overlap must be an integer >= 0. Received: -1"),
         ],
     )
     def test_tiles_that_cannot_be_are_refused(self, net, options, message):
