@@ -9,7 +9,7 @@ from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.data import as_numpy, load_image
-from c2f_zoo.data.images.folder import UnfitImageError, check_fit_options, fit_image
+from c2f_zoo.data.images.fit import UnfitImageError, check_fit_options, fit_image
 from c2f_zoo.layers import average_pool
 from c2f_zoo.tasks.generation.seeds import PROJECTION, seeded_generator
 from c2f_zoo.training.steps import value_and_gradients

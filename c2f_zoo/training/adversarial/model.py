@@ -202,8 +202,8 @@ class AdversarialModel(keras.Model):
         del options["self"]
         check_no_validation(options)
         check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
-        if hasattr(x, "initial_images"):  # a stream: goes on with new images
-            x.initial_images = self.planner.images()[1]
+        if hasattr(x, "start_at"):
+            x.start_at(self.planner.images()[1])
         if hasattr(x, "as_tf_dataset"):
             options.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
             if backend.backend() == "tensorflow":
