@@ -105,7 +105,7 @@ def test_frames_of_a_translated_photograph_agree_where_the_motion_says(recipe):
 def test_errors_are_told_by_the_length_of_the_true_motion(recipe):
     validation = importlib.import_module("training.flow.validation")
     random = np.random.default_rng(0)
-    truth, estimate = random.normal(0, 20, (2, 3, 8, 9, 2))
+    truth, estimate = random.normal(0, 12, (2, 3, 8, 9, 2))
     valid = random.random((3, 8, 9, 1)) < 0.8
     errors = validation.LengthErrors()
     for index in range(3):

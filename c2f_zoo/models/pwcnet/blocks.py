@@ -203,9 +203,12 @@ def normalize_together(query, key):
     over all channels.
     """
     both = ops.cast(ops.stack([query, key], axis=1), "float32")
-    mean, variance = ops.moments(both, axes=(1, 2, 3), keepdims=True)
-    both = (both - mean) * ops.rsqrt(variance + 1e-6)
-    # The constant keeps flat regions, which have nothing to match, from being amplified to noise.
+    both = both - ops.mean(both, axis=(1, 2, 3), keepdims=True)
+    # Not `ops.moments`: on PyTorch and JAX its variance is E[x^2] - E[x]^2, which rounds to less
+    # than zero where features are large and nearly equal, as on a coarsest level of one pixel.
+    variance = ops.mean(ops.square(both), axis=(1, 2, 3), keepdims=True)
+    both = both * ops.rsqrt(variance + 1e-6)
+    # The constant keeps flat regions, where there is nothing to match, from becoming noise.
     power = ops.mean(ops.square(both), axis=-1, keepdims=True)
     both = ops.cast(both * ops.rsqrt(power + 1e-2), query.dtype)
     return ops.unstack(both, 2, axis=1)
