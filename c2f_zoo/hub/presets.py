@@ -65,6 +65,20 @@ class PresetMixin:
 
     preset_defaults: ClassVar[Mapping[str, Any]] = {}
 
+    @classmethod
+    def preset_class(cls, config: Mapping[str, Any]) -> tuple[type, Mapping[str, Any]]:
+        """Return the class and the config of a preset that names this class.
+
+        A class overrides this if presets were saved under its name that belong to another now.
+
+        Args:
+            config: Constructor arguments from the preset.
+
+        Returns:
+            The class to construct, and its arguments.
+        """
+        return cls, config
+
     def preset_network(self) -> keras.Model:
         """Return the part of the model that a preset stores; by default the model itself.
 
@@ -189,7 +203,10 @@ def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mappin
     config = content.get("config")
     if not isinstance(content.get("class"), str) or not isinstance(config, dict):
         raise PresetError(f"{label}: {CONFIG} must name a class and its config.")
-    model_class = _choose_class(wanted, find_model(content["class"]), label)
+    found = find_model(content["class"])
+    if issubclass(found, PresetMixin):
+        found, config = found.preset_class(config)
+    model_class = _choose_class(wanted, found, label)
     _check_arguments(model_class, config, f"{label}: {CONFIG}")
     _check_arguments(model_class, overrides, f"from_pretrained({label!r})")
     with _dtype_policy(dtype):

@@ -146,7 +146,9 @@ class Matching(keras.layers.Layer):
         probability = ops.softmax(ops.cast(cost, "float32") * sharpness, axis=-1)
         shifts = np.arange(-MAX_DISPLACEMENT, MAX_DISPLACEMENT + 1, dtype="float32")
         displacements = np.stack(np.meshgrid(shifts, shifts), -1).reshape(COST_CHANNELS, 2)
-        return ops.matmul(probability, displacements)
+        match = ops.matmul(probability, displacements)
+        # In a TensorFlow graph that does not know all sizes, matmul forgets those that are known.
+        return ops.reshape(match, (*ops.shape(cost)[:3], 2))
 
     def trust(self, features):
         """Weight of the match, (B, h, w, 1) in (0, 1), from the decoder's features."""

@@ -129,8 +129,14 @@ class PWCNet(PWCNetBase):
         self.built = True
 
     @classmethod
+    def preset_class(cls, config):
+        if config.get("variant") != "lite":
+            return cls, config
+        return PWCNetLite, {key: value for key, value in config.items() if key != "variant"}
+
+    @classmethod
     def from_pretrained(cls, name, /, **options) -> Self:
-        # `PWCNet.from_pretrained` gives a `PWCNetLite` too, as it did when that was a variant.
+        # Gives a `PWCNetLite` too, as when that was a variant of this class.
         owner = PWCNetBase if cls is PWCNet else super()
         return owner.from_pretrained(name, **options)
 
