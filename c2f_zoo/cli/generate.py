@@ -264,7 +264,7 @@ def _positive(text):
 
 
 def _colour(text):
-    from c2f_zoo.data.images.folder import check_fit_options
+    from c2f_zoo.data.images.fit import check_fit_options
 
     return check_fit_options(text, "area")
 

@@ -1,10 +1,9 @@
 """A function of images of one size, applied to an image of any size in overlapping tiles."""
 
-import numbers
-
 import numpy as np
 
-_FULL_SCALE = {"uint8": 255, "uint16": 65535}
+from c2f_zoo import checks
+from c2f_zoo.data.files.images import FULL_SCALE, as_float
 
 
 def apply_in_tiles(
@@ -93,7 +92,7 @@ def apply_in_tiles(
                 result = np.zeros((rows, *strip.shape[1:]), np.float32)
             if result.shape != (rows, *strip.shape[1:]):
                 raise ValueError(
-                    f"out has the shape {(rows, *strip.shape[1:])}. Received: {result.shape}"
+                    f"out must have the shape {(rows, *strip.shape[1:])}. Received: {result.shape}"
                 )
             strip *= down[row][:, None, None]
             part = result[top * scale : (top + height) * scale]
@@ -133,9 +132,7 @@ def _weights(starts, tile, scale, margin):
 
 def _cut(image, top, left, height, width, align):
     """One tile in float32, continued where the image ends within it."""
-    part = image[top : top + height, left : left + width]
-    full = _FULL_SCALE.get(part.dtype.name)
-    part = part.astype(np.float32) if full is None else np.divide(part, full, dtype=np.float32)
+    part = as_float(image[top : top + height, left : left + width])
     # First to the grid as the networks do it; then, where it is smaller than a tile, mirrored.
     beyond = [(0, -side % align) for side in part.shape[:2]]
     if any(after for _, after in beyond):
@@ -149,37 +146,33 @@ def _cut(image, top, left, height, width, align):
 def _check(image, sides, overlap, scale, batch_size, align, margin):
     shape = np.shape(image)
     if len(shape) != 3 or 0 in shape:
-        raise ValueError(f"An image is an array (H, W, C), not empty. Received: shape {shape}")
-    if image.dtype.kind != "f" and image.dtype.name not in _FULL_SCALE:
-        raise ValueError(f"An image is float, uint8 or uint16. Received: dtype {image.dtype}")
-    for name, value, least in (
-        ("align", align, 1),
-        *(("tile", side, 1) for side in sides),
-        ("overlap", overlap, 0),
-        ("scale", scale, 1),
-        ("batch_size", batch_size, 1),
-        ("margin", margin or 0, 0),
-    ):
-        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not is_number or value % 1 != 0 or value < least:
-            raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
+        raise ValueError(f"image must be an array (H, W, C), not empty. Received: shape {shape}")
+    if image.dtype.kind != "f" and image.dtype.name not in FULL_SCALE:
+        raise ValueError(f"image must be float, uint8 or uint16. Received: dtype {image.dtype}")
+    checks.whole("align", align, least=1)
+    checks.whole_pair("tile", sides, least=1)
+    checks.whole("overlap", overlap, least=0)
+    checks.whole("scale", scale, least=1)
+    checks.whole("batch_size", batch_size, least=1)
+    checks.whole("margin", margin or 0, least=0)
     height, width = sides
     if height % align or width % align:
-        raise ValueError(f"tile is a multiple of align, {align}. Received: {width}x{height}")
+        raise ValueError(f"tile must be a multiple of align, {align}. Received: {width}x{height}")
     shared = -(-overlap // align) * align
     for length, side in zip(shape, sides, strict=False):
         if length > side and 2 * shared > side:
             of_grid = f" (rounded up to {shared})" if shared != overlap else ""
             raise ValueError(
-                f"overlap is at most half a tile of {width}x{height}. Received: {overlap}{of_grid}"
+                f"overlap must be at most half a tile of {width}x{height}. "
+                f"Received: {overlap}{of_grid}"
             )
     if margin and 2 * margin >= max(overlap, 1):
-        raise ValueError(f"margin is less than half of overlap, {overlap}. Received: {margin}")
+        raise ValueError(f"margin must be less than half of overlap, {overlap}. Received: {margin}")
 
 
 def _check_made(made, count, height, width):
     if made.ndim != 4 or made.shape[:3] != (count, height, width):
         raise ValueError(
-            f"The function returns an array ({count}, {height}, {width}, channels). "
+            f"The function must return an array ({count}, {height}, {width}, channels). "
             f"Received: shape {made.shape}"
         )

@@ -6,6 +6,8 @@ import pytest
 
 import c2f_zoo.data
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.mark.parametrize("name", c2f_zoo.data.__all__)
 def test_every_listed_name_can_be_imported(name):

@@ -127,7 +127,36 @@ def test_wrong_levels_are_named(batch):
         MultiscaleEndPointError(level_weights=(1.0, 2.0))(truth, levels)
     with pytest.raises(ValueError, match=r"\(2, 3, 5, 2\)$"):
         MultiscaleEndPointError(level_weights=(1.0,))(truth, [np.zeros((2, 3, 5, 2), "float32")])
-    with pytest.raises(ValueError, match="flow_unit=0$"):
+    with pytest.raises(ValueError, match="flow_unit must be a number > 0. Received: 0$"):
         MultiscaleEndPointError(flow_unit=0)
-    with pytest.raises(ValueError, match="exponent=-1$"):
+    with pytest.raises(ValueError, match="exponent must be a number > 0. Received: -1$"):
         MultiscaleRobust(exponent=-1)
+    with pytest.raises(ValueError, match="epsilon must be a number > 0. Received: 0$"):
+        MultiscaleRobust(epsilon=0)
+    with pytest.raises(ValueError, match=r"level_weights must not be empty. Received: \(\)$"):
+        MultiscaleEndPointError(level_weights=())
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 2), (1, 8, 8, 3)])
+def test_empty_batches_and_other_channels_are_refused(shape):
+    flow = np.zeros(shape, "float32")
+    with pytest.raises(ValueError, match=r"y_true must .*B >= 1. Received: shape"):
+        MultiscaleEndPointError()(flow, flow)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow has tensors of open size"
+)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_sizes_may_be_unknown_until_the_graph_runs(sparse, batch):
+    import tensorflow as tf
+
+    truth, levels = batch
+    loss = MultiscaleEndPointError(sparse=sparse)
+    unknown = tf.TensorSpec((None, None, None, 2))
+    compiled = tf.function(loss, input_signature=[unknown, [unknown] * 5], autograph=False)
+    assert float(compiled(truth, levels)) == pytest.approx(float(loss(truth, levels)), rel=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="64 times smaller"):
+        compiled(truth, levels[1:] + levels[:1])
+    with pytest.raises(ValueError, match="single level needs its height"):
+        tf.function(loss, input_signature=[unknown, unknown], autograph=False)(truth, levels[-1])

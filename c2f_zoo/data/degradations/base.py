@@ -1,4 +1,4 @@
-"""What every degradation of images shares: numbers drawn on the host, arrays changed on the device.
+"""Base of the degradations: numbers drawn on the host, arrays changed on the device.
 
 The random numbers of a sample are a function of (`seed`, number of the sample, the degradation's
 class) alone. So they do not depend on backend, batch partition or what came before, and a resumed
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.backend import jit, visible_values
 
 
@@ -38,9 +39,7 @@ class Degradation:
     on_host = False  # whether `apply` leaves the device, and so cannot be compiled
 
     def __init__(self, seed=0):
-        if isinstance(seed, bool) or seed != int(seed) or seed < 0:
-            raise ValueError(f"seed is a whole number of at least 0. Received: {seed!r}")
-        self.seed = int(seed)
+        self.seed = checks.whole("seed", seed, least=0)
         self._compiled = None
 
     def draw_sample(self, rng, size) -> dict:
@@ -64,9 +63,9 @@ class Degradation:
             numbers: What `draw` returned, as tensors.
 
         Returns:
-            As of the call.
+            As the call.
         """
-        raise TypeError(f"A degradation defines apply. Received: {type(self).__name__}")
+        raise TypeError(f"A degradation must define apply. Received: {type(self).__name__}")
 
     def draw(self, count, size, index=0) -> dict:
         """Draw the random numbers of a batch.
@@ -74,7 +73,7 @@ class Degradation:
         Args:
             count: B.
             size: (H, W) of the images.
-            index: As of the call.
+            index: As in the call.
 
         Returns:
             Nested dictionary of numpy arrays whose first axis is B, to be given to `apply`.
@@ -106,41 +105,27 @@ class Degradation:
 
 
 def sample_numbers(count, index):
-    """Numbers of a batch's samples since the training's beginning.
+    """Numbers (B,) of a batch's samples since the training's beginning.
 
-    Args:
-        count: B.
-        index: Number of the batch, or array (B,) of sample numbers.
-
-    Returns:
-        Integer array (B,).
-
-    Raises:
-        ValueError: Sample numbers that are not B whole numbers of at least 0.
+    `index` is the number of the batch, or the sample numbers themselves, which are checked.
     """
     index = np.asarray(index)
     samples = int(index) * count + np.arange(count) if index.ndim == 0 else index
     if samples.shape != (count,) or not np.issubdtype(samples.dtype, np.integer):
         raise ValueError(
-            f"index is the number of the batch or {count} sample numbers. Received: {index}"
+            f"index must be the number of the batch or {count} sample numbers. Received: {index}"
         )
     if count and samples.min() < 0:
-        raise ValueError(f"Samples are counted from 0. Received: index={index}")
+        raise ValueError(f"index must be at least 0. Received: {index}")
     return samples
 
 
 def as_images(images, name):
-    """Bring a batch of images to a float32 tensor in [0, 1].
-
-    Args:
-        images: Array or tensor (B, H, W, C), uint8 or float.
-        name: Who asks, for the errors.
-
-    Returns:
-        float32 tensor (B, H, W, C).
+    """Bring a batch of images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
 
     Raises:
-        ValueError: Another shape or type; NaN or infinity, where the values lie on the host.
+        ValueError: Another shape or type; NaN or infinity, where the values lie on the host. The
+            message begins with `name`.
     """
     if isinstance(images, (list, tuple)):
         images = np.asarray(images)
@@ -158,49 +143,11 @@ def as_images(images, name):
     return images / 255.0 if dtype == "uint8" else images
 
 
-def as_range(name, value, least=0.0):
-    """Bring a number, or a range of numbers, to a pair.
-
-    Args:
-        name: What errors call it.
-        value: Number, or (low, high).
-        least: Smallest number.
-
-    Returns:
-        Pair of floats.
-
-    Raises:
-        ValueError: It is neither, or smaller, or not finite.
-    """
-    pair = (value, value) if np.ndim(value) == 0 else tuple(value)
-    if len(pair) != 2 or not np.isfinite(pair).all() or not least <= pair[0] <= pair[1]:
-        raise ValueError(
-            f"{name} is a number of at least {least:g} or a range (low, high) of them. "
-            f"Received: {value!r}"
-        )
-    return float(pair[0]), float(pair[1])
-
-
 def draw_from(rng, bounds):
-    """Draw one number of a range, uniformly.
-
-    Args:
-        rng: `numpy.random.Generator`.
-        bounds: Pair of floats.
-
-    Returns:
-        float32 scalar.
-    """
+    """Draw a float32 number between two bounds, uniformly."""
     return np.float32(rng.uniform(*bounds))
 
 
 def draw_seed(rng):
-    """Draw the seed of an image's noise.
-
-    Args:
-        rng: `numpy.random.Generator`.
-
-    Returns:
-        int32 scalar.
-    """
+    """Draw the seed of an image's noise, int32."""
     return rng.integers(-(2**31), 2**31, dtype="int32")

@@ -6,7 +6,8 @@ import math
 import numpy as np
 from keras import ops
 
-from c2f_zoo.data.degradations.base import Degradation, as_images, as_range
+from c2f_zoo import checks
+from c2f_zoo.data.degradations.base import Degradation, as_images
 
 REACH = 10  # standard deviations beyond which a Gaussian is 0 in double precision
 
@@ -19,12 +20,6 @@ class GaussianBlur(Degradation):
             own, uniformly. Any size, also beyond the image's. Defaults to the 3 of the multiscale
             training.
         seed: Non-negative integer.
-
-    Call arguments:
-        images: As of `Degradation`; index: as of `Degradation`.
-
-    Returns:
-        float32 tensor (B, H, W, C).
 
     Raises:
         ValueError: A negative or empty range.
@@ -39,7 +34,7 @@ class GaussianBlur(Degradation):
 
     def __init__(self, sigma=3.0, seed=0):
         super().__init__(seed)
-        self.sigma = as_range("sigma", sigma)
+        self.sigma = checks.interval("sigma", sigma, least=0)
 
     def draw_sample(self, rng, size):
         sigma = rng.uniform(*self.sigma)
@@ -60,12 +55,6 @@ class KernelBlur(Degradation):
         kernel: Array (h, w) of any size, its centre at (h // 2, w // 2). It is used as it is: one
             that keeps the brightness sums to 1.
 
-    Call arguments:
-        images: As of `Degradation`; index: has no effect, as nothing is random.
-
-    Returns:
-        float32 tensor (B, H, W, C).
-
     Raises:
         ValueError: The kernel has another shape or holds NaN or infinity.
 
@@ -80,9 +69,9 @@ class KernelBlur(Degradation):
         super().__init__()
         self.kernel = np.asarray(kernel, np.float64)
         if self.kernel.ndim != 2 or not self.kernel.size:
-            raise ValueError(f"kernel is an array (h, w). Received: shape {self.kernel.shape}")
+            raise ValueError(f"kernel must be an array (h, w). Received: shape {self.kernel.shape}")
         if not np.isfinite(self.kernel).all():
-            raise ValueError(f"kernel holds finite numbers. Received: {self.kernel}")
+            raise ValueError(f"kernel must be finite. Received: {self.kernel}")
 
     def draw(self, count, size, index=0):
         """Compute the kernel's spectrum for images of a size.
@@ -119,7 +108,7 @@ def gaussian_blur(images, sigma):
         float32 tensor (B, H, W, C).
 
     Raises:
-        ValueError: As of `GaussianBlur`.
+        ValueError: `sigma` is negative, or as for any degradation.
 
     Example:
         >>> images = np.random.default_rng(0).random((1, 17, 30, 3))
@@ -127,28 +116,15 @@ def gaussian_blur(images, sigma):
         >>> bool(abs(blurred.mean() - images.mean()) < 1e-5), bool(blurred.std() < 0.1)
         (True, True)
     """
-    if np.ndim(sigma):
-        raise ValueError(f"sigma is one number. Received: {sigma!r}")
-    return GaussianBlur(sigma)(as_images(images, "gaussian_blur"))
+    return GaussianBlur(checks.number("sigma", sigma, least=0))(as_images(images, "gaussian_blur"))
 
 
 @functools.lru_cache(maxsize=256)  # many images of one size, often of one sigma
 def gaussian_spectrum(size, sigma):
-    """Discrete Fourier transform of a Gaussian on a circle of pixels.
+    """Discrete Fourier transform of a Gaussian on a circle of `size` pixels: float32 (size,), real.
 
-    The Gaussian is sampled at every pixel of the infinite line, summed over the circle's turns,
-    and scaled to the sum 1.
-
-    Args:
-        size: Pixels of the circle.
-        sigma: Standard deviation in pixels.
-
-    Returns:
-        float32 array, shape (size,): real, because the Gaussian is symmetric.
-
-    Example:
-        >>> gaussian_spectrum(4, 0.0).tolist()
-        [1.0, 1.0, 1.0, 1.0]
+    The Gaussian is sampled at every pixel of the infinite line, summed over the circle's turns, and
+    scaled to the sum 1.
     """
     offset = np.arange(-math.ceil(REACH * sigma), math.ceil(REACH * sigma) + 1)
     weight = np.exp(-0.5 * np.square(offset / sigma)) if sigma > 0 else np.ones(1)

@@ -5,8 +5,9 @@ import io
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.backend import to_numpy
-from c2f_zoo.data.degradations.base import Degradation, as_images, as_range
+from c2f_zoo.data.degradations.base import Degradation, as_images
 
 SUBSAMPLINGS = ("4:2:0", "4:2:2", "4:4:4")
 
@@ -23,7 +24,7 @@ class JPEG(Degradation):
 
     Call arguments:
         images: Array or tensor (B, H, W, C), uint8 or float in [0, 1] (values beyond are clipped),
-            C 1 or 3; index: as of `Degradation`.
+            C 1 or 3; index: as for `Degradation`.
 
     Returns:
         float32 tensor (B, H, W, C), of 256 levels.
@@ -41,13 +42,8 @@ class JPEG(Degradation):
 
     def __init__(self, quality=(30, 95), seed=0, subsampling="4:2:0"):
         super().__init__(seed)
-        self.quality = tuple(int(bound) for bound in as_range("quality", quality, 1))
-        if self.quality[1] > 100:
-            raise ValueError(f"quality is 1 to 100. Received: {quality!r}")
-        if subsampling not in SUBSAMPLINGS:
-            known = ", ".join(map(repr, SUBSAMPLINGS))
-            raise ValueError(f"subsampling is one of {known}. Received: {subsampling!r}")
-        self.subsampling = subsampling
+        self.quality = checks.whole_interval("quality", quality, least=1, most=100)
+        self.subsampling = checks.one_of("subsampling", subsampling, SUBSAMPLINGS)
 
     def draw_sample(self, rng, size):
         return {"quality": rng.integers(self.quality[0], self.quality[1] + 1, dtype="int32")}

@@ -1,11 +1,10 @@
 """Noise, and boxes cut out: what denoising and inpainting undo."""
 
-import numbers
-
 import numpy as np
 from keras import ops
 
-from c2f_zoo.data.degradations.base import Degradation, as_range, draw_from, draw_seed
+from c2f_zoo import checks
+from c2f_zoo.data.degradations.base import Degradation, draw_from, draw_seed
 from c2f_zoo.data.seeded_noise import normal_noise
 
 
@@ -19,12 +18,6 @@ class GaussianNoise(Degradation):
             field's protocols for denoising have it.
         seed: Non-negative integer.
 
-    Call arguments:
-        images: As of `Degradation`; index: as of `Degradation`.
-
-    Returns:
-        float32 tensor (B, H, W, C).
-
     Raises:
         ValueError: A negative or empty range.
 
@@ -37,7 +30,7 @@ class GaussianNoise(Degradation):
 
     def __init__(self, sigma=25 / 255, clip=False, seed=0):
         super().__init__(seed)
-        self.sigma, self.clip = as_range("sigma", sigma), bool(clip)
+        self.sigma, self.clip = checks.interval("sigma", sigma, least=0), bool(clip)
 
     def draw_sample(self, rng, size):
         return {"seed": draw_seed(rng), "sigma": draw_from(rng, self.sigma)}
@@ -55,18 +48,12 @@ class RandomBoxes(Degradation):
     number are ours. Boxes lie within the image and may overlap.
 
     Args:
-        boxes: Fewest and most boxes of an image. Defaults to (1, 4).
+        boxes: Fewest and most boxes of an image, or one number. Defaults to (1, 4).
         side: Shortest and longest side of a box as shares of the image's height and width.
             Defaults to (0.1, 0.4). A side is at least one pixel.
         fill: What a box holds instead. Defaults to 0.5, the mean of images in [0, 1], which is 0
             to a network that takes its input to [-1, 1].
         seed: Non-negative integer.
-
-    Call arguments:
-        images: As of `Degradation`; index: as of `Degradation`.
-
-    Returns:
-        float32 tensor (B, H, W, C).
 
     Raises:
         ValueError: A range that is empty or impossible.
@@ -82,14 +69,8 @@ class RandomBoxes(Degradation):
 
     def __init__(self, boxes=(1, 4), side=(0.1, 0.4), fill=0.5, seed=0):
         super().__init__(seed)
-        self.side, self.fill = as_range("side", side), float(fill)
-        if np.shape(boxes) != (2,) or not _are_counts(boxes) or boxes[0] > boxes[1]:
-            raise ValueError(
-                f"boxes is (fewest, most), whole numbers of at least 1. Received: {boxes!r}"
-            )
-        self.boxes = tuple(int(bound) for bound in boxes)
-        if self.side[1] > 1:
-            raise ValueError(f"side is a share of the image's, at most 1. Received: {side!r}")
+        self.boxes = checks.whole_interval("boxes", boxes, least=1)
+        self.side, self.fill = checks.interval("side", side, least=0, most=1), float(fill)
 
     def draw_sample(self, rng, size):
         size = np.array(size)
@@ -110,17 +91,13 @@ class RandomBoxes(Degradation):
         Args:
             count: B.
             size: (H, W).
-            index: As of the call.
+            index: As in the call.
 
         Returns:
             float32 tensor (B, H, W, 1), 0 within the boxes that the call with this index cuts
             out, 1 elsewhere.
         """
         return box_mask(ops.convert_to_tensor(self.draw(count, size, index)["boxes"]), tuple(size))
-
-
-def _are_counts(values):
-    return all(isinstance(value, numbers.Real) and value % 1 == 0 < value for value in values)
 
 
 def box_mask(boxes, size):

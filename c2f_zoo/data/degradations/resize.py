@@ -6,6 +6,7 @@ import math
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.data.degradations.base import Degradation, as_images
 
 
@@ -15,16 +16,13 @@ class Downsampling(Degradation):
     Args:
         factor: Integer of at least 1.
         method: `"bicubic"` or `"bilinear"`.
-        antialias: As of `downsample`.
-
-    Call arguments:
-        images: As of `Degradation`; index: has no effect, as nothing is random.
+        antialias: As for `downsample`.
 
     Returns:
         float32 tensor (B, ceil(H / factor), ceil(W / factor), C).
 
     Raises:
-        ValueError: As of `downsample`.
+        ValueError: As for `downsample`.
 
     Example:
         >>> tuple(Downsampling(3)(np.ones((1, 9, 10, 3))).shape)
@@ -33,7 +31,7 @@ class Downsampling(Degradation):
 
     def __init__(self, factor=2, method="bicubic", antialias=True):
         super().__init__()
-        self.factor, self.method = _whole(factor), _known(method)
+        self.factor, self.method = _check(factor, method)
         self.antialias = bool(antialias)
 
     def apply(self, images, numbers):
@@ -69,9 +67,8 @@ def downsample(images, factor, method="bicubic", antialias=True):
         >>> (small[0, ..., 0] * 16).tolist()
         [[2.5, 4.5], [10.5, 12.5]]
     """
-    return _resize(
-        as_images(images, "downsample"), 1 / _whole(factor), _known(method), bool(antialias)
-    )
+    factor, method = _check(factor, method)
+    return _resize(as_images(images, "downsample"), 1 / factor, method, bool(antialias))
 
 
 def upsample_bicubic(images, factor):
@@ -87,14 +84,15 @@ def upsample_bicubic(images, factor):
     Raises:
         ValueError: Images or factor are not of these kinds.
 
-    Source: as of `downsample`.
+    Source: as for `downsample`.
 
     Example:
         >>> up = upsample_bicubic(np.array([0.0, 1.0]).reshape(1, 1, 2, 1), 2)
         >>> [round(float(value), 2) for value in np.asarray(up)[0, 0, :, 0]]
         [-0.09, 0.2, 0.8, 1.09]
     """
-    return _resize(as_images(images, "upsample_bicubic"), _whole(factor), "bicubic", True)
+    factor, method = _check(factor, "bicubic")
+    return _resize(as_images(images, "upsample_bicubic"), factor, method, True)
 
 
 def _resize(images, scale, method, antialias):
@@ -141,13 +139,5 @@ def _linear(x):
 _KERNELS = {"bicubic": (_cubic, 2.0), "bilinear": (_linear, 1.0)}
 
 
-def _known(method):
-    if method not in _KERNELS:
-        raise ValueError(f'method must be "bicubic" or "bilinear". Received: {method!r}')
-    return method
-
-
-def _whole(factor):
-    if isinstance(factor, bool) or factor != int(factor) or factor < 1:
-        raise ValueError(f"factor is a whole number of at least 1. Received: {factor!r}")
-    return int(factor)
+def _check(factor, method):
+    return checks.whole("factor", factor, least=1), checks.one_of("method", method, _KERNELS)

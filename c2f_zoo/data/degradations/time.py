@@ -2,7 +2,8 @@
 
 from keras import ops
 
-from c2f_zoo.data.degradations.base import Degradation, as_range, draw_from, draw_seed
+from c2f_zoo import checks
+from c2f_zoo.data.degradations.base import Degradation, draw_from, draw_seed
 from c2f_zoo.data.degradations.blur import GaussianBlur
 from c2f_zoo.data.degradations.noise import RandomBoxes
 from c2f_zoo.data.seeded_noise import normal_noise
@@ -22,9 +23,6 @@ class TimedNoise(Degradation):
         reverse: Whether t is the share of the image and not of the noise.
         seed: Non-negative integer.
 
-    Call arguments:
-        images: As of `Degradation`; index: as of `Degradation`.
-
     Returns:
         `(x_t, t)`: float32 tensors of the shape of A(x), and (B,).
 
@@ -43,25 +41,18 @@ class TimedNoise(Degradation):
     def __init__(self, degradation=None, time=(0.0, 1.0), reverse=False, seed=0):
         super().__init__(seed)
         if degradation is not None and not isinstance(degradation, Degradation):
-            raise ValueError(f"degradation is a Degradation. Received: {degradation!r}")
-        if degradation is not None and degradation.on_host:
+            raise ValueError(f"degradation must be a Degradation. Received: {degradation!r}")
+        if isinstance(degradation, TimedNoise) or degradation is not None and degradation.on_host:
             raise ValueError(
-                "degradation must be one of the device; apply others beforehand. "
-                f"Received: {type(degradation).__name__}"
-            )
-        if isinstance(degradation, TimedNoise):
-            raise ValueError(
-                "degradation must give images alone, without a time. "
+                "degradation must run on the device and give images alone, without a time. "
                 f"Received: {type(degradation).__name__}"
             )
         self.degradation, self.reverse = degradation, bool(reverse)
-        self.time = as_range("time", time)
-        if self.time[1] > 1:
-            raise ValueError(f"time is between 0 and 1. Received: {time!r}")
+        self.time = checks.interval("time", time, least=0, most=1)
 
     @classmethod
     def denoising(cls, seed=0):
-        """The task of denoising: `x_t = t x + (1 - t) z`, t uniform in [0, 1].
+        """Denoising: `x_t = t x + (1 - t) z`, t uniform in [0, 1].
 
         Args:
             seed: Non-negative integer.
@@ -73,10 +64,10 @@ class TimedNoise(Degradation):
 
     @classmethod
     def deblurring(cls, sigma=3.0, seed=0):
-        """The task of deblurring: A blurs by a Gaussian, t uniform in [0, 0.1].
+        """Deblurring: A blurs by a Gaussian, t uniform in [0, 0.1].
 
         Args:
-            sigma: Of `GaussianBlur`.
+            sigma: As for `GaussianBlur`.
             seed: Non-negative integer.
 
         Returns:
@@ -86,11 +77,11 @@ class TimedNoise(Degradation):
 
     @classmethod
     def inpainting(cls, seed=0, **boxes):
-        """The task of inpainting: A cuts boxes out, t uniform in [0, 0.1].
+        """Inpainting: A cuts boxes out, t uniform in [0, 0.1].
 
         Args:
             seed: Non-negative integer.
-            **boxes: Of `RandomBoxes`.
+            **boxes: Arguments of `RandomBoxes`.
 
         Returns:
             `TimedNoise`.

@@ -1,37 +1,10 @@
 from .atomic import atomic_write as atomic_write
-from .flow import (
-    KITTI_FLOW_RANGE as KITTI_FLOW_RANGE,
-)
-from .flow import (
-    UNKNOWN_FLOW as UNKNOWN_FLOW,
-)
-from .flow import (
-    UNKNOWN_FLOW_THRESHOLD as UNKNOWN_FLOW_THRESHOLD,
-)
-from .flow import (
-    read_flo as read_flo,
-)
-from .flow import (
-    read_flow as read_flow,
-)
-from .flow import (
-    read_kitti_flow as read_kitti_flow,
-)
-from .flow import (
-    read_pfm as read_pfm,
-)
-from .flow import (
-    write_flo as write_flo,
-)
-from .flow import (
-    write_flow as write_flow,
-)
-from .flow import (
-    write_kitti_flow as write_kitti_flow,
-)
-from .flow import (
-    write_pfm as write_pfm,
-)
+from .flo import read_flo as read_flo
+from .flo import write_flo as write_flo
+from .flow import read_flow as read_flow
+from .flow import write_flow as write_flow
+from .flow_array import UNKNOWN_FLOW as UNKNOWN_FLOW
+from .flow_array import UNKNOWN_FLOW_THRESHOLD as UNKNOWN_FLOW_THRESHOLD
 from .images import (
     as_numpy as as_numpy,
 )
@@ -44,6 +17,11 @@ from .images import (
 from .images import (
     save_image as save_image,
 )
+from .kitti_png import KITTI_FLOW_RANGE as KITTI_FLOW_RANGE
+from .kitti_png import read_kitti_flow as read_kitti_flow
+from .kitti_png import write_kitti_flow as write_kitti_flow
+from .pfm import read_pfm as read_pfm
+from .pfm import write_pfm as write_pfm
 from .picture_grid import (
     enlarge_pixels as enlarge_pixels,
 )

@@ -25,18 +25,10 @@ _OWN_GROUP = (
 
 
 def program():
-    """Find the ffmpeg program.
-
-    Returns:
-        Its path, a str.
+    """Find the path of the ffmpeg program.
 
     Raises:
         ImportError: imageio-ffmpeg is not installed; the message names the extra.
-
-    Example:
-        ```python
-        subprocess.run([program(), "-version"])
-        ```
     """
     try:
         import imageio_ffmpeg
@@ -49,23 +41,14 @@ def program():
 
 
 def describe(path):
-    """Ask ffmpeg for the rate and the length of a video.
-
-    Args:
-        path: Path of the video.
+    """Ask ffmpeg for the rate of a video and its number of frames, estimated from the duration.
 
     Returns:
-        (fps, count): frames per second and number of frames as estimated from the duration;
-        each `None` where the file does not say.
+        (fps, count), each `None` where the file does not say.
 
     Raises:
         ValueError: ffmpeg finds no video in the file.
         ImportError: imageio-ffmpeg is not installed.
-
-    Example:
-        ```python
-        fps, count = describe("clip.mp4")
-        ```
     """
     # Without an output ffmpeg only describes the file, and exits with 1.
     command = [program(), "-hide_banner", "-nostdin", "-i", str(Path(path).resolve())]
@@ -87,9 +70,6 @@ def describe(path):
 def decode(path):
     """Decode a video frame by frame.
 
-    Args:
-        path: Path of the video.
-
     Yields:
         uint8 arrays of shape (H, W, 3), RGB, upright.
 
@@ -99,12 +79,6 @@ def decode(path):
     Raises:
         ValueError: ffmpeg gets no frame out of the file.
         ImportError: imageio-ffmpeg is not installed.
-
-    Example:
-        ```python
-        for frame in decode("clip.mp4"):
-            print(frame.shape)
-        ```
     """
     # A stream of PPM images: each carries its own size, so rotated videos need no care.
     command = [program(), "-v", "error", "-nostdin", "-i", str(Path(path).resolve())]
@@ -139,13 +113,6 @@ class Encoder:
 
     Raises:
         ImportError: imageio-ffmpeg is not installed.
-
-    Example:
-        ```python
-        encoder = Encoder("clip.mp4", fps=24, size=(6, 8))
-        encoder.write(np.zeros((6, 8, 3), np.uint8))
-        encoder.finish()
-        ```
     """
 
     def __init__(self, path, fps, size):
@@ -170,14 +137,7 @@ class Encoder:
         )
 
     def write(self, frame):
-        """Append one frame.
-
-        Args:
-            frame: uint8 array of shape (H, W, 3), RGB.
-
-        Raises:
-            OSError: ffmpeg has failed; the message is its own.
-        """
+        """Append one frame, uint8 (H, W, 3) RGB; an `OSError` carries ffmpeg's own message."""
         if any(self._odd):
             frame = np.pad(frame, ((0, self._odd[0]), (0, self._odd[1]), (0, 0)), mode="edge")
         try:
@@ -186,11 +146,7 @@ class Encoder:
             raise self._failure() from error
 
     def finish(self):
-        """Wait until the file is complete.
-
-        Raises:
-            OSError: ffmpeg has failed; the message is its own.
-        """
+        """Wait until the file is complete; an `OSError` carries ffmpeg's own message."""
         try:
             self._process.stdin.close()
         except OSError as error:
@@ -199,11 +155,7 @@ class Encoder:
             raise self._failure()
 
     def move_to(self, destination):
-        """Give the finished file its name.
-
-        Args:
-            destination: Path; a file there is replaced.
-        """
+        """Give the finished file its name; a file there is replaced."""
         os.replace(self._path, destination)
 
     def discard(self):

@@ -1,4 +1,4 @@
-"""Images at the door of the library: whatever comes in becomes RGB float32 in [0, 1]."""
+"""Images in and out of the library: whatever comes in becomes RGB float32 in [0, 1]."""
 
 import os
 from pathlib import Path
@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from c2f_zoo.data.files.atomic import atomic_write
+from c2f_zoo.data.files.checks import regular_file
 
 # Interpolation and half precision leave values a little outside [0, 1]; a real mistake of
 # range (0 to 255, -1 to 1) is far outside.
 RANGE_TOLERANCE = 1e-2
 
-_FULL_SCALE = {"uint8": 255, "uint16": 65535}
+FULL_SCALE = {"uint8": 255, "uint16": 65535}
+_WITHOUT_ALPHA_FORMATS = ("JPEG", "BMP", "PPM")
+_WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 
 
 def as_numpy(tensor):
@@ -36,6 +39,14 @@ def as_numpy(tensor):
             tensor = tensor.float()
     array = np.asarray(tensor)
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def as_float(values):
+    """Divide uint8 and uint16 values by 255 and 65535; other values become float32."""
+    full = FULL_SCALE.get(values.dtype.name)
+    if full is None:
+        return np.asarray(values, np.float32)
+    return np.divide(values, full, dtype=np.float32)
 
 
 def load_image(source):
@@ -69,17 +80,8 @@ def load_image(source):
         >>> image.shape, str(image.dtype), float(image.max())
         ((4, 6, 3), 'float32', 1.0)
     """
-    if isinstance(source, (str, os.PathLike)):
-        return load_file(Path(source).expanduser(), _from_pil)
-    if _is_pil(source):
-        return _from_pil(source)
-    if isinstance(source, (list, tuple)) or not hasattr(source, "shape"):
-        what = f"{type(source).__name__}"
-        what += f" of {len(source)} items" if isinstance(source, (list, tuple)) else ""
-        raise TypeError(
-            f"An image is a path, a PIL image, or an array of shape (H, W, 3). Received: {what}"
-        )
-    return _from_array(as_numpy(source))
+    color = as_float(load_parts(source)[0])
+    return np.repeat(color, 3, axis=2) if color.shape[2] == 1 else np.ascontiguousarray(color)
 
 
 def save_image(path, image):
@@ -105,19 +107,7 @@ def save_image(path, image):
         >>> load_image(path)[0, 0].tolist()
         [1.0, 0.0, 0.0]
     """
-    from PIL import Image
-
-    path = Path(path)
-    image_format = Image.registered_extensions().get(path.suffix.lower())
-    if image_format not in Image.SAVE:
-        raise ValueError(
-            "An image is saved as the extension of its name says: .png, .jpg, .ppm, .webp, ... "
-            f"Received: {path}"
-        )
-    pixels = np.rint(load_image(image) * 255).astype(np.uint8)
-    options = {"quality": 95} if image_format in ("JPEG", "WEBP") else {}
-    with atomic_write(path) as file:
-        Image.fromarray(pixels).save(file, format=image_format, **options)
+    write_pixels(path, np.rint(load_image(image) * 255).astype(np.uint8))
 
 
 def check_same_size(first, second, names=("image 1", "image 2")):
@@ -144,6 +134,88 @@ def check_same_size(first, second, names=("image 1", "image 2")):
         )
 
 
+def load_parts(source, convert=None):
+    """Load one image, given as to `load_image`, as colour and transparency.
+
+    Args:
+        source: As `load_image`.
+        convert: Function of the opened `PIL.Image.Image` of a path or a PIL image; by default
+            `pil_parts`.
+
+    Returns:
+        Colour (H, W, 1) or (H, W, 3), uint8, uint16, or float32 in [0, 1]; and alpha (H, W) as it
+        is stored, or None. Or what `convert` returns.
+
+    Raises:
+        FileNotFoundError, ValueError, TypeError: As `load_image`.
+    """
+    convert = convert or pil_parts
+    if isinstance(source, (str, os.PathLike)):
+        return _load_file(source, convert)
+    if _is_pil(source):
+        return convert(source)
+    if isinstance(source, (list, tuple)) or not hasattr(source, "shape"):
+        received = type(source).__name__
+        received += f" of {len(source)} items" if isinstance(source, (list, tuple)) else ""
+        raise TypeError(
+            "An image must be a path, a PIL image, or an array of shape (H, W, 3). "
+            f"Received: {received}"
+        )
+    return _array_parts(as_numpy(source))
+
+
+def pil_parts(image):
+    """Split a PIL image into colour and alpha as `load_parts`, EXIF orientation applied."""
+    from PIL import ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    mode = image.mode
+    if mode in _WITH_ALPHA or ("transparency" in image.info and mode in ("P", "RGB", "L")):
+        image = image.convert("LA" if mode in ("L", "LA", "La") else "RGBA")
+    elif mode not in ("1", "L", "RGB", "I", "F") and not mode.startswith("I;16"):
+        image = image.convert("RGB")
+    pixels = np.asarray(image)
+    if mode.startswith("I"):  # older versions of Pillow open 16-bit grey as 32-bit integers
+        if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
+            raise ValueError(
+                "A 32-bit grey image must hold 16-bit values, 0 to 65535. "
+                f"Received: values from {pixels.min()} to {pixels.max()}"
+            )
+        pixels = pixels.astype(np.uint16)
+    return _array_parts(pixels)
+
+
+def write_pixels(path, pixels, image_format=None, quality=95, **options):
+    """Write a uint8 array (H, W) or (H, W, C) as an image file, complete or not at all.
+
+    `image_format` is Pillow's name of the format, by default as the extension says; `options` are
+    of the format.
+
+    Raises:
+        ValueError: The extension or the format is unknown, or cannot hold the transparency.
+        OSError: The file cannot be written.
+    """
+    from PIL import Image
+
+    extensions = Image.registered_extensions()  # which also brings all formats to Image.SAVE
+    image_format = image_format or extensions.get(Path(path).suffix.lower())
+    if image_format not in Image.SAVE:
+        raise ValueError(
+            "An image is saved in the format of its extension: .png, .jpg, .ppm, .webp, ... "
+            f"Received: {path}"
+        )
+    if image_format in _WITHOUT_ALPHA_FORMATS and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        if (pixels[..., -1] != 255).any():
+            raise ValueError(
+                f"{image_format} holds no transparency: choose png or webp. Received: {path}"
+            )
+        pixels = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
+    if image_format in ("JPEG", "WEBP"):
+        options["quality"] = quality
+    with atomic_write(path) as file:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file, format=image_format, **options)
+
+
 def _is_pil(source):
     # Asked without importing Pillow: only a program that has imported it can hold an image.
     return any(
@@ -151,26 +223,10 @@ def _is_pil(source):
     )
 
 
-def load_file(path, convert):
-    """Open an image file and convert it while it is open.
-
-    Args:
-        path: `Path` of the file.
-        convert: Function of the opened `PIL.Image.Image`.
-
-    Returns:
-        What `convert` returns.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is no image, or damaged, or `convert` says what else is wrong.
-    """
+def _load_file(path, convert):
     from PIL import Image, UnidentifiedImageError
 
-    if not path.exists():
-        raise FileNotFoundError(f"There is no image file of this name. Received: {path}")
-    if path.is_dir():
-        raise IsADirectoryError(f"Expected an image file, found a folder. Received: {path}")
+    path = regular_file(path, "an image file")
     try:
         with Image.open(path) as image:
             return convert(image)
@@ -190,55 +246,30 @@ def load_file(path, convert):
         raise ValueError(f"The image cannot be read: {error}. Received: {path}") from error
 
 
-def _from_pil(image):
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        pixels = np.asarray(image).astype(np.uint16)
-    elif image.mode == "I":  # 16-bit grey in older versions of Pillow
-        pixels = np.asarray(image)
-        if pixels.size and (pixels.min() < 0 or pixels.max() > 65535):
-            raise ValueError(
-                "A 32-bit grey image must hold 16-bit values, 0 to 65535. "
-                f"Received: values from {pixels.min()} to {pixels.max()}"
-            )
-        pixels = pixels.astype(np.uint16)
-    elif image.mode in ("F", "L", "RGB", "1"):
-        pixels = np.asarray(image)
-    else:
-        # A palette's transparency lives in the palette: only RGBA drops it without a warning.
-        if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")
-        pixels = np.asarray(image.convert("RGB"))
-    return _from_array(pixels)
-
-
-def _from_array(array):
+def _array_parts(array):
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4)):
         raise ValueError(
-            "An image has shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), channels "
-            f"last. Received: shape {array.shape}"
+            "An image must have the shape (H, W), (H, W, 1), (H, W, 2), (H, W, 3) or (H, W, 4), "
+            f"channels last. Received: shape {array.shape}"
         )
     if 0 in array.shape:
         raise ValueError(f"The image is empty. Received: shape {array.shape}")
-    color = array[..., None] if array.ndim == 2 else array
-    color = color[..., : 3 if color.shape[2] >= 3 else 1]
-    if array.dtype.name in _FULL_SCALE:
-        color = np.divide(color, _FULL_SCALE[array.dtype.name], dtype=np.float32)
-    elif array.dtype.kind == "b":
-        color = color.astype(np.float32)
-    elif array.dtype.kind == "f":
-        color = _checked_range(color)
-    else:
+    array = array[..., None] if array.ndim == 2 else array
+    if array.dtype.kind == "b":
+        array = array.astype(np.uint8) * np.uint8(255)
+    elif array.dtype.kind != "f" and array.dtype.name not in FULL_SCALE:
         raise ValueError(
-            "An image is uint8 (0 to 255), uint16 (0 to 65535), bool or float (0 to 1). "
+            "An image must be uint8 (0 to 255), uint16 (0 to 65535), bool or float (0 to 1). "
             f"Received: dtype {array.dtype}"
         )
-    return np.repeat(color, 3, axis=2) if color.shape[2] == 1 else np.ascontiguousarray(color)
+    channels = array.shape[2]
+    color = array[..., : 3 if channels >= 3 else 1]
+    color = check_range(color) if color.dtype.kind == "f" else color
+    return color, (array[..., -1] if channels in (2, 4) else None)
 
 
-def _checked_range(color):
+def check_range(color):
+    """Return a float image in [0, 1] as float32, small excesses clipped; refuse larger ones."""
     low, high = float(color.min()), float(color.max())
     # NaN and inf reach the minimum or the maximum, so one pass finds them too.
     if not np.isfinite([low, high]).all():
@@ -248,7 +279,7 @@ def _checked_range(color):
         )
     if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
         raise ValueError(
-            "A float image has values in [0, 1] (divide by 255, or give uint8). "
+            "A float image must have values in [0, 1] (divide by 255, or give uint8). "
             f"Received: values from {low:.6g} to {high:.6g}"
         )
     return np.clip(color, 0, 1).astype(np.float32)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.data.files import ffmpeg
 from c2f_zoo.data.files.atomic import atomic_write
 from c2f_zoo.data.files.video import WRITABLE_VIDEO_SUFFIXES, VideoWriter
@@ -35,14 +36,11 @@ def image_grid(images, columns=None, gap=0):
     shapes = {image.shape for image in images}
     if len(shapes) != 1 or len(next(iter(shapes))) != 3:
         raise ValueError(
-            "A grid takes pictures (H, W, C) of one shape. "
+            "images must be pictures (H, W, C) of one shape. "
             f"Received: {len(images)} of the shapes {sorted(shapes)}"
         )
     columns = math.ceil(len(images) ** 0.5) if columns is None else columns
-    if columns < 1 or gap < 0:
-        raise ValueError(
-            f"columns is at least 1, and gap at least 0. Received: {columns} and {gap}"
-        )
+    columns, gap = checks.whole("columns", columns, least=1), checks.whole("gap", gap, least=0)
     height, width, channels = images[0].shape
     rows = math.ceil(len(images) / columns)
     white = 255 if images[0].dtype == np.uint8 else 1
@@ -72,30 +70,22 @@ def enlarge_pixels(image, factor):
 
 
 def check_film(path, fps):
-    """Refuse a film that cannot be written, before its frames are made.
-
-    Args:
-        path: As of `save_film`.
-        fps: As of `save_film`.
+    """Refuse a film that `save_film` cannot write, before its frames are made.
 
     Raises:
         ValueError: The suffix or rate cannot be written.
         ImportError: A video needs imageio-ffmpeg.
-
-    Example:
-        >>> check_film("noise.gif", fps=50)
     """
     suffix = Path(path).suffix.lower()
     known = (".gif", *WRITABLE_VIDEO_SUFFIXES)
     if suffix and suffix not in known:
         raise ValueError(
-            f"A film ends with one of {', '.join(known)}, a folder of frames has no suffix. "
-            f"Received: {path}"
+            f"path must end with one of {', '.join(known)}, or have no suffix for a folder of "
+            f"frames. Received: {path}"
         )
-    if suffix == ".gif" and not 0.01 <= fps <= 50:
-        raise ValueError(f"A GIF has at least 0.01 and at most 50 frames a second. Received: {fps}")
-    if not (np.isfinite(fps) and fps > 0):
-        raise ValueError(f"fps must be positive. Received: {fps}")
+    if suffix == ".gif":
+        checks.number("fps of a GIF", fps, least=0.01, most=50)
+    checks.number("fps", fps, above=0)
     if suffix in WRITABLE_VIDEO_SUFFIXES:
         ffmpeg.program()
 
@@ -162,7 +152,7 @@ def _levels(frame, size):
     frame = np.asarray(frame)
     if frame.shape[:2] != size:
         raise ValueError(
-            f"All frames of a film have one size, {size} so far. Received: shape {frame.shape}"
+            f"All frames of a film must have one size, {size} so far. Received: shape {frame.shape}"
         )
     if frame.shape[-1] == 1:
         frame = frame.repeat(3, axis=-1)

@@ -39,7 +39,7 @@ def encode_png16(pixels):
     """
     if pixels.dtype != np.uint16 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise ValueError(
-            "A 16-bit RGB image is a non-empty uint16 array of shape (H, W, 3). "
+            "pixels must be a non-empty uint16 array of shape (H, W, 3). "
             f"Received: {pixels.dtype}, shape {pixels.shape}"
         )
     height, width = pixels.shape[:2]

@@ -6,13 +6,15 @@ Videos are decoded and encoded by ffmpeg, which the package imageio-ffmpeg bring
 
 import os
 import re
-import secrets
 import shutil
 from pathlib import Path
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.data.files import ffmpeg
+from c2f_zoo.data.files.atomic import remove_abandoned, temporary_beside
+from c2f_zoo.data.files.checks import regular_file
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 WRITABLE_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4")
@@ -51,15 +53,11 @@ def read_frames(source, fps=None, min_frames=1):
         >>> [frame.shape for frame in read_frames(folder)]
         [(6, 8, 3), (6, 8, 3), (6, 8, 3)]
     """
-    path = Path(source)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"Expected a video or a folder of images. Received: {path}, which does not exist"
-        )
-    if fps is not None and not fps > 0:
-        raise ValueError(f"fps must be positive. Received: {fps}")
-    if path.is_dir():
-        return _folder_frames(path, fps, min_frames)
+    if fps is not None:
+        checks.number("fps", fps, above=0)
+    if os.path.isdir(source):
+        return _folder_frames(Path(source), fps, min_frames)
+    path = regular_file(source, "a video or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise ValueError(
             f"Expected a video or a folder of images. Received: {path}, a single image"
@@ -68,28 +66,17 @@ def read_frames(source, fps=None, min_frames=1):
 
 
 class Frames:
-    """Frames of one size in their order, decoded only when they are asked for.
+    """Frames of one size in order, decoded only when asked for; made by `read_frames`.
 
-    Made by `read_frames`. Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
+    Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
 
     Args:
         source: Path they are read from.
         fps: Frames per second.
-        count: Number of frames, `None` if unknown.
+        count: Number of frames: exact for a folder, estimated from duration and rate for a video,
+            `None` where the video does not say.
         decode: Function without arguments that yields (name for messages, frame).
         min_frames: An iteration that gives fewer ends in an error. Default 1.
-
-    Attributes:
-        source: Path they are read from.
-        fps: Frames per second, a float.
-        count: Number of frames: exact for a folder, estimated from duration and rate for a
-            video, `None` where the video does not say.
-
-    Example:
-        >>> import numpy as np
-        >>> frames = Frames("grey", 24, 2, lambda: [("1", np.ones((4, 6, 3)))] * 2)
-        >>> [frame.shape for frame in frames]
-        [(4, 6, 3), (4, 6, 3)]
     """
 
     def __init__(self, source, fps, count, decode, min_frames=1):
@@ -114,19 +101,7 @@ class Frames:
 
 
 def check_frame_count(number, needed, source):
-    """Raise unless there are enough frames.
-
-    Args:
-        number: Frames found.
-        needed: Frames needed.
-        source: Where they were looked for, for the message.
-
-    Raises:
-        ValueError: `number` is smaller than `needed`.
-
-    Example:
-        >>> check_frame_count(number=2, needed=2, source="clip.mp4")
-    """
+    """Raise a `ValueError` if fewer frames than needed were found in `source`."""
     if number < needed:
         raise ValueError(
             f"Expected at least {needed} frame{'s' if needed > 1 else ''}. "
@@ -202,17 +177,14 @@ class VideoWriter:
         suffix = self.path.suffix.lower()
         if suffix and suffix not in WRITABLE_VIDEO_SUFFIXES:
             raise ValueError(
-                f"A video ends with one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}, a folder "
-                f"of frames has no suffix. Received: {self.path}"
+                f"path must end with one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}, or have no "
+                f"suffix for a folder of frames. Received: {self.path}"
             )
-        if not (np.isfinite(fps) and fps > 0):
-            raise ValueError(f"fps must be positive. Received: {fps}")
-        height, width = size
-        if height < 1 or width < 1:
-            raise ValueError(f"size must be (height, width) of at least 1. Received: {size}")
-        self.fps, self.size = float(fps), (int(height), int(width))
+        self.fps = checks.number("fps", fps, above=0)
+        self.size = checks.whole_pair("size", size, least=1)
         self.written, self.result = 0, None
-        temporary = self.path.with_name(f".{secrets.token_hex(8)}{suffix}")
+        remove_abandoned(self.path.parent)
+        temporary = temporary_beside(self.path, suffix)
         if suffix:
             if self.path.is_dir():
                 raise FileExistsError(
@@ -287,18 +259,7 @@ class _FolderSink:
 
 
 def natural_key(name):
-    """Make a sorting key that puts `frame_2` before `frame_10`.
-
-    Args:
-        name: File name.
-
-    Returns:
-        A key for `sorted`.
-
-    Example:
-        >>> sorted(["f10.png", "f9.png", "F1.png"], key=natural_key)
-        ['F1.png', 'f9.png', 'f10.png']
-    """
+    """Sorting key of file names that puts `frame_2` before `frame_10`."""
     # Every second part is a run of digits, so that keys compare number with number. The name
     # itself decides between `f1` and `f01`.
     parts = re.split(r"(\d+)", name.casefold())

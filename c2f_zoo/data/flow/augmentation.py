@@ -6,7 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.backend import jit, to_numpy
+from c2f_zoo.data.files.flow_array import UNKNOWN_FLOW_THRESHOLD
+from c2f_zoo.data.flow.augmentation_batch import standardize
 from c2f_zoo.data.flow.augmentation_colour import EigenColour, Eraser, JitterColour, add_noise
 from c2f_zoo.data.flow.augmentation_geometry import (
     AffineGeometry,
@@ -16,8 +19,6 @@ from c2f_zoo.data.flow.augmentation_geometry import (
     transform_flow,
 )
 from c2f_zoo.data.flow.augmented_stream import AugmentedStream
-
-UNKNOWN_FLOW = 1e9  # components of this size or more mark unknown flow in .flo files
 
 # RAFT's released training stages: crop, range of the scale's binary logarithm, sparse truth.
 RAFT_STAGES = {
@@ -95,9 +96,7 @@ class FlowAugmentation:
         ramp=None,
         seed=0,
     ):
-        self.size = tuple(int(extent) for extent in size)
-        if len(self.size) != 2 or min(self.size) < 2:
-            raise ValueError(f"size must be (height, width), at least 2 each. Received: {size}")
+        self.size = checks.whole_pair("size", size, least=2)
         self.geometry = AffineGeometry() if geometry is None else geometry
         self.colour = colour
         self.noise = tuple(float(bound) for bound in noise)
@@ -108,15 +107,13 @@ class FlowAugmentation:
         self.ramp = ramp
         self.seed = int(seed)
 
-    # The schemes as published
-
     @classmethod
     def chairs(cls, size=(384, 448), **changes):
         """PWC-Net's scheme for FlyingChairs.
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.
@@ -135,7 +132,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.
@@ -148,7 +145,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.
@@ -162,7 +159,7 @@ class FlowAugmentation:
 
         Args:
             size: Crop. Defaults to the paper's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`, for sparse ground truth.
@@ -182,7 +179,7 @@ class FlowAugmentation:
         Args:
             stage: `"chairs"`, `"things"`, `"sintel"` or `"kitti"`.
             size: Crop. Defaults to the stage's.
-            **changes: Of the constructor's arguments.
+            **changes: Arguments of the constructor.
 
         Returns:
             `FlowAugmentation`.
@@ -190,9 +187,7 @@ class FlowAugmentation:
         Raises:
             ValueError: Unknown stage.
         """
-        if stage not in RAFT_STAGES:
-            raise ValueError(f"stage must be one of {sorted(RAFT_STAGES)}. Received: {stage!r}")
-        crop, scale, sparse = RAFT_STAGES[stage]
+        crop, scale, sparse = RAFT_STAGES[checks.one_of("stage", stage, RAFT_STAGES)]
         scheme = {
             "geometry": ScaleGeometry(scale),
             "colour": JitterColour(),
@@ -204,8 +199,6 @@ class FlowAugmentation:
             scheme["colour"] = JitterColour(0.3, 0.3, 0.3, 0.3 / np.pi, asymmetric=0.0)
             scheme["motion_boundary"] = 0.0
         return cls(crop if size is None else size, **{**scheme, **changes})
-
-    # Host: random numbers
 
     def strength(self, step) -> float:
         """Strength of the relative changes at a training step.
@@ -227,8 +220,8 @@ class FlowAugmentation:
 
         Args:
             source_sizes: (H, W) of each of the B samples.
-            index: As of the call.
-            step: As of the call.
+            index: As in the call.
+            step: As in the call.
 
         Returns:
             Nested dictionary of numpy arrays whose first axis is B, to be given to `apply`.
@@ -243,7 +236,7 @@ class FlowAugmentation:
             self._draw_sample(int(sample), size, strength)
             for sample, size in zip(samples, source_sizes, strict=True)
         ]
-        batch = _stack(drawn)
+        batch = keras.tree.map_structure(lambda *values: np.stack(values), *drawn)
         batch["geometry"] = device_parameters(*batch.pop("maps"))
         batch["extent"] = np.array(source_sizes, "float32")
         return batch
@@ -263,8 +256,6 @@ class FlowAugmentation:
             numbers["boxes"] = self.eraser.draw(boxes, self.size)
         return numbers
 
-    # Device: arrays
-
     def apply(self, image1, image2, flow, valid, numbers):
         """Augment a batch by given numbers: a pure function of tensors.
 
@@ -276,7 +267,7 @@ class FlowAugmentation:
             numbers: What `draw` returned, as tensors.
 
         Returns:
-            As of the call.
+            As the call.
         """
         return self._run((image1, image2, flow, valid), numbers, lambda function: function)
 
@@ -294,7 +285,7 @@ class FlowAugmentation:
 
     def __call__(self, images, flow, valid=None, index=0, step=None):
         """Augment a batch; arguments and results are in the class's documentation."""
-        *arrays, source_sizes = _standardize(images, flow, valid)
+        *arrays, source_sizes = standardize(images, flow, valid)
         numbers = self.draw(source_sizes, index, step)
         numbers = keras.tree.map_structure(ops.convert_to_tensor, numbers)
         return self._run(arrays, numbers, _compiled)
@@ -343,7 +334,9 @@ def _transformer(size, motion_boundary, max_magnitude):
 
 def _known(flow, valid, max_magnitude):
     """Set unknown flow and its weight to 0; no garbage may reach the arithmetic."""
-    known = ops.all(ops.abs(flow) < UNKNOWN_FLOW, axis=-1, keepdims=True)  # NaN: not known
+    known = ops.all(
+        ops.abs(flow) < UNKNOWN_FLOW_THRESHOLD, axis=-1, keepdims=True
+    )  # NaN: not known
     known = ops.logical_and(known, valid > 0)
     flow = ops.where(known, flow, ops.zeros_like(flow))
     if max_magnitude is not None:
@@ -357,56 +350,3 @@ def _as_float(image):
     if keras.backend.standardize_dtype(image.dtype) == "uint8":
         return ops.cast(image, "float32") / 255.0
     return ops.cast(image, "float32")
-
-
-def _stack(samples):
-    """Stack nested dictionaries of arrays along a new first axis."""
-    first = samples[0]
-    if isinstance(first, dict):
-        return {name: _stack([sample[name] for sample in samples]) for name in first}
-    if isinstance(first, tuple):
-        return tuple(_stack(list(parts)) for parts in zip(*samples, strict=True))
-    return np.stack(samples)
-
-
-def _standardize(images, flow, valid):
-    """Bring a batch, or lists of samples, to tensors of one size, and the samples' own sizes."""
-    if not isinstance(images, (list, tuple)) or len(images) != 2:
-        raise ValueError(f"images must be a pair (image1, image2). Received: {type(images)}")
-    image1, image2 = images
-    if isinstance(flow, (list, tuple)):
-        sizes = [tuple(np.shape(sample)[:2]) for sample in flow]
-        given = [np.ones((*size, 1), "float32") for size in sizes] if valid is None else valid
-        valid = [np.reshape(sample, (*np.shape(sample)[:2], 1)) for sample in given]
-        # Multiples of 64 keep the number of shapes, and so of compilations, small.
-        padded = tuple(-(-max(extents) // 64) * 64 for extents in zip(*sizes, strict=True))
-        image1, image2, flow, valid = (
-            np.stack([_pad(np.asarray(sample), padded) for sample in part])
-            for part in (image1, image2, flow, valid)
-        )
-    else:
-        sizes = [tuple(int(extent) for extent in flow.shape[1:3])] * int(flow.shape[0])
-        valid = np.ones((*flow.shape[:3], 1), "float32") if valid is None else valid
-    image1, image2 = ops.convert_to_tensor(image1), ops.convert_to_tensor(image2)
-    flow = ops.cast(ops.convert_to_tensor(flow), "float32")
-    valid = ops.cast(ops.convert_to_tensor(valid), "float32")
-    valid = valid[..., None] if len(valid.shape) == 3 else valid
-    _check(image1, image2, flow, valid, sizes)
-    return image1, image2, flow, valid, sizes
-
-
-def _pad(sample, size):
-    missing = [extent - have for extent, have in zip(size, sample.shape[:2], strict=True)]
-    return np.pad(sample, [(0, missing[0]), (0, missing[1]), (0, 0)])
-
-
-def _check(image1, image2, flow, valid, sizes):
-    shapes = [tuple(array.shape) for array in (image1, image2, flow, valid)]
-    grid = shapes[2][:3]
-    if len(grid) != 3 or shapes != [(*grid, 3), (*grid, 3), (*grid, 2), (*grid, 1)]:
-        raise ValueError(
-            "image1, image2, flow and valid must be (B, H, W, 3), (B, H, W, 3), (B, H, W, 2) and "
-            f"(B, H, W, 1) or (B, H, W). Received: shapes {', '.join(map(str, shapes))}"
-        )
-    if min(min(size) for size in sizes) < 2:
-        raise ValueError(f"A source must be at least 2x2 pixels. Received: sizes {sizes}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from keras import ops
 
+from c2f_zoo.data.degradations.noise import box_mask
 from c2f_zoo.data.seeded_noise import normal_halves, random_bits
 
 # Directions of the largest colour variation of natural images (rows; RGB), as FlowNet2 has them.
@@ -226,14 +227,8 @@ class Eraser:
     @staticmethod
     def apply(image, boxes):
         """Erase boxes (B, N, 4) of images (B, H, W, 3)."""
-        height, width = ops.shape(image)[1:3]
-        rows = ops.arange(height, dtype="float32")[None, None, :, None]
-        columns = ops.arange(width, dtype="float32")[None, None, None, :]
-        top, left, bottom, right = (boxes[:, :, i, None, None] for i in range(4))
-        is_row = ops.logical_and(rows >= top, rows < bottom)
-        is_column = ops.logical_and(columns >= left, columns < right)
-        erased = ops.any(ops.logical_and(is_row, is_column), axis=1)[..., None]
-        return ops.where(erased, ops.mean(image, axis=(1, 2), keepdims=True), image)
+        mask = box_mask(ops.cast(boxes, "int32"), ops.shape(image)[1:3])
+        return ops.where(mask > 0, image, ops.mean(image, axis=(1, 2), keepdims=True))
 
 
 def _to_axes(red, green, blue):

@@ -122,7 +122,7 @@ class ScaleGeometry:
     vertical_flip: float = 0.1
 
     def draw(self, rng, source_size, size, strength=1.0):
-        """Draw the maps of one pair; arguments and results as `AffineGeometry.draw`."""
+        """Draw the maps of one pair as `AffineGeometry.draw`."""
         del strength  # RAFT has no ramp
         flips = np.where(rng.random(2) < (self.horizontal_flip, self.vertical_flip), -1.0, 1.0)
         scales = rng.random() < self.scale_probability
@@ -213,15 +213,7 @@ def device_parameters(maps1, maps2):
 
 
 def map_pixels(maps, size):
-    """Apply affine maps to the pixel grid.
-
-    Args:
-        maps: Tensor (B, 2, 3).
-        size: (h, w) of the grid.
-
-    Returns:
-        Tensors x and y, each (B, h, w).
-    """
+    """Apply affine maps (B, 2, 3) to a pixel grid (h, w): x and y, each (B, h, w)."""
     columns = ops.arange(size[1], dtype="float32")[None, None, :]
     rows = ops.arange(size[0], dtype="float32")[None, :, None]
     maps = maps[:, :, :, None, None]
@@ -229,16 +221,9 @@ def map_pixels(maps, size):
 
 
 def resample(image, maps, extent, size):
-    """Resample images by affine maps, bilinear, repeating the border.
+    """Resample images (B, H, W, C) by affine maps (B, 2, 3), bilinear, repeating the border.
 
-    Args:
-        image: Tensor (B, H, W, C), float32.
-        maps: Tensor (B, 2, 3), output to source pixels.
-        extent: Tensor (B, 2): height and width of each sample's source, float32.
-        size: (h, w) of the output.
-
-    Returns:
-        Tensor (B, h, w, C).
+    `extent` (B, 2) is the height and width of each sample's source; the result is (B, h, w, C).
     """
     x, y = map_pixels(maps, size)
     height, width = extent[:, 0, None, None], extent[:, 1, None, None]

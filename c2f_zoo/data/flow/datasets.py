@@ -4,6 +4,7 @@ Each class reads what its authors publish, unpacked and not renamed. Nothing is 
 data sets have their own terms.
 """
 
+from c2f_zoo import checks
 from c2f_zoo.data.flow.datasets_real import HD1K, KITTI2012, KITTI2015, Middlebury
 from c2f_zoo.data.flow.datasets_synthetic import FlyingChairs, FlyingThings3D, Sintel
 from c2f_zoo.data.flow.folders import FlowDataset, FlowFiles, FlowSample
@@ -51,20 +52,13 @@ def open_flow_dataset(name, root, **options):
         FileNotFoundError: The folder does not exist or has another layout.
 
     Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from c2f_zoo.data import save_image
-        >>> root = pathlib.Path(tempfile.mkdtemp())
-        >>> (root / "eval-data/Army").mkdir(parents=True)
-        >>> for frame in ("frame10.png", "frame11.png"):
-        ...     save_image(root / "eval-data/Army" / frame, np.zeros((4, 6, 3)))
-        >>> len(open_flow_dataset("middlebury", root, split="test"))
-        1
+        ```python
+        dataset = open_flow_dataset("sintel", "MPI-Sintel-complete", pass_name="final")
+        ```
     """
     classes = {_plain(key): value for key, value in FLOW_DATASETS.items()}
     if _plain(name) not in classes:
-        known = ", ".join(sorted(FLOW_DATASETS))
-        raise ValueError(f"The data sets of optical flow are {known}. Received: {name!r}")
+        checks.one_of("name", name, FLOW_DATASETS)
     return classes[_plain(name)](root, **options)
 
 

@@ -1,11 +1,11 @@
 """Filmed data sets of optical flow, in the layouts of their official releases."""
 
+from c2f_zoo import checks
 from c2f_zoo.data.files.flow import read_flow
 from c2f_zoo.data.files.images import check_same_size
 from c2f_zoo.data.flow.folders import (
     FlowDataset,
     FlowFiles,
-    check_choice,
     check_complete,
     find_folder,
     numbered_files,
@@ -16,11 +16,11 @@ from c2f_zoo.data.flow.folders import (
 
 
 class _KITTI(FlowDataset):
-    """What the two KITTI benchmarks share."""
+    """Both KITTI benchmarks."""
 
     def __init__(self, root, split, image_folder, flow, title):
-        check_choice("split", split, ("train", "test"))
-        check_choice("flow", flow, ("occ", "noc"))
+        checks.one_of("split", split, ("train", "test"))
+        checks.one_of("flow", flow, ("occ", "noc"))
         folder = split_folder(root, split, image_folder, title)
         images = folder / image_folder
         first = numbered_files(images, r"(\d{6})_10\.png")
@@ -66,7 +66,7 @@ class KITTI2012(_KITTI):
         root: Folder of the release, or its `training` or `testing` folder.
         split: "train" (default) or "test" (no flow).
         flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
-            leave the image. With "occ", samples whose `flow_noc` file is there too say which
+            leave the image. With "occ", samples that have a `flow_noc` file too say which
             pixels are occluded (among those with ground truth).
         colored: Whether to read `colored_0` (default) rather than the grey `image_0`.
 
@@ -74,19 +74,12 @@ class KITTI2012(_KITTI):
         FileNotFoundError: Another layout, or half-missing pairs (named).
         ValueError: Unknown option.
 
-    Source:
-        Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
+    Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
 
     Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from c2f_zoo.data import save_image
-        >>> root = pathlib.Path(tempfile.mkdtemp())
-        >>> (root / "testing/image_0").mkdir(parents=True)
-        >>> for name in ("000000_10.png", "000000_11.png"):
-        ...     save_image(root / "testing/image_0" / name, np.zeros((4, 6)))
-        >>> KITTI2012(root, split="test", colored=False)[0].image1.shape
-        (4, 6, 3)
+        ```python
+        dataset = KITTI2012("KITTI-2012", colored=False)
+        ```
     """
 
     def __init__(self, root, split="train", flow="occ", colored=True):
@@ -102,29 +95,18 @@ class KITTI2015(_KITTI):
     Args:
         root: Folder of the release, or its `training` or `testing` folder.
         split: "train" (default) or "test" (no flow).
-        flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
-            leave the image. With "occ", samples whose `flow_noc` file is there too say which
-            pixels are occluded (among those with ground truth).
+        flow: "occ" (default) or "noc", as for `KITTI2012`.
 
     Raises:
         FileNotFoundError: Another layout, or half-missing pairs (named).
         ValueError: Unknown option.
 
-    Source:
-        Menze, Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
+    Source: Menze, Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
 
     Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from c2f_zoo.data import save_image, write_flow
-        >>> root = pathlib.Path(tempfile.mkdtemp()) / "training"
-        >>> for name in ("image_2/000000_10.png", "image_2/000000_11.png"):
-        ...     (root / name).parent.mkdir(parents=True, exist_ok=True)
-        ...     save_image(root / name, np.zeros((4, 6, 3)))
-        >>> (root / "flow_occ").mkdir()
-        >>> write_flow(root / "flow_occ/000000_10.png", np.zeros((4, 6, 2)))
-        >>> KITTI2015(root).names
-        ('000000_10',)
+        ```python
+        (_, _, flow, valid, *_) = KITTI2015("KITTI-2015")[0]  # (375, 1242, 2), (375, 1242, 1)
+        ```
     """
 
     def __init__(self, root, split="train", flow="occ"):
@@ -147,23 +129,16 @@ class Middlebury(FlowDataset):
         FileNotFoundError: Another layout, or half-missing pairs (named).
         ValueError: Unknown split.
 
-    Source:
-        Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011.
+    Source: Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011.
 
     Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from c2f_zoo.data import save_image
-        >>> root = pathlib.Path(tempfile.mkdtemp())
-        >>> (root / "eval-data/Army").mkdir(parents=True)
-        >>> for name in ("frame10.png", "frame11.png"):
-        ...     save_image(root / "eval-data/Army" / name, np.zeros((4, 6, 3)))
-        >>> Middlebury(root, split="test").names
-        ('Army',)
+        ```python
+        frames = [sample.image1 for sample in Middlebury("middlebury", split="test")]
+        ```
     """
 
     def __init__(self, root, split="train"):
-        check_choice("split", split, ("train", "test"))
+        checks.one_of("split", split, ("train", "test"))
         train = split == "train"
         images = find_folder(root, ["other-data" if train else "eval-data"], "Middlebury")
         scenes = images
@@ -198,24 +173,17 @@ class HD1K(FlowDataset):
         FileNotFoundError: Another layout, or half-missing pairs (named).
         ValueError: Unknown split.
 
-    Source:
-        Kondermann et al., "The HCI Benchmark Suite: Stereo and Flow Ground Truth with
-        Uncertainties for Urban Autonomous Driving", CVPR workshops 2016.
+    Source: Kondermann et al., "The HCI Benchmark Suite: Stereo and Flow Ground Truth with
+    Uncertainties for Urban Autonomous Driving", CVPR workshops 2016.
 
     Example:
-        >>> import pathlib, tempfile
-        >>> import numpy as np
-        >>> from c2f_zoo.data import save_image
-        >>> root = pathlib.Path(tempfile.mkdtemp())
-        >>> (root / "hd1k_challenge/image_2").mkdir(parents=True)
-        >>> for name in ("000000_10.png", "000000_11.png"):
-        ...     save_image(root / "hd1k_challenge/image_2" / name, np.zeros((4, 6, 3)))
-        >>> HD1K(root, split="test").names
-        ('000000_0010',)
+        ```python
+        stream = FlowStream(HD1K("HD1K"), batch_size=4, crop_size=(512, 960))
+        ```
     """
 
     def __init__(self, root, split="train"):
-        check_choice("split", split, ("train", "test"))
+        checks.one_of("split", split, ("train", "test"))
         train = split == "train"
         images = find_folder(root, [f"hd1k_{'input' if train else 'challenge'}/image_2"], "HD1K")
         flow_folder = find_folder(root, ["hd1k_flow_gt/flow_occ"], "HD1K") if train else None

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.data.flow.folders import (
     FlowDataset,
     FlowFiles,
-    check_choice,
     check_complete,
     either,
     find_folder,
@@ -33,23 +33,17 @@ class FlyingChairs(FlowDataset):
         FileNotFoundError: Another layout, half-missing pairs (named), or no split file.
         ValueError: Unknown split, or a split file that does not cover a sample.
 
-    Source:
-        Dosovitskiy et al., "FlowNet: Learning Optical Flow with Convolutional Networks",
-        ICCV 2015.
+    Source: Dosovitskiy et al., "FlowNet: Learning Optical Flow with Convolutional Networks",
+    ICCV 2015.
 
     Example:
-        >>> import tempfile
-        >>> from c2f_zoo.data import save_image, write_flow
-        >>> data = Path(tempfile.mkdtemp())
-        >>> for name in ("00001_img1.ppm", "00001_img2.ppm"):
-        ...     save_image(data / name, np.zeros((4, 6, 3)))
-        >>> write_flow(data / "00001_flow.flo", np.zeros((4, 6, 2)))
-        >>> FlyingChairs(data)[0].flow.shape
-        (4, 6, 2)
+        ```python
+        stream = FlowStream(FlyingChairs("FlyingChairs_release"), crop_size=(384, 448))
+        ```
     """
 
     def __init__(self, root, split="all"):
-        check_choice("split", split, ("all", "train", "val"))
+        checks.one_of("split", split, ("all", "train", "val"))
         here = ["."] if any(Path(root).expanduser().glob("*_img1.ppm")) else []
         folder = find_folder(root, [*here, "data", "FlyingChairs_release/data"], "FlyingChairs")
         parts = {
@@ -110,23 +104,13 @@ class FlyingThings3D(FlowDataset):
         FileNotFoundError: Another layout, or half-missing pairs (named).
         ValueError: Unknown option.
 
-    Source:
-        Mayer et al., "A Large Dataset to Train Convolutional Networks for Disparity, Optical
-        Flow, and Scene Flow Estimation", CVPR 2016.
+    Source: Mayer et al., "A Large Dataset to Train Convolutional Networks for Disparity, Optical
+    Flow, and Scene Flow Estimation", CVPR 2016.
 
     Example:
-        >>> import tempfile
-        >>> from c2f_zoo.data import save_image, write_flow
-        >>> root = Path(tempfile.mkdtemp())
-        >>> frames = root / "frames_cleanpass/TRAIN/A/0000/left"
-        >>> flows = root / "optical_flow/TRAIN/A/0000/into_future/left"
-        >>> frames.mkdir(parents=True)
-        >>> flows.mkdir(parents=True)
-        >>> for name in ("0006.png", "0007.png"):
-        ...     save_image(frames / name, np.zeros((4, 6, 3)))
-        >>> write_flow(flows / "OpticalFlowIntoFuture_0006_L.pfm", np.zeros((4, 6, 2)))
-        >>> FlyingThings3D(root, direction="into_future").names
-        ('clean/A/0000/left/into_future/0006',)
+        ```python
+        dataset = FlyingThings3D("FlyingThings3D", pass_name="final", direction="into_future")
+        ```
     """
 
     def __init__(
@@ -138,7 +122,7 @@ class FlyingThings3D(FlowDataset):
         camera="left",
         max_motion=1000.0,
     ):
-        check_choice("split", split, ("train", "test"))
+        checks.one_of("split", split, ("train", "test"))
         passes = either("pass_name", pass_name, ("clean", "final"))
         directions = either("direction", direction, ("into_future", "into_past"))
         cameras = either("camera", camera, ("left", "right"))
@@ -194,22 +178,17 @@ class Sintel(FlowDataset):
         FileNotFoundError: Another layout, half-missing pairs (named), or missing masks.
         ValueError: Unknown option.
 
-    Source:
-        Butler et al., "A Naturalistic Open Source Movie for Optical Flow Evaluation", ECCV 2012.
+    Source: Butler et al., "A Naturalistic Open Source Movie for Optical Flow Evaluation", ECCV
+    2012.
 
     Example:
-        >>> import tempfile
-        >>> from c2f_zoo.data import save_image
-        >>> root = Path(tempfile.mkdtemp())
-        >>> (root / "test/clean/cave_3").mkdir(parents=True)
-        >>> for name in ("frame_0001.png", "frame_0002.png"):
-        ...     save_image(root / "test/clean/cave_3" / name, np.zeros((4, 6, 3)))
-        >>> Sintel(root, split="test").names
-        ('clean/cave_3/frame_0001',)
+        ```python
+        dataset = Sintel("MPI-Sintel-complete", pass_name="both")
+        ```
     """
 
     def __init__(self, root, split="train", pass_name="clean", exclude_invalid=False):
-        check_choice("split", split, ("train", "test"))
+        checks.one_of("split", split, ("train", "test"))
         passes = either("pass_name", pass_name, ("clean", "final"))
         folder = split_folder(root, split, passes[0], "Sintel")
         train = split == "train"

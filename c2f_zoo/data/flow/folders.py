@@ -1,4 +1,4 @@
-"""What every folder of flow samples shares: lazy decoding, slicing, and naming what is missing."""
+"""Parts of all flow data sets: decoding on demand, slicing, and naming missing files."""
 
 import copy
 import operator
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.data.files.flow import read_flow
 from c2f_zoo.data.files.images import check_same_size, load_image
 
@@ -27,12 +28,6 @@ class FlowSample(NamedTuple):
         occlusion: float32 array (H, W, 1), 1 where a pixel of image 1 is hidden in image 2. None
             where the data set does not say.
         name: What identifies the sample within its data set.
-
-    Example:
-        >>> frame = np.zeros((4, 6, 3), np.float32)
-        >>> flow, valid = np.zeros((4, 6, 2), np.float32), np.ones((4, 6, 1), np.float32)
-        >>> FlowSample(frame, frame, flow, valid, name="still").name
-        'still'
     """
 
     image1: np.ndarray
@@ -44,7 +39,7 @@ class FlowSample(NamedTuple):
 
 
 class FlowFiles(NamedTuple):
-    """The files of one sample; what it does not have is None.
+    """The files of one sample, None for those that it lacks.
 
     Attributes:
         name: What identifies the sample within its data set.
@@ -54,10 +49,6 @@ class FlowFiles(NamedTuple):
         occlusion: Path of an 8-bit mask, nonzero where occluded; on KITTI the flow file of the
             non-occluded pixels.
         invalid: Path of an 8-bit mask, nonzero where the flow should not be trusted.
-
-    Example:
-        >>> FlowFiles("000000_10", Path("000000_10.png"), Path("000000_11.png")).flow is None
-        True
     """
 
     name: str
@@ -146,74 +137,25 @@ def _read_mask(path, flow):
     return mask
 
 
-def check_choice(name, value, choices):
-    """Raise unless an option has one of its possible values.
-
-    Args:
-        name: Name of the option, for the message.
-        value: What it was set to.
-        choices: What it can be.
-
-    Raises:
-        ValueError: `value` is not among `choices`.
-
-    Example:
-        >>> check_choice("split", "train", ("train", "test"))
-    """
-    if value not in choices:
-        raise ValueError(f"{name} is one of {', '.join(map(repr, choices))}. Received: {value!r}")
-
-
 def either(name, value, choices):
-    """Turn an option that may be "both" into the tuple of what it stands for.
-
-    Args:
-        name: Name of the option, for the message.
-        value: What it was set to.
-        choices: What it can be besides "both".
-
-    Returns:
-        `choices` if `value` is "both", else a tuple of `value` alone.
-
-    Raises:
-        ValueError: `value` is neither "both" nor among `choices`.
-
-    Example:
-        >>> either("pass_name", "both", ("clean", "final"))
-        ('clean', 'final')
-    """
-    check_choice(name, value, (*choices, "both"))
+    """Return an option as a tuple: all `choices` if it is "both", else itself alone."""
+    checks.one_of(name, value, (*choices, "both"))
     return choices if value == "both" else (value,)
 
 
 def find_folder(root, candidates, dataset):
-    """Find which of the known layouts a folder has.
-
-    Args:
-        root: Folder the user gave.
-        candidates: Paths relative to it, most likely first.
-        dataset: Name of the data set, for the message.
-
-    Returns:
-        The first candidate that is a folder, as a `Path`.
+    """Find the first of `candidates`, paths relative to `root`, that is a folder.
 
     Raises:
-        FileNotFoundError: `root` does not exist, or holds none of them; the message says what
-            was expected and lists what is there.
+        FileNotFoundError: `root` does not exist, or holds none of them; the message says what was
+            expected and lists what is there.
         NotADirectoryError: `root` is a file.
-
-    Example:
-        >>> import tempfile
-        >>> root = Path(tempfile.mkdtemp())
-        >>> (root / "training").mkdir()
-        >>> find_folder(root, ["training"], "Sintel").name
-        'training'
     """
     root = Path(root).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"The folder of {dataset} does not exist. Received: {root}")
     if not root.is_dir():
-        raise NotADirectoryError(f"{dataset} is a folder, not a file. Received: {root}")
+        raise NotADirectoryError(f"{dataset} must be a folder, not a file. Received: {root}")
     for candidate in candidates:
         if (root / candidate).is_dir():
             return root / candidate
@@ -233,18 +175,8 @@ def split_folder(root, split, inside, dataset):
         inside: A folder that the split's folder must hold.
         dataset: Name of the data set, for the message.
 
-    Returns:
-        The folder of the split, as a `Path`.
-
     Raises:
         FileNotFoundError: Another layout; the message says what was expected and found.
-
-    Example:
-        >>> import tempfile
-        >>> root = Path(tempfile.mkdtemp())
-        >>> (root / "training/clean").mkdir(parents=True)
-        >>> split_folder(root / "training", "train", "clean", "Sintel").name
-        'training'
     """
     train, test = ("training",), ("testing", "test")
     names, others = (train, test) if split == "train" else (test, train)
@@ -256,21 +188,12 @@ def split_folder(root, split, inside, dataset):
 
 
 def numbered_files(folder, pattern):
-    r"""Index the files of a folder by the number in their names.
+    """Index the files of a folder, which may be missing, by the number in their names.
 
-    Args:
-        folder: Folder to list; one that does not exist has no files.
-        pattern: Regular expression of the whole name, whose first group is the number.
+    `pattern` is a regular expression of the whole name, whose first group is the number.
 
     Returns:
         dict from int to `Path`, in the order of the numbers.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> (folder / "frame_0007.png").touch()
-        >>> list(numbered_files(folder, r"frame_(\d+)\.png"))
-        [7]
     """
     if not folder.is_dir():
         return {}
@@ -279,19 +202,7 @@ def numbered_files(folder, pattern):
 
 
 def subfolders(folder):
-    """List the folders inside a folder.
-
-    Args:
-        folder: Folder to list.
-
-    Returns:
-        list of `Path`, sorted by name.
-
-    Example:
-        >>> import tempfile
-        >>> subfolders(Path(tempfile.mkdtemp()))
-        []
-    """
+    """List the folders inside a folder, sorted by name."""
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
@@ -306,9 +217,6 @@ def check_complete(dataset, root, files, problems):
 
     Raises:
         FileNotFoundError: There are problems, or no samples.
-
-    Example:
-        >>> check_complete("Sintel", ".", [FlowFiles("a", Path("a"), Path("b"))], [])
     """
     if problems:
         listed = "; ".join(problems[:_MOST_LISTED])
@@ -340,12 +248,6 @@ def pair_frames(name, frames, flows, step=1, open_end=False, dense=True):
     Returns:
         Two lists: tuples (number, first frame, second frame, flow or None), and a sentence for
         each pair of which a file is missing.
-
-    Example:
-        >>> frames = {1: Path("1.png"), 2: Path("2.png")}
-        >>> pairs, problems = pair_frames("alley_1", frames, {1: Path("1.flo")})
-        >>> len(pairs), problems
-        (1, [])
     """
     starts = set(flows or ())
     if flows is None or dense:

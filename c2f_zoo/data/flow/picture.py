@@ -6,11 +6,11 @@ for Optical Flow", ICCV 2007 and IJCV 92(1), 2011 (figure 4 and the published co
 
 import functools
 import itertools
-import math
 
 import numpy as np
 
-from c2f_zoo.data.files.flow import UNKNOWN_FLOW_THRESHOLD
+from c2f_zoo import checks
+from c2f_zoo.data.files.flow_array import UNKNOWN_FLOW_THRESHOLD
 
 # Hues between two neighbouring key colours, in the order red, yellow, green, cyan, blue,
 # magenta, red. The arcs are unequal because the eye tells some hues apart better than others.
@@ -31,20 +31,11 @@ _SMALLEST_LEGEND = 64
 
 @functools.cache
 def color_wheel():
-    """Return the 55 hues of the wheel, from red through yellow, green, cyan, blue and magenta.
+    """Return the 55 hues of the wheel: float32 (55, 3), RGB in [0, 1], read-only.
 
-    Hue 0 is the colour of motion to the right (u > 0, v = 0); hues advance clockwise on the
-    screen, so that motion downwards (v > 0) is yellow.
-
-    Returns:
-        Read-only float32 array of shape (55, 3), RGB in [0, 1].
-
-    Source:
-        Baker et al., IJCV 2011; values are multiples of 1/255 rounded down, as in its code.
-
-    Example:
-        >>> color_wheel().shape
-        (55, 3)
+    Hue 0, red, is the colour of motion to the right (u > 0, v = 0); hues advance clockwise on the
+    screen, so that motion downwards (v > 0) is yellow. Values are multiples of 1/255 rounded down,
+    as in the published code.
     """
     arcs = []
     ends = itertools.pairwise(_KEY_COLORS)
@@ -91,7 +82,7 @@ def flow_to_color(flow, max_magnitude=None):
     magnitude = np.hypot(flow[..., 0], flow[..., 1])
     if max_magnitude is None:
         max_magnitude = float(magnitude.max(initial=0.0)) or 1.0
-    radius = magnitude / np.float32(_positive(max_magnitude))
+    radius = magnitude / np.float32(checks.number("max_magnitude", max_magnitude, above=0))
 
     wheel = color_wheel()
     # atan2 of the opposite vector, so that the seam between the last and the first hue lies
@@ -127,12 +118,10 @@ def color_wheel_legend(size=128, max_magnitude=1.0):
         >>> color_wheel_legend(96, max_magnitude=12.5).shape
         (96, 96, 3)
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
-    if int(size) != size or size < 48:
-        raise ValueError(f"size must be a whole number of at least 48 pixels. Received: {size}")
-    size = int(size)
-    label = _length_label(_positive(max_magnitude))
+    size = checks.whole("size", size, least=48)
+    label = _length_label(checks.number("max_magnitude", max_magnitude, above=0))
 
     text_height = max(10, size // 8)
     diameter = size - text_height - 10
@@ -146,7 +135,7 @@ def color_wheel_legend(size=128, max_magnitude=1.0):
     draw.line([(center, bar), (rim, bar)], fill=(0, 0, 0))
     for x in (center, rim):
         draw.line([(x, bar - 2), (x, bar + 2)], fill=(0, 0, 0))
-    font = _font(text_height)
+    font = ImageFont.load_default(size=text_height)
     width = draw.textlength(label, font=font)
     # Centred below the bar, but never over the right edge.
     x = min((center + rim) / 2 - width / 2, size - 1 - width)
@@ -177,8 +166,7 @@ def flow_picture(flow, legend=True, max_magnitude=None):
         >>> flow_picture(np.ones((100, 200, 2)), legend=False).shape
         (100, 200, 3)
     """
-    if legend not in (True, False, "beside", "corner"):
-        raise ValueError(f"legend must be True, False, 'beside' or 'corner'. Received: {legend!r}")
+    checks.one_of("legend", legend, (True, False, "beside", "corner"))
     flow = _as_flow(flow)
     if max_magnitude is None:
         max_magnitude = largest_motion(flow) or 1.0
@@ -191,28 +179,14 @@ def flow_picture(flow, legend=True, max_magnitude=None):
 
 
 def largest_motion(flow):
-    """Return the length of the largest known motion of a flow field, in pixels.
-
-    Args:
-        flow: Array of shape (H, W, 2), pixels; NaN, infinite or beyond 1e9 where unknown.
-
-    Returns:
-        float, 0.0 where no motion is known.
-
-    Example:
-        >>> largest_motion([[[3.0, 4.0], [float("nan"), 0.0]]])
-        5.0
-    """
+    """Length in pixels of the largest known motion of a flow (H, W, 2); 0.0 if none is."""
     flow = _as_flow(flow)
     flow = np.where(_known(flow)[..., None], flow, np.float32(0))
     return float(np.hypot(flow[..., 0], flow[..., 1]).max(initial=0.0))
 
 
 def _as_flow(flow):
-    flow = np.asarray(flow, dtype=np.float32)
-    if flow.ndim != 3 or flow.shape[-1] != 2:
-        raise ValueError(f"flow must have the shape (H, W, 2). Received: shape {flow.shape}")
-    return flow
+    return checks.shape("flow", np.asarray(flow, np.float32), "(H, W, 2)", (None, None, 2))
 
 
 def _known(flow):
@@ -220,24 +194,10 @@ def _known(flow):
     return (np.abs(flow) <= UNKNOWN_FLOW_THRESHOLD).all(axis=-1)
 
 
-def _positive(max_magnitude):
-    if not (math.isfinite(max_magnitude) and max_magnitude > 0):
-        raise ValueError(
-            f"max_magnitude must be a positive number of pixels. Received: {max_magnitude}"
-        )
-    return max_magnitude
-
-
 def _length_label(pixels):
     digits = 0 if pixels >= 100 else 1 if pixels >= 1 else 2
     number = f"{pixels:.{digits}f}" if pixels >= 0.01 else f"{pixels:.0e}"
     return f"{number.rstrip('0').rstrip('.') if '.' in number else number} px"
-
-
-def _font(height):
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=height)
 
 
 @functools.lru_cache(maxsize=8)

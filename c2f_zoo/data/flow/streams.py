@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
 _ORDER, _SAMPLE = 0, 1
@@ -21,7 +21,6 @@ class FollowEpoch(keras.callbacks.Callback):
 
     Example:
         ```python
-        stream = FlowStream(dataset, crop_size=(384, 448))
         model.fit(stream, epochs=20, shuffle=False, callbacks=[FollowEpoch(stream)])
         ```
     """
@@ -95,14 +94,16 @@ class FlowStream(keras.utils.PyDataset):
     ):
         super().__init__(**kwargs)
         self.dataset = dataset
-        self.batch_size = _at_least("batch_size", batch_size, 1)
-        self.crop_size = _checked_crop(crop_size)
+        self.batch_size = checks.whole("batch_size", batch_size, least=1)
+        self.crop_size = (
+            None if crop_size is None else checks.whole_pair("crop_size", crop_size, least=1)
+        )
         self.shuffle = shuffle
-        self.horizontal_flip = _probability("horizontal_flip", horizontal_flip)
-        self.vertical_flip = _probability("vertical_flip", vertical_flip)
+        self.horizontal_flip = checks.number("horizontal_flip", horizontal_flip, 0, 1)
+        self.vertical_flip = checks.number("vertical_flip", vertical_flip, 0, 1)
         self.drop_remainder = drop_remainder
-        self.seed = _at_least("seed", seed, 0)
-        self.epoch = _at_least("initial_epoch", initial_epoch, 0)
+        self.seed = checks.whole("seed", seed, least=0)
+        self.epoch = checks.whole("initial_epoch", initial_epoch, least=0)
         if not len(self):
             full = f" of {batch_size}" if drop_remainder else ""
             raise ValueError(
@@ -140,22 +141,14 @@ class FlowStream(keras.utils.PyDataset):
             index: Number of the batch, 0 to `len(self) - 1`.
 
         Returns:
-            `((image1, image2), flow, valid)`, float32: images (B, H, W, 3) in [0, 1], flow
-            (B, H, W, 2) in pixels, mask (B, H, W, 1), 1 = valid.
+            `((image1, image2), flow, valid)`, arrays (B, H, W, C) as `stream[i]`.
 
         Raises:
             ValueError: A frame is smaller than the crop, sizes differ, or a sample has no flow.
             IndexError: There is no such batch.
-
-        Example:
-            >>> from c2f_zoo.data import FlowSample
-            >>> frame, flow = np.zeros((8, 8, 3), "float32"), np.zeros((8, 8, 2), "float32")
-            >>> stream = FlowStream([FlowSample(frame, frame, flow, flow[..., :1])], batch_size=1)
-            >>> stream.batch(epoch=5, index=0)[1].shape
-            (1, 8, 8, 2)
         """
         if not 0 <= index < len(self):
-            raise IndexError(f"Batches are 0 to {len(self) - 1}. Received: {index}")
+            raise IndexError(f"index must be 0 to {len(self) - 1}. Received: {index}")
         first = index * self.batch_size
         positions = range(first, min(first + self.batch_size, len(self.dataset)))
         order = self._order(epoch)
@@ -167,14 +160,14 @@ class FlowStream(keras.utils.PyDataset):
                 "The frames of a batch must have one size: set crop_size, or batch_size=1. "
                 f"Received (width x height): {listed}"
             )
-        image1, image2, flow, valid = (np.stack(arrays) for arrays in zip(*samples, strict=True))
+        image1, image2, flow, valid = map(np.stack, zip(*samples, strict=True))
         return (image1, image2), flow, valid
 
     def as_tf_dataset(self):
-        """Serve the batches as a `tf.data.Dataset`.
+        """Serve the batches as a `tf.data.Dataset`, decoded by `workers` threads and prefetched.
 
-        Batches are decoded by `workers` threads and prefetched. Each pass over the result is one
-        epoch of this stream, and a pass that is completed advances `epoch`.
+        Each pass over the result is one epoch of this stream, and a pass that is completed advances
+        `epoch`.
 
         Returns:
             `tf.data.Dataset` of `((image1, image2), flow, valid)`, shapes as in `batch`, with a
@@ -182,11 +175,6 @@ class FlowStream(keras.utils.PyDataset):
 
         Raises:
             ImportError: TensorFlow is not installed; the message names the extra.
-
-        Example:
-            ```python
-            model.fit(FlowStream(dataset, crop_size=(384, 448), workers=4).as_tf_dataset())
-            ```
         """
         tf = backend.tensorflow()
 
@@ -254,34 +242,8 @@ def _random_crop(arrays, crop_size, rng, name):
 
 
 def _mirrored(arrays, horizontally, vertically):
-    image1, image2, flow, valid = arrays
-    for mirrored, axis, component in ((horizontally, 1, 0), (vertically, 0, 1)):
-        if mirrored:
-            image1, image2, flow, valid = (
-                np.flip(array, axis) for array in (image1, image2, flow, valid)
-            )
-            # A motion to the right becomes one to the left.
-            sign = np.ones(2, np.float32)
-            sign[component] = -1
-            flow = flow * sign
-    return image1, image2, flow, valid
-
-
-def _at_least(name, value, least):
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
-    return int(value)
-
-
-def _probability(name, value):
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} is a probability, 0 to 1. Received: {value!r}")
-    return float(value)
-
-
-def _checked_crop(crop_size):
-    if crop_size is None:
-        return None
-    if np.shape(crop_size) != (2,):
-        raise ValueError(f"crop_size is (height, width). Received: {crop_size!r}")
-    return tuple(_at_least("A side of crop_size", side, 1) for side in crop_size)
+    axes = [axis for axis, mirror in ((0, vertically), (1, horizontally)) if mirror]
+    image1, image2, flow, valid = (np.flip(array, axes) for array in arrays)
+    # A motion to the right becomes one to the left.
+    sign = np.where((horizontally, vertically), np.float32(-1), np.float32(1))
+    return image1, image2, flow * sign, valid

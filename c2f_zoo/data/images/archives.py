@@ -9,7 +9,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from c2f_zoo.data.images.folder import IMAGE_SUFFIXES, open_image
+from c2f_zoo import checks
+from c2f_zoo.data.files.checks import regular_file
+from c2f_zoo.data.images.fit import UnfitImageError, open_image
+from c2f_zoo.data.images.folder import IMAGE_SUFFIXES
+from c2f_zoo.data.images.sources import ImageSource
 
 _CIFAR_BATCHES = {
     "train": [f"data_batch_{number}" for number in range(1, 6)],
@@ -49,7 +53,7 @@ def read_cifar10(root, split="train"):
         >>> images.shape, labels.tolist()
         ((2, 32, 32, 3), [0, 0])
     """
-    stems = _CIFAR_BATCHES[_known("split", split, _CIFAR_BATCHES)]
+    stems = _CIFAR_BATCHES[checks.one_of("split", split, _CIFAR_BATCHES)]
     names = [f"{stem}{suffix}" for stem in stems for suffix in ("", ".bin", ".png")]
     table = {"train": "train_lables.json", "test": "test_lables.json"}[split]  # spelt so
     files = _read_files(
@@ -107,7 +111,7 @@ def read_stl10(root, split="train"):
         >>> read_stl10(folder, "test").shape
         (2, 96, 96, 3)
     """
-    parts = _STL10_PARTS[_known("split", split, _STL10_PARTS)]
+    parts = _STL10_PARTS[checks.one_of("split", split, _STL10_PARTS)]
     names = [f"{part}_X.bin" for part in parts]
     files = _read_files(root, names, ("stl10_binary.tar.gz",))
     missing = [name for name in names if name not in files]
@@ -127,7 +131,7 @@ def read_stl10(root, split="train"):
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-class ImageZip:
+class ImageZip(ImageSource):
     """The image files inside a zip archive, in the order of their names.
 
     Args:
@@ -140,7 +144,7 @@ class ImageZip:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no zip archive, or holds no image.
+        ValueError: It is no zip archive, damaged, or holds no image.
 
     Example:
         >>> import tempfile
@@ -151,22 +155,18 @@ class ImageZip:
         ['set/a.png']
     """
 
-    labels = classes = None
-
     def __init__(self, path):
-        self.path = Path(path).expanduser()
-        if not self.path.is_file():
-            raise FileNotFoundError(f"There is no such archive. Received: {self.path}")
+        self.path = regular_file(path, "a zip archive")
         try:
             self._archive = zipfile.ZipFile(self.path)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{self.path} is not a zip archive. Received: {error}") from error
-        self.names = sorted(name for name in self._archive.namelist() if _is_image(name))
+            self.names = sorted(name for name in self._archive.namelist() if _is_image(name))
+        except PermissionError:
+            raise
+        # zipfile reports damage as BadZipFile, NotImplementedError, struct.error and others.
+        except Exception as error:
+            raise ValueError(f"{self.path} is not a zip archive. Received: {error!r}") from error
         if not self.names:
             raise ValueError(f"The archive holds no image file. Received: {self.path}")
-
-    def __len__(self):
-        return len(self.names)
 
     def __getstate__(self):
         return {"path": self.path}
@@ -174,14 +174,13 @@ class ImageZip:
     def __setstate__(self, state):
         self.__init__(state["path"])
 
-    def items(self):
-        """Give each image's name and how to load it.
-
-        Yields:
-            (name, function that returns a `PIL.Image.Image`).
-        """
-        for name in self.names:
-            yield name, lambda name=name: open_image(io.BytesIO(self._archive.read(name)))
+    def _load(self, name):
+        try:
+            content = self._archive.read(name)
+        # Members can be damaged, encrypted or compressed by an unknown method.
+        except Exception as error:
+            raise UnfitImageError(f"it cannot be unpacked ({error!r})") from error
+        return open_image(io.BytesIO(content))
 
 
 def _is_image(name):
@@ -208,15 +207,18 @@ def _read_files(root, names, archives):
 
 
 def _read_tar(path, names):
-    found = {}
+    found, path = {}, regular_file(path, "a tar archive")
     try:
         with tarfile.open(path) as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and name in names:
                     found[name] = archive.extractfile(member).read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path} is not a whole tar archive. Received: {error}") from error
+    except PermissionError:
+        raise
+    # Damage is reported as TarError, OSError, EOFError, zlib.error and others.
+    except Exception as error:
+        raise ValueError(f"{path} is not a whole tar archive. Received: {error!r}") from error
     return found
 
 
@@ -226,8 +228,8 @@ def _cifar_binary(content):
 
 
 def _cifar_pickle(content):
-    batch = _ArraysAlone(io.BytesIO(content), encoding="bytes").load()
-    return _planes(batch[b"data"]), np.array(batch[b"labels"], np.int64)
+    batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+    return _planes(batch[b"data"].array), np.array(batch[b"labels"], np.int64)
 
 
 def _cifar_picture(content):
@@ -246,23 +248,51 @@ def _planes(rows):
     return rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
-class _ArraysAlone(pickle.Unpickler):
-    """Reads pickles of dictionaries and numpy arrays; anything else in them is never looked up."""
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads pickles of dictionaries, lists and arrays of numbers.
+
+    numpy's own classes would let a forged file make arrays of objects out of its bytes, which ends
+    the process. The stand-ins below keep what numpy pickles, and check it.
+    """
 
     def find_class(self, module, name):
-        if (module, name) == ("_codecs", "encode"):
-            return lambda text, encoding: text.encode(encoding)
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
         if name == "_reconstruct" and module in (
             "numpy.core.multiarray",
             "numpy._core.multiarray",
         ):
-            return np.zeros(0).__reduce__()[0]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            return _PickledArray
+        known = {
+            ("numpy", "ndarray"): "ndarray",  # only names the type for _reconstruct
+            ("numpy", "dtype"): _PickledDtype,
+            ("_codecs", "encode"): _encode,
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return known[module, name]
 
 
-def _known(what, value, known):
-    if value not in known:
-        raise ValueError(f"{what} is one of {', '.join(map(repr, known))}. Received: {value!r}")
-    return value
+class _PickledDtype:
+    def __init__(self, code, align, copy):
+        self.dtype = np.dtype(code.decode() if isinstance(code, bytes) else code)
+        if self.dtype.kind not in "biuf" or self.dtype.names or self.dtype.subdtype:
+            raise pickle.UnpicklingError(f"its arrays are not of numbers but {self.dtype}")
+
+    def __setstate__(self, state):
+        order = state[1].decode() if isinstance(state[1], bytes) else state[1]
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _PickledArray:
+    def __init__(self, kind, shape, code):
+        self.array = None
+
+    def __setstate__(self, state):
+        _, shape, dtype, is_fortran, content = state
+        array = np.frombuffer(content, dtype.dtype)
+        self.array = array.reshape(shape, order="F" if is_fortran else "C")
+
+
+def _encode(text, encoding):
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding!r}")
+    return text.encode("latin1")

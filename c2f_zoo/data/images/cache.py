@@ -8,21 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from c2f_zoo.data.images.cache_build import (
-    ABOUT,
-    FORMAT,
-    LABELS,
-    build_cache,
-    file_name,
-    refuse,
-)
-from c2f_zoo.data.images.folder import (
-    ImageFolder,
-    UnfitImageError,
-    check_fit_options,
-    fit_image,
-    is_grey,
-)
+from c2f_zoo import checks
+from c2f_zoo.data.files.checks import regular_file
+from c2f_zoo.data.images.cache_build import ABOUT, FORMAT, LABELS, build_cache, file_name
+from c2f_zoo.data.images.fit import UnfitImageError, check_fit_options, fit_image, is_grey
+from c2f_zoo.data.images.folder import ImageFolder
+from c2f_zoo.data.images.reading import first_few, refuse, warn_skipped
 from c2f_zoo.data.images.sources import ImageArray, TensorFlowDataset
 from c2f_zoo.data.resolutions import stage_resolutions
 
@@ -30,10 +21,11 @@ from c2f_zoo.data.resolutions import stage_resolutions
 class ImageCache:
     """Images at every resolution from the base to the final one, opened from a built cache.
 
-    Each resolution is one memory-mapped uint8 file, made from the final one by exact averages of
-    2x2, 4x4, ... pixels, rounded once. `from_folder`, `from_arrays` and `from_tfds` build it, or
-    open it where the same source was cached with the same settings before. A cache appears whole
-    or not at all. It can be sent to other processes, which open the files themselves.
+    Each resolution is one memory-mapped uint8 file of 1, 3 or 4 channels, made from the final one
+    by exact averages of 2x2, 4x4, ... pixels, each channel by itself, rounded once. `from_folder`,
+    `from_arrays` and `from_tfds` build it, or open it where the same source was cached with the
+    same settings before. A cache appears whole or not at all. It can be sent to other processes,
+    which open the files themselves.
 
     Args:
         folder: Folder of one cache, `cache.folder`.
@@ -41,9 +33,10 @@ class ImageCache:
     Attributes:
         folder: Where the files are.
         resolutions: (height, width) of every stage, base first.
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
         skipped: (name, reason) of each image left out with `skip_broken=True`.
-        grey: Names of the images that had one channel: all three are equal now. Where only some
-            of the images were grey, a warning says so.
+        grey: Names of the images whose one channel was made into three equal ones. Where these
+            are only some of the images, a warning says so.
         classes: Names of the classes, or None.
 
     Raises:
@@ -64,22 +57,36 @@ class ImageCache:
     def __init__(self, folder):
         self.folder = Path(folder).expanduser()
         try:
-            about = json.loads((self.folder / ABOUT).read_text(encoding="utf-8"))
-            self.resolutions = tuple(tuple(size) for size in about["resolutions"])
-            self.skipped = [tuple(entry) for entry in about["skipped"]]
-            self.grey = about["grey"]
-            self.classes, self._count = about["classes"], about["count"]
+            about = regular_file(self.folder / ABOUT).read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f"The folder holds no image cache. Received: {self.folder}"
             ) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except ValueError as error:
             raise self._damaged(error) from error
+        try:
+            self._take(json.loads(about))
+        # Wrong types and lengths raise whatever they meet.
+        except Exception as error:
+            raise self._damaged(f"{ABOUT}: {error!r}") from error
         self._arrays = {}
         for size in self.resolutions:
             self._open(size)
-        path = self.folder / LABELS
-        self._labels = np.load(path) if path.exists() else None
+        self._labels = None
+        if (self.folder / LABELS).exists():
+            self._labels = self._load(LABELS, (self._count,), "int64")
+
+    def _take(self, about):
+        self.resolutions = tuple(
+            (int(height), int(width)) for height, width in about["resolutions"]
+        )
+        self.channels = about.get("channels", 3)  # which older caches do not say
+        self.skipped = [(str(name), str(reason)) for name, reason in about["skipped"]]
+        self.grey = [str(name) for name in about["grey"]]
+        self.classes = about["classes"] and [str(name) for name in about["classes"]]
+        self._count = checks.whole("count", about["count"], least=1)
+        if not self.resolutions:
+            raise ValueError("no resolutions")
 
     def __len__(self):
         """Return the number of images."""
@@ -101,37 +108,39 @@ class ImageCache:
             resolution: Height, or (height, width); the final one by default.
 
         Returns:
-            Read-only memory-mapped uint8 array (N, height, width, 3).
+            Read-only memory-mapped uint8 array (N, height, width, channels).
 
         Raises:
             ValueError: The cache has no such resolution.
-
-        Example:
-            >>> import tempfile
-            >>> grey = np.full((2, 8, 8, 1), 9, np.uint8)
-            >>> cache = ImageCache.from_arrays(grey, cache=tempfile.mkdtemp(), progress=False)
-            >>> cache.images(4)[1, 0, 0].tolist()
-            [9, 9, 9]
         """
         size = self.resolutions[-1] if resolution is None else resolution
         size = tuple(size) if isinstance(size, (tuple, list)) else size
         found = [known for known in self.resolutions if size in (known, known[0])]
         if not found:
             known = ", ".join(f"{height}x{width}" for height, width in self.resolutions)
-            raise ValueError(f"The cache has the resolutions {known}. Received: {resolution}")
+            raise ValueError(
+                f"resolution must be one of the cache's, {known}. Received: {resolution}"
+            )
         if found[0] not in self._arrays:
             self._open(found[0])
         return self._arrays[found[0]]
 
     def _open(self, size):
-        path = self.folder / file_name(size)
+        shape = (self._count, *size, self.channels)
+        self._arrays[size] = self._load(file_name(size), shape, "uint8", mmap_mode="r")
+
+    def _load(self, name, shape, dtype, **options):
         try:
-            array = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise self._damaged(error) from error
-        if array.shape != (self._count, *size, 3) or array.dtype != np.uint8:
-            raise self._damaged(f"{path.name} of shape {array.shape}, {array.dtype}")
-        self._arrays[size] = array
+            array = np.load(regular_file(self.folder / name), **options)
+        except PermissionError:
+            raise
+        # numpy reports damage as OSError, ValueError, EOFError, tokenize.TokenError and others.
+        except Exception as error:
+            raise self._damaged(f"{name}: {error!r}") from error
+        if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype != dtype:
+            found = f"{getattr(array, 'dtype', type(array))}, shape {getattr(array, 'shape', None)}"
+            raise self._damaged(f"{name}: {found} instead of {dtype}, shape {shape}")
+        return array
 
     def _damaged(self, error):
         return ValueError(
@@ -150,10 +159,13 @@ class ImageCache:
             base_shape: (height, width) of the base. Default (4, 4).
             labels: Whether the folders inside are classes, each image's label. Default False.
             **options: `cache`: folder of all caches, by default one in Keras' own;
+                `channels`: 3 for RGB (default), 1 for grey, into which colours are converted, or 4
+                for RGBA;
                 `background`: colour beneath transparent pixels, which are refused by default;
                 `resample`: `"lanczos"` (default) or `"area"`, to the final size;
                 `upscale`: enlarge images that are too small, default False;
-                `allow_grey`: keep images of a single channel, default True, else they are unfit;
+                `allow_grey`: keep images of a single channel among coloured ones, default True,
+                else they are unfit;
                 `skip_broken`: leave unfit images out, warn, and list them in `skipped`, rather
                 than raise, default False;
                 `threads`: number of decoding threads; `progress`: show a bar, default True.
@@ -189,12 +201,6 @@ class ImageCache:
 
         Raises:
             ValueError: As `from_folder`, or the array has another shape or dtype.
-
-        Example:
-            >>> import tempfile
-            >>> options = {"labels": [3, 1], "cache": tempfile.mkdtemp(), "progress": False}
-            >>> ImageCache.from_arrays(np.zeros((2, 8, 8, 3)), **options).labels
-            array([3, 1])
         """
         source = ImageArray(images, labels)
         resolution = source.images.shape[1] if resolution is None else resolution
@@ -229,11 +235,6 @@ class ImageCache:
         Raises:
             ImportError: tensorflow_datasets is not installed; the message names the extra.
             ValueError: As `from_folder`, or the data set has no images or labels.
-
-        Example:
-            ```python
-            cache = ImageCache.from_tfds("cifar10", resolution=32, labels=True)
-            ```
         """
         source = TensorFlowDataset(name, split, labels, data_dir)
         return cls._of(source, resolution, base_shape, **options)
@@ -245,6 +246,7 @@ class ImageCache:
         resolution,
         base_shape,
         cache=None,
+        channels=3,
         background=None,
         resample="lanczos",
         upscale=False,
@@ -254,45 +256,42 @@ class ImageCache:
         progress=True,
     ):
         sizes = stage_resolutions(resolution, base_shape)
+        checks.one_of("channels", channels, (1, 3, 4))
         background = check_fit_options(background, resample)
+        if channels == 4 and background is not None:
+            raise ValueError(
+                f"background needs channels=1 or 3: 4 keep transparency. Received: {background}"
+            )
+        if channels == 1 and not allow_grey:
+            raise ValueError("allow_grey=False needs channels=3 or 4. Received: channels=1")
+
+        def fit(load):
+            image = load()
+            was_grey = channels > 1 and is_grey(image)
+            if was_grey and not allow_grey:
+                raise UnfitImageError("it is grey")
+            fitted = fit_image(image, sizes[-1], background, resample, upscale, channels)
+            return fitted, was_grey
+
         settings = [FORMAT, sizes, background, resample, bool(upscale), source.classes]
-        if not allow_grey:
-            settings.append("no grey")
+        # What is not the default alone, so that caches of former versions are found.
+        settings += ["no grey"] * (not allow_grey) + [f"{channels} channels"] * (channels != 3)
         key = hashlib.sha256(json.dumps([settings, source.fingerprint()]).encode()).hexdigest()[:20]
-        home = _default_home() if cache is None else Path(cache).expanduser()
-        folder = home / key
+        folder = (_default_home() if cache is None else Path(cache).expanduser()) / key
         if not folder.exists():
-
-            def fit(load):
-                image = load()
-                was_grey = is_grey(image)
-                if was_grey and not allow_grey:
-                    raise UnfitImageError("it is grey")
-                return fit_image(image, sizes[-1], background, resample, upscale), was_grey
-
-            build_cache(folder, source, sizes, fit, skip_broken, threads, progress)
+            build_cache(folder, source, sizes, channels, fit, skip_broken, threads, progress)
         found = cls(folder)
         if found.skipped and not skip_broken:
             refuse(*found.skipped[0])
-        if found.skipped:
-            listed = _first([f"{name}: {reason}" for name, reason in found.skipped])
-            warnings.warn(
-                f"{len(found.skipped)} images were skipped ({listed}). "
-                "cache.skipped lists them all.",
-                stacklevel=3,
-            )
+        warn_skipped(found.skipped, "cache.skipped", stacklevel=3)
         if 0 < len(found.grey) < len(found):
             warnings.warn(
-                f"{len(found.grey)} of {len(found)} images are grey ({_first(found.grey)}): "
+                f"{len(found.grey)} of {len(found)} images are grey ({first_few(found.grey)}): "
                 "a network learns to make such ones too. cache.grey lists them all, and "
                 "allow_grey=False refuses them.",
                 stacklevel=3,
             )
         return found
-
-
-def _first(entries, most=5):
-    return "; ".join(entries[:most]) + ("; ..." if len(entries) > most else "")
 
 
 def _default_home():

@@ -1,58 +1,69 @@
-"""Building a cache of images at many resolutions: in threads, in order, whole or not at all."""
+"""Building a cache of images at many resolutions, whole or not at all."""
 
-import collections
-import concurrent.futures
 import contextlib
-import itertools
 import json
 import os
-import secrets
 import shutil
-import socket
 
 import numpy as np
 
-from c2f_zoo.data.images.folder import UnfitImageError
+from c2f_zoo.data.files.atomic import remove_abandoned, temporary_beside
+from c2f_zoo.data.images.reading import read_images
 
 FORMAT = 2  # raised when a cache built before would differ
 ABOUT, LABELS = "about.json", "labels.npy"
 
 
-def build_cache(folder, source, sizes, fit, skip_broken, threads, progress):
-    """Write a new cache folder: a file per size, the labels, and what is known about them.
+def build_cache(folder, source, sizes, channels, fit, skip_broken, threads, progress):
+    """Write a new cache folder: a file per size, the labels, and `about.json`.
 
     Args:
         folder: Folder to create, with its parents.
-        source: `ImageFolder`, `ImageArray` or `TensorFlowDataset`.
+        source: An `ImageSource`.
         sizes: (height, width) of each resolution, base first.
-        fit: From what loads an image to a uint8 array (H, W, 3) of the last size, and whether
-            the image was grey.
-        skip_broken: Whether images that are not fit are left out.
-        threads: Number of threads, None for as many as useful.
-        progress: Whether to show a bar.
+        channels: 1, 3 or 4.
+        fit: From what loads an image to a uint8 array (H, W, channels) of the last size, and
+            whether the image was grey.
+        skip_broken: As for `read_images`.
+        threads: As for `read_images`.
+        progress: As for `read_images`.
 
     Raises:
         ValueError: An image is not fit (and not to be skipped), or none is.
     """
+
+    def prepare(load):
+        image, was_grey = fit(load)
+        return box_pyramid(image, len(sizes)), was_grey
+
+    skipped, kept, grey = [], [], []
+    description = "Caching {}x{}".format(*sizes[-1])
+    options = (skipped, description, skip_broken, threads, progress)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _whole_folder(folder) as new:
-        _write(new, source, sizes, fit, skip_broken, threads, progress)
-
-
-def refuse(name, reason):
-    """Raise the error of an image that is not fit.
-
-    Args:
-        name: What the image is called.
-        reason: What is wrong with it.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError(
-        f"An image cannot be used: {reason}. skip_broken=True leaves such images out and lists "
-        f"them. Received: {name}"
-    ) from (reason if isinstance(reason, Exception) else None)
+        with contextlib.ExitStack() as stack:
+            writers = [
+                stack.enter_context(_Writer(new / file_name(size), (*size, channels), len(source)))
+                for size in reversed(sizes)
+            ]
+            for index, name, (levels, was_grey) in read_images(prepare, source, *options):
+                kept.append(index)
+                if was_grey:
+                    grey.append(name)
+                for writer, level in zip(writers, levels, strict=True):
+                    writer.write(level)
+        if source.labels is not None:
+            np.save(new / LABELS, np.asarray(source.labels, np.int64)[kept])
+        about = {
+            "format": FORMAT,
+            "count": len(kept),
+            "resolutions": sizes,
+            "channels": channels,
+            "skipped": skipped,
+            "grey": grey,
+            "classes": source.classes,
+        }
+        (new / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
 def box_pyramid(image, num_levels):
@@ -79,75 +90,9 @@ def box_pyramid(image, num_levels):
     return levels
 
 
-def _write(folder, source, sizes, fit, skip_broken, threads, progress):
-    from tqdm import tqdm
-
-    height, width = sizes[-1]
-    total, kept, skipped, grey = len(source), [], [], []
-    bar = tqdm(total=total, desc=f"Caching {height}x{width}", unit="image", disable=not progress)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(bar)
-        writers = [stack.enter_context(_Writer(folder, size, total)) for size in reversed(sizes)]
-        threads = threads or min(8, os.cpu_count() or 1)
-
-        def prepare(load):
-            image, was_grey = fit(load)
-            return box_pyramid(image, len(sizes)), was_grey
-
-        for index, (name, result) in enumerate(in_order(prepare, source.items(), threads)):
-            bar.update()
-            try:
-                levels, was_grey = result()
-            except UnfitImageError as error:
-                if not skip_broken:
-                    refuse(name, error)
-                skipped.append((name, str(error)))
-                continue
-            kept.append(index)
-            if was_grey:
-                grey.append(name)
-            for writer, level in zip(writers, levels, strict=True):
-                writer.write(level)
-        if not kept:
-            listed = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
-            raise ValueError(f"None of the {total} images can be used. Received: {listed}")
-    if source.labels is not None:
-        np.save(folder / LABELS, np.asarray(source.labels, np.int64)[kept])
-    about = {
-        "format": FORMAT,
-        "count": len(kept),
-        "resolutions": sizes,
-        "skipped": skipped,
-        "grey": grey,
-        "classes": source.classes,
-    }
-    (folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
-
-
-def in_order(function, items, threads):
-    """Apply a function to items in threads that work a little ahead, in the items' order.
-
-    Args:
-        function: Takes the second part of an item.
-        items: Pairs of a name and anything.
-        threads: Number of threads.
-
-    Yields:
-        (name, function that returns the result, or raises what was raised).
-    """
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        waiting, items = collections.deque(), iter(items)
-        try:
-            while True:
-                # Few enough that the decoded pictures do not fill the memory.
-                for name, load in itertools.islice(items, 3 * threads - len(waiting)):
-                    waiting.append((name, pool.submit(function, load)))
-                if not waiting:
-                    return
-                name, future = waiting.popleft()
-                yield name, future.result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+def file_name(size):
+    """Name of the file of one resolution, (height, width)."""
+    return f"{size[0]}x{size[1]}.npy"
 
 
 class _Writer:
@@ -156,9 +101,9 @@ class _Writer:
     Ordinary writes, unlike those into a memory map, report a full disk as an exception.
     """
 
-    def __init__(self, folder, size, most):
-        self.file = open(folder / file_name(size), "wb")
-        self.size, self.count = size, 0
+    def __init__(self, path, shape, most):
+        self.file = open(path, "wb")
+        self.shape, self.count = shape, 0
         self._write_header(most)
         self.start = self.file.tell()
 
@@ -180,16 +125,15 @@ class _Writer:
                 os.fsync(self.file.fileno())
 
     def _write_header(self, count):
-        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.size, 3)}
+        header = {"descr": "|u1", "fortran_order": False, "shape": (count, *self.shape)}
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
 @contextlib.contextmanager
 def _whole_folder(target):
     """A new folder that becomes `target` once it is complete; a failure leaves nothing."""
-    _remove_abandoned(target.parent)
-    maker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    new = target.with_name(f".building-{maker}")
+    remove_abandoned(target.parent)
+    new = temporary_beside(target)
     new.mkdir()
     try:
         yield new
@@ -200,30 +144,3 @@ def _whole_folder(target):
                 raise
     finally:
         shutil.rmtree(new, ignore_errors=True)
-
-
-def _remove_abandoned(home):
-    """Remove what processes of this machine that were killed have left."""
-    if os.name == "nt":
-        return  # there signal 0 would end the process that it asks for
-    prefix = f".building-{socket.gethostname()}-"
-    for path in home.glob(f"{prefix}*"):
-        process = path.name.removeprefix(prefix).partition("-")[0]
-        try:
-            os.kill(int(process), 0)
-        except ProcessLookupError:
-            shutil.rmtree(path, ignore_errors=True)
-        except (OSError, ValueError, OverflowError):
-            pass  # alive, but not ours; or no folder that we made
-
-
-def file_name(size):
-    """Name of the file of one resolution.
-
-    Args:
-        size: (height, width).
-
-    Returns:
-        A file name, as text.
-    """
-    return f"{size[0]}x{size[1]}.npy"

@@ -1,15 +1,14 @@
 """Images of a data set as samples: resized or cut into random patches, kept in memory."""
 
 import copy
-import os
 import threading
-import warnings
 
 import numpy as np
 
-from c2f_zoo.data.images.cache_build import in_order, refuse
-from c2f_zoo.data.images.folder import UnfitImageError, check_fit_options, fit_image
-from c2f_zoo.data.images.sources import ImageArray, TensorFlowDataset
+from c2f_zoo import checks
+from c2f_zoo.data.images.fit import UnfitImageError, check_fit_options, fit_image, image_size
+from c2f_zoo.data.images.reading import read_images, refuse, warn_skipped
+from c2f_zoo.data.images.sources import ImageArray
 
 INTERPOLATIONS = ("bilinear", "nearest")
 
@@ -19,7 +18,7 @@ class ImageDataset:
 
     Every image is decoded once when the data set is opened, so that a broken one is named then and
     not hours later. Decoded images are kept as bytes while they fit into `memory`; the others are
-    decoded again whenever they are asked for.
+    decoded anew for every sample.
 
     With `size` the largest centred part of that shape is resized, by Pillow: `"bilinear"` averages
     over all the pixels that a new one covers, `"nearest"` takes one of them, as the released code
@@ -75,30 +74,26 @@ class ImageDataset:
         threads=None,
         progress=True,
     ):
-        if interpolation not in INTERPOLATIONS:
-            known = ", ".join(map(repr, INTERPOLATIONS))
-            raise ValueError(f"interpolation is one of {known}. Received: {interpolation!r}")
-        if dtype not in ("float32", "uint8"):
-            raise ValueError(f"dtype is 'float32' or 'uint8'. Received: {dtype!r}")
         if size is not None and patch is not None:
-            raise ValueError(f"Give size or patch. Received: size={size}, patch={patch}")
+            raise ValueError(f"Give size or patch, not both. Received: size={size}, patch={patch}")
         if skip_broken and not check:
-            raise ValueError("What is to be skipped has to be looked for. Received: check=False")
-        self.size, self.patch = _pair("size", size), _pair("patch", patch)
-        self.patches = _whole("patches", patches)
-        self.interpolation, self.dtype = interpolation, dtype
+            raise ValueError("skip_broken=True needs check=True. Received: check=False")
+        self.size, self.patch = _sides("size", size), _sides("patch", patch)
+        self.patches = checks.whole("patches", patches, least=1)
+        self.interpolation = checks.one_of("interpolation", interpolation, INTERPOLATIONS)
+        self.dtype = checks.one_of("dtype", dtype, ("float32", "uint8"))
         self.background = check_fit_options(background, "area")
         self.skipped, self.memory = [], memory
         self._kept, self._bytes, self._lock = {}, 0, threading.Lock()
-        self._array = None
-        source = ImageArray(source) if _is_array(source) else source
+        self._array = self._items = None  # functions that load an image
+        if hasattr(source, "shape") and hasattr(source, "dtype"):
+            source = ImageArray(source)
         if isinstance(source, ImageArray) and self._as_it_is(source.images):
-            self._array, self._items = source.images, None
-            names = list(source.names)
+            self._array, self._names = source.images, dict(enumerate(source.names))
         else:
-            names = self._open(source, check, skip_broken, threads, progress)
-        self._rows = [row for row, name in enumerate(names) if name is not None]
-        self._all_names = names
+            self._names = dict(self._open(source, check, skip_broken, threads, progress))
+            warn_skipped(self.skipped, "skipped", stacklevel=2)
+        self._rows = list(self._names)
 
     def __len__(self):
         """Return the number of samples in an epoch."""
@@ -113,7 +108,7 @@ class ImageDataset:
     @property
     def names(self):
         """Name of each image."""
-        return [self._all_names[row] for row in self._rows]
+        return [self._names[row] for row in self._rows]
 
     def samples(self, indices, random=None):
         """Give samples.
@@ -133,7 +128,7 @@ class ImageDataset:
         """
         indices = np.asarray(indices, np.int64)
         if indices.size and not 0 <= indices.min() <= indices.max() < len(self):
-            raise IndexError(f"Samples are 0 to {len(self) - 1}. Received: {indices}")
+            raise IndexError(f"indices must be 0 to {len(self) - 1}. Received: {indices}")
         rows = [self._rows[index // self.patches] for index in indices]
         if self._array is not None and self.patch is None:
             images = self._array[rows]
@@ -143,7 +138,7 @@ class ImageDataset:
             if len(sizes) > 1:
                 listed = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
                 raise ValueError(
-                    "The images of a batch have one size: give size or patch. "
+                    "The images of a batch must have one size: give size or patch. "
                     f"Received (width x height): {listed}"
                 )
             images = np.stack(images)
@@ -157,89 +152,39 @@ class ImageDataset:
 
         Returns:
             `ImageDataset`.
-
-        Example:
-            >>> dataset = ImageDataset(np.zeros((10, 4, 4, 3), "uint8"))
-            >>> len(dataset.subset(slice(None, None, 3)))
-            4
         """
         part = copy.copy(self)
         part._rows = np.array(self._rows)[images].tolist()
         return part
 
     def _open(self, source, check, skip_broken, threads, progress):
-        """Decode all images once; names, None where an image is left out."""
-        source = _RandomAccess.of(source)
-        self._items = [] if source.can_repeat else None
-        if not check and source.can_repeat:
+        """Yield (index, name) of each fit image, decoded once."""
+        if getattr(source, "can_repeat", True):
             self._items = [load for _, load in source.items()]
-            return [name for name, _ in source.items()]
-        from tqdm import tqdm
-
-        def watched():
-            for name, load in source.items():
-                if self._items is not None:
-                    self._items.append(load)
-                yield name, load
-
-        names = []
-        threads = threads or min(8, os.cpu_count() or 1)
-        with tqdm(total=source.length, desc="Reading", unit="image", disable=not progress) as bar:
-            for row, (name, result) in enumerate(in_order(self._decode, watched(), threads)):
-                bar.update()
-                try:
-                    image = result()
-                except UnfitImageError as error:
-                    if not skip_broken:
-                        refuse(name, error)
-                    self.skipped.append((name, str(error)))
-                    names.append(None)
-                    continue
-                names.append(name)
-                if not self._keep(row, image) and self._items is None:
-                    raise ValueError(
-                        "The data set can be read in its order alone, so that all of it has to fit "
-                        "into memory: raise memory, make size smaller, or install array_record. "
-                        f"Received: memory={self.memory}"
-                    )
-        self._report(names)
-        return names
-
-    def _report(self, names):
-        listed = "; ".join(f"{name}: {reason}" for name, reason in self.skipped[:5])
-        if all(name is None for name in names):
-            raise ValueError(f"None of the {len(names)} images can be used. Received: {listed}")
-        if self.skipped:
-            listed += "; ..." if len(self.skipped) > 5 else ""
-            warnings.warn(
-                f"{len(self.skipped)} images were skipped ({listed}). skipped lists them all.",
-                stacklevel=4,
-            )
+            if not check:
+                yield from enumerate(name for name, _ in source.items())
+                return
+        options = (self.skipped, "Reading", skip_broken, threads, progress)
+        for row, name, image in read_images(self._decode, source, *options):
+            if not self._keep(row, image) and self._items is None:
+                raise ValueError(
+                    "The data set can be read in its order alone, so that all of it has to fit "
+                    "into memory: raise memory, make size smaller, or install array_record. "
+                    f"Received: memory={self.memory}"
+                )
+            yield row, name
 
     def _decode(self, load):
         """An image as uint8 array (h, w, 3), resized if asked."""
-        from PIL import Image
-
         image = load()
-        if isinstance(image, np.ndarray):
-            own = image.shape[:2]
-        else:
-            own = (image.height, image.width)
-        image = fit_image(image, own, self.background)  # to RGB of its own size
-        if self.patch and (own[0] < self.patch[0] or own[1] < self.patch[1]):
+        height, width = image_size(image)
+        if self.patch and (height < self.patch[0] or width < self.patch[1]):
             raise UnfitImageError(
-                f"it is {own[1]}x{own[0]} (width x height), smaller than the patch, "
+                f"it is {width}x{height} (width x height), smaller than the patch, "
                 f"{self.patch[1]}x{self.patch[0]}"
             )
-        if self.size is None or own == self.size:
-            return image
-        height, width = self.size
-        scale = min(own[0] / height, own[1] / width)
-        rows, columns = (max(1, min(own[axis], round(self.size[axis] * scale))) for axis in (0, 1))
-        top, left = (own[0] - rows) // 2, (own[1] - columns) // 2
-        image = image[top : top + rows, left : left + columns]
-        how = getattr(Image.Resampling, self.interpolation.upper())
-        return np.asarray(Image.fromarray(image).resize((width, height), how))
+        size = self.size or (height, width)
+        return fit_image(image, size, self.background, self.interpolation, upscale=True)
 
     def _keep(self, row, image):
         with self._lock:
@@ -257,7 +202,7 @@ class ImageDataset:
             try:
                 image = self._decode(self._items[row])
             except UnfitImageError as error:
-                refuse(self._all_names[row], error)
+                refuse(self._names[row], error)
             self._keep(row, image)
         return image
 
@@ -273,62 +218,19 @@ class ImageDataset:
 
     def _as_it_is(self, images):
         """Whether an array can be served without another look at its images."""
-        height, width = images.shape[1:3]
-        if (
-            images.dtype != np.uint8
-            or images.shape[3] != 3
-            or self.size
-            not in (
-                None,
-                (height, width),
-            )
-        ):
+        size = images.shape[1:3]
+        if images.dtype != np.uint8 or images.shape[3] != 3 or self.size not in (None, size):
             return False
-        if self.patch and (height < self.patch[0] or width < self.patch[1]):
+        if self.patch and (size[0] < self.patch[0] or size[1] < self.patch[1]):
             raise ValueError(
-                f"Images are at least as large as the patch, {self.patch}. "
+                f"Images must be at least as large as the patch, {self.patch}. "
                 f"Received: shape {images.shape}"
             )
         return True
 
 
-class _RandomAccess:
-    """A source, and whether its images can be loaded again in any order."""
-
-    def __init__(self, length, items, can_repeat):
-        self.length, self.items, self.can_repeat = length, items, can_repeat
-
-    @classmethod
-    def of(cls, source):
-        if not isinstance(source, TensorFlowDataset):
-            return cls(len(source), source.items, True)
-        examples = source.examples()
-        can_repeat = hasattr(examples, "__getitem__") and hasattr(examples, "__len__")
-        if not can_repeat:
-            return cls(len(source), source.items, False)
-
-        def items():
-            # Not source.items, whose functions would hold every image's pixels.
-            for index in range(len(examples)):
-                yield f"image {index}", lambda i=index: np.asarray(examples[i][source.feature])
-
-        return cls(len(examples), items, True)
-
-
-def _is_array(source):
-    return hasattr(source, "shape") and hasattr(source, "dtype")
-
-
-def _pair(name, value):
+def _sides(name, value):
+    """Check a (height, width), or one number for both."""
     if value is None:
         return None
-    pair = (value, value) if np.ndim(value) == 0 else tuple(value)
-    if len(pair) != 2:
-        raise ValueError(f"{name} is (height, width) or one number. Received: {value!r}")
-    return tuple(_whole(f"A side of {name}", side) for side in pair)
-
-
-def _whole(name, value):
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name} is a whole number of at least 1. Received: {value!r}")
-    return int(value)
+    return checks.whole_pair(name, (value, value) if np.ndim(value) == 0 else value, least=1)

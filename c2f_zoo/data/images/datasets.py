@@ -3,10 +3,11 @@
 import re
 from pathlib import Path, PurePosixPath
 
+from c2f_zoo import checks
 from c2f_zoo.data.images.archives import ImageZip, read_cifar10, read_stl10
 from c2f_zoo.data.images.dataset import ImageDataset
 from c2f_zoo.data.images.folder import ImageFolder
-from c2f_zoo.data.images.sources import ImageArray, TensorFlowDataset
+from c2f_zoo.data.images.sources import ImageArray, ImageSource, TensorFlowDataset
 
 # First image of CelebA's validation and test parts, by the number in a file's name: the official
 # partition where its file is not there.
@@ -42,7 +43,7 @@ def open_image_dataset(name, root=None, split=None, size=None, data_dir=None, **
         `ImageDataset`.
 
     Raises:
-        ValueError: There is no such data set or split; or as of `ImageDataset`.
+        ValueError: There is no such data set or split, or an error of `ImageDataset`.
         FileNotFoundError: The files are not there.
         ImportError: `tensorflow_datasets` is not installed; the message names the extra.
 
@@ -59,12 +60,9 @@ def open_image_dataset(name, root=None, split=None, size=None, data_dir=None, **
     """
     known = {_plain(key): value for key, value in IMAGE_DATASETS.items()}
     if _plain(name) not in known:
-        listed = ", ".join(IMAGE_DATASETS)
-        raise ValueError(f"The data sets of images are {listed}. Received: {name!r}")
+        checks.one_of("name", name, IMAGE_DATASETS)
     splits, of_tfds, of_files = known[_plain(name)]
-    split = splits[0] if split is None else split
-    if split not in splits:
-        raise ValueError(f"The splits of {name} are {', '.join(splits)}. Received: {split!r}")
+    split = checks.one_of(f"split of {name}", splits[0] if split is None else split, splits)
     if root is not None:
         source = of_files(Path(root).expanduser(), split)
     elif of_tfds is None:
@@ -85,13 +83,13 @@ def _stl10(root, split):
     return ImageArray(read_stl10(root, split))
 
 
-def _folder(root, split):
-    return ImageZip(root) if root.is_file() else ImageFolder(root)
+def _folder(root, split=None):
+    return ImageFolder(root) if root.is_dir() else ImageZip(root)
 
 
 def _celeba(root, split):
     archive = root / "img_align_celeba.zip"
-    source = _folder(archive if archive.is_file() else root, split)
+    source = _folder(archive if archive.is_file() else root)
     if split == "all":
         return source
     part = _celeba_partition(root)
@@ -100,12 +98,12 @@ def _celeba(root, split):
         path = PurePosixPath(name)
         if part is not None:
             if path.name not in part:
-                raise ValueError(f"The partition of CelebA lacks an image. Received: {name}")
+                raise ValueError(f"CelebA's partition does not list an image. Received: {name}")
             return part[path.name] == split
         if not path.stem.isdigit():
             raise ValueError(
-                "Without list_eval_partition.txt CelebA's parts go by its file names, 000001.jpg "
-                f"to 202599.jpg; split='all' takes any. Received: {name}"
+                "Without list_eval_partition.txt, CelebA's files must be named 000001.jpg to "
+                f"202599.jpg; split='all' takes any. Received: {name}"
             )
         found = [known for known, first in _CELEBA_FIRST.items() if int(path.stem) >= first]
         return bool(found) and found[-1] == split
@@ -130,14 +128,14 @@ def _div2k(root, split):
     name = {"train": "DIV2K_train_HR", "validation": "DIV2K_valid_HR"}[split]
     for path in (root / name, root / f"{name}.zip", root):
         if path.is_dir() and path.name == name or path.is_file() and path.suffix == ".zip":
-            return _folder(path, split)
+            return _folder(path)
     raise FileNotFoundError(
         f"DIV2K's {split} part is a folder {name} or {name}.zip. Received: {root}"
     )
 
 
 def _urban100(root, split):
-    source = _folder(root, split)
+    source = _folder(root)
 
     def resolution(name):
         found = re.findall(r"(?:^|[_/])(HR|LR)(?=[_./]|$)", name, re.IGNORECASE)
@@ -155,24 +153,14 @@ def _urban100(root, split):
     return _Selected(source, high.__contains__, "images of high resolution")
 
 
-class _Selected:
+class _Selected(ImageSource):
     """Some of a source's images."""
 
-    labels = classes = None
-
     def __init__(self, source, is_wanted, what):
-        self.source = source
-        wanted = [is_wanted(name) for name in source.names]
-        self.names = [name for name, take in zip(source.names, wanted, strict=True) if take]
+        self._load = source._load
+        self.names = [name for name in source.names if is_wanted(name)]
         if not self.names:
-            raise ValueError(f"There is none of {what}. Received: {len(wanted)} other images")
-
-    def __len__(self):
-        return len(self.names)
-
-    def items(self):
-        wanted = set(self.names)
-        return ((name, load) for name, load in self.source.items() if name in wanted)
+            raise ValueError(f"There is none of {what}. Received: {len(source)} other images")
 
 
 def _plain(name):

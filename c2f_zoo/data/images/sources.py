@@ -1,4 +1,4 @@
-"""Sources of a cache beside an image folder: arrays, and data sets of TensorFlow Datasets."""
+"""Sources of images: what they share, arrays, and data sets of TensorFlow Datasets."""
 
 import hashlib
 
@@ -9,12 +9,31 @@ from c2f_zoo.data.files.images import as_numpy
 _HASHED_AT_ONCE = 1 << 26  # bytes
 
 
-class ImageArray:
+class ImageSource:
+    """Images with names, loaded one at a time: a subclass sets `names` and has `_load(name)`."""
+
+    names = ()
+    labels = classes = None
+
+    def __len__(self):
+        return len(self.names)
+
+    def items(self):
+        """Give each image's name and how to load it.
+
+        Yields:
+            (name, function that returns a `PIL.Image.Image` or an array (H, W, C)).
+        """
+        for name in self.names:
+            yield name, lambda name=name: self._load(name)
+
+
+class ImageArray(ImageSource):
     """Images of one size in one array.
 
     Args:
         images: Array (N, H, W, C) of 1, 3 or 4 channels: uint8, or float in [0, 1]; a memory-mapped
-            one is read bit by bit.
+            one is read image by image.
         labels: Array (N,) of whole numbers, or None.
 
     Attributes:
@@ -35,16 +54,16 @@ class ImageArray:
         fits = images.ndim == 4 and images.shape[3] in (1, 3, 4) and 0 not in images.shape
         if not fits or (images.dtype != np.uint8 and images.dtype.kind != "f"):
             raise ValueError(
-                "Images are an array (N, H, W, C) of 1, 3 or 4 channels, uint8 or float in [0, 1]. "
-                f"Received: shape {images.shape}, dtype {images.dtype}"
+                "images must be an array (N, H, W, C) of 1, 3 or 4 channels, uint8 or float in "
+                f"[0, 1]. Received: shape {images.shape}, dtype {images.dtype}"
             )
-        self.images, self.classes = images, None
+        self.images = images
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None and (
             self.labels.shape != images.shape[:1] or self.labels.dtype.kind not in "iu"
         ):
             raise ValueError(
-                f"labels are {len(images)} whole numbers, one for each image. "
+                f"labels must be {len(images)} whole numbers, one for each image. "
                 f"Received: shape {self.labels.shape}, dtype {self.labels.dtype}"
             )
 
@@ -57,23 +76,17 @@ class ImageArray:
         return [f"image {index}" for index in range(len(self))]
 
     def items(self):
-        """Give each image's name and how to load it.
-
-        Yields:
-            (name, function that returns an array (H, W, C)).
-        """
-        for index in range(len(self)):
-            yield f"image {index}", lambda index=index: self.images[index]
+        for index, name in enumerate(self.names):
+            yield name, lambda index=index: self.images[index]
 
     def fingerprint(self):
-        """Give a text that changes with any pixel or label.
+        """Digest all pixels and labels.
 
         Returns:
-            Hexadecimal digest.
+            Hexadecimal text.
         """
         digest = hashlib.blake2b(f"{self.images.shape} {self.images.dtype.str}".encode())
-        per_image = max(1, self.images[0].nbytes)
-        step = max(1, _HASHED_AT_ONCE // per_image)
+        step = max(1, _HASHED_AT_ONCE // self.images[0].nbytes)
         for first in range(0, len(self), step):
             digest.update(np.ascontiguousarray(self.images[first : first + step]).data)
         if self.labels is not None:
@@ -81,7 +94,7 @@ class ImageArray:
         return digest.hexdigest()
 
 
-class TensorFlowDataset:
+class TensorFlowDataset(ImageSource):
     """The images of a data set of `tensorflow_datasets` (extra `data`), downloaded if need be.
 
     Read without TensorFlow where `array_record` is installed, otherwise through it.
@@ -94,8 +107,9 @@ class TensorFlowDataset:
         feature: Name of the images among the features.
 
     Attributes:
-        labels: int64 array (N,) once all items were given, or None.
+        labels: int64 array (N,) once all images were loaded, or None.
         classes: Names of the classes, or None.
+        can_repeat: Whether images can be loaded again, in any order.
 
     Raises:
         ImportError: tensorflow_datasets is not installed; the message names the extra.
@@ -125,48 +139,38 @@ class TensorFlowDataset:
                 f"Received: {', '.join(features)}"
             )
         self.classes = list(getattr(features["label"], "names", [])) if labels else None
-        self._labels = [] if labels else None
         self.builder.download_and_prepare()
+        try:
+            self._examples = self.builder.as_data_source(split=self.split)
+        # Prepared in a format without random access, or array_record is not installed.
+        except (ImportError, NotImplementedError):
+            self._examples = None
+        self.can_repeat = self._examples is not None
+        self.labels = np.zeros(len(self), np.int64) if labels else None
 
     def __len__(self):
         return self.builder.info.splits[self.split].num_examples
 
-    @property
-    def labels(self):
-        """Label of each image given so far: int64 array (N,), or None."""
-        return None if self._labels is None else np.array(self._labels, np.int64)
-
     def items(self):
-        """Give each image's name and how to load it.
+        if self.can_repeat:
+            for index in range(len(self)):
+                yield f"image {index}", lambda i=index: self._image(i, self._examples[i])
+            return
+        dataset = self.builder.as_dataset(split=self.split, shuffle_files=False)
+        for index, example in enumerate(self._tfds.as_numpy(dataset)):
+            image = self._image(index, example)
+            yield f"image {index}", lambda image=image: image
 
-        Yields:
-            (name, function that returns an array (H, W, C)).
-        """
-        if self._labels is not None:
-            self._labels = []
-        for index, example in enumerate(self.examples()):
-            if self._labels is not None:
-                self._labels.append(int(example["label"]))
-            yield f"image {index}", lambda image=example[self.feature]: np.asarray(image)
-
-    def examples(self):
-        """Give the examples: a sequence where they can be had in any order, else an iterable.
-
-        Returns:
-            Of dictionaries of numpy arrays, an image's of shape (H, W, C).
-        """
-        try:
-            return self.builder.as_data_source(split=self.split)
-        # Prepared in a format without random access, or array_record is not installed.
-        except (ImportError, NotImplementedError):
-            dataset = self.builder.as_dataset(split=self.split, shuffle_files=False)
-            return self._tfds.as_numpy(dataset)
+    def _image(self, index, example):
+        if self.labels is not None:
+            self.labels[index] = example["label"]
+        return np.asarray(example[self.feature])
 
     def fingerprint(self):
-        """Give a text that changes with the data set's version, configuration or split.
+        """Digest the data set's version and configuration, and the split.
 
         Returns:
-            Hexadecimal digest.
+            Hexadecimal text.
         """
-        what = f"tfds {self.builder.info.full_name} {self.split} {self._labels is not None}"
+        what = f"tfds {self.builder.info.full_name} {self.split} {self.labels is not None}"
         return hashlib.sha256(what.encode()).hexdigest()

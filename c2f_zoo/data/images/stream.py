@@ -5,7 +5,7 @@ import itertools
 import keras
 import numpy as np
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
 _ORDER, _MIRROR = 0, 1
@@ -16,15 +16,15 @@ _EPOCHS_KEPT = 4  # in memory; workers that run ahead need the next one too
 class ImageStream(keras.utils.PyDataset):
     """Endless batches of a cache, each at the resolution and size that a schedule gives it.
 
-    Batch `i` is a function of `seed` and the number of images shown before it alone, so that it
-    is the same whoever asks for it, in whichever order, from however many workers, and after a
-    run was killed and resumed. Every image is shown once before any is shown again, in an order
-    that is new each time, across changes of the resolution too.
+    Batch `i` follows from `seed` and the number of images shown before it alone: it is the same
+    from however many workers, in whichever order, and after a run was killed and resumed. Every
+    image is shown once before any is shown again, in a new order each time, across changes of the
+    resolution.
 
-    Being endless it wants `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
-    the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the
-    result of `as_tf_dataset()`: Keras' own adapter holds every batch to the height and width of
-    the first two.
+    An endless stream needs `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
+    the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the result
+    of `as_tf_dataset()`: Keras' own adapter holds every batch to the height and width of the first
+    two.
 
     Args:
         cache: `ImageCache`.
@@ -36,16 +36,15 @@ class ImageStream(keras.utils.PyDataset):
             Default False.
         fade: Whether to fade real images in as the network's are (see `fade_images`), which makes
             batches float32. Default False: `AdversarialModel` does this itself, on the device,
-            from uint8 images, which are a quarter as much to transfer. True is for models that
-            do not.
+            from uint8 images, which are a quarter as much to transfer.
         labels: Whether to serve the cache's labels too. Default False.
-        seed: Whole number of at least 0. Default 0.
+        seed: Integer >= 0. Default 0.
         initial_images: Images shown before batch 0: a resumed run's count. Default 0.
         **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of
             `keras.utils.PyDataset`.
 
     Returns:
-        `stream[i]` is an array (B, H, W, 3), uint8, or with `fade` float32 in [0, 1]; with
+        `stream[i]` is an array (B, H, W, C), uint8, or with `fade` float32 in [0, 1]; with
         `labels` the tuple of it and an int64 array (B,).
 
     Raises:
@@ -62,6 +61,9 @@ class ImageStream(keras.utils.PyDataset):
         >>> stream = ImageStream(cache, batch_size=4, resolution=8)
         >>> stream[0].shape, stream[1_000_000].shape
         ((4, 8, 8, 3), (4, 8, 8, 3))
+        >>> stream.start_at(100)  # a second `fit` goes on there
+        >>> stream.images_before(2)
+        108
     """
 
     def __init__(
@@ -80,25 +82,36 @@ class ImageStream(keras.utils.PyDataset):
     ):
         super().__init__(**kwargs)
         self.cache, self.schedule = cache, schedule
-        self.batch_size = _at_least("batch_size", batch_size, 1)
+        self.batch_size = checks.whole("batch_size", batch_size, least=1)
         self.mirror, self.fade, self.labels = mirror, fade, labels
-        self.seed = _at_least("seed", seed, 0)
+        self.seed = checks.whole("seed", seed, least=0)
         self.initial_images = initial_images
         if schedule is not None and resolution is not None:
             raise ValueError(
-                f"A schedule sets the resolution itself. Received: resolution={resolution}"
+                f"resolution must be None with a schedule. Received: resolution={resolution}"
             )
         self._resolution = cache.images(resolution).shape[1:3]
         for phase in schedule or ():
             cache.images(phase.resolution)
         if labels and cache.labels is None:
-            raise ValueError(f"The cache has no labels. Received: labels={labels}")
+            raise ValueError(f"labels=True needs a cache with labels. Received: labels={labels}")
         self._epochs = {}
 
     @property
     def num_batches(self):
         """None: the stream is endless, so that `fit` neither stops nor shuffles it."""
         return None
+
+    def start_at(self, images):
+        """Let batch 0 be the one that comes after a number of images shown.
+
+        Args:
+            images: Images shown so far by the model, such as `int(model.images_shown)`.
+
+        Raises:
+            ValueError: `images` is not an integer >= 0.
+        """
+        self._initial_images = checks.whole("images", images, least=0)
 
     @property
     def initial_images(self):
@@ -107,7 +120,7 @@ class ImageStream(keras.utils.PyDataset):
 
     @initial_images.setter
     def initial_images(self, images):
-        self._initial_images = _at_least("initial_images", images, 0)
+        self._initial_images = checks.whole("initial_images", images, least=0)
 
     @property
     def steps(self):
@@ -116,7 +129,7 @@ class ImageStream(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         """Return batch `index`, counted from `initial_images`."""
-        return self.batch(self.images_before(_at_least("A batch's index", index, 0)))
+        return self.batch(self.images_before(checks.whole("index", index, least=0)))
 
     def images_before(self, index):
         """Count the images shown before a batch.
@@ -126,14 +139,6 @@ class ImageStream(keras.utils.PyDataset):
 
         Returns:
             Number of images, those before batch 0 included.
-
-        Example:
-            >>> import tempfile
-            >>> from c2f_zoo.data import ImageCache
-            >>> options = {"cache": tempfile.mkdtemp(), "progress": False}
-            >>> cache = ImageCache.from_arrays(np.zeros((10, 4, 4, 3)), **options)
-            >>> ImageStream(cache, batch_size=4, initial_images=100).images_before(2)
-            108
         """
         if self.schedule is None:
             return self.initial_images + index * self.batch_size
@@ -146,16 +151,7 @@ class ImageStream(keras.utils.PyDataset):
             images: Images shown so far.
 
         Returns:
-            Array (B, H, W, 3), uint8, or with `fade` float32 in [0, 1]; with `labels` the tuple
-            of it and an int64 array (B,).
-
-        Example:
-            >>> import tempfile
-            >>> from c2f_zoo.data import ImageCache
-            >>> options = {"cache": tempfile.mkdtemp(), "progress": False}
-            >>> cache = ImageCache.from_arrays(np.ones((10, 4, 4, 3)), **options)
-            >>> int(ImageStream(cache, batch_size=2).batch(6).min())
-            255
+            Array (B, H, W, C), or a tuple, as `stream[i]`.
         """
         size, resolution, alpha = self.batch_size, self._resolution, 1.0
         if self.schedule is not None:
@@ -165,8 +161,8 @@ class ImageStream(keras.utils.PyDataset):
         # One pass of copies in C, which also lets other threads run meanwhile.
         pixels = np.take(self.cache.images(resolution), indices, axis=0)
         if self.mirror:
-            # Pixels of three bytes as one item each: reversing them is then one pass.
-            whole = pixels.view("V3")[..., 0]
+            # A pixel's bytes as one item: reversing them is then one pass.
+            whole = pixels.view(f"V{self.cache.channels}")[..., 0]
             whole[mirrored] = whole[mirrored][:, :, ::-1]
         if self.fade:
             pixels = fade_images(pixels, alpha)
@@ -184,11 +180,6 @@ class ImageStream(keras.utils.PyDataset):
 
         Raises:
             ImportError: TensorFlow is not installed; the message names the extra.
-
-        Example:
-            ```python
-            model.fit(stream.as_tf_dataset(), steps_per_epoch=1000, epochs=10)
-            ```
         """
         tf = backend.tensorflow()
         dtypes = [tf.float32 if self.fade else tf.uint8, *([tf.int64] if self.labels else [])]
@@ -200,7 +191,7 @@ class ImageStream(keras.utils.PyDataset):
 
         def shaped(index):
             arrays = tf.numpy_function(make, [index], dtypes)
-            arrays[0].set_shape((None, *size, 3))
+            arrays[0].set_shape((None, *size, self.cache.channels))
             if self.labels:
                 arrays[1].set_shape((None,))
             return tuple(arrays) if self.labels else arrays[0]
@@ -211,12 +202,15 @@ class ImageStream(keras.utils.PyDataset):
 
     def _samples(self, images, size):
         """Indices into the cache, and which to mirror, of the samples after `images`."""
-        count = len(self.cache)
-        epochs = range(images // count, (images + size - 1) // count + 1)
-        orders, mirrors = zip(*(self._epoch(epoch) for epoch in epochs), strict=True)
-        first = images - epochs[0] * count
-        span = slice(first, first + size)
-        return np.concatenate(orders)[span], np.concatenate(mirrors)[span]
+        indices, mirrored, end = [], [], images + size
+        while images < end:
+            epoch, first = divmod(images, len(self.cache))
+            # Slices, as a copy of a whole epoch's order costs more than a small batch.
+            parts = [whole[first : first + end - images] for whole in self._epoch(epoch)]
+            indices.append(parts[0])
+            mirrored.append(parts[1])
+            images += len(parts[0])
+        return np.concatenate(indices), np.concatenate(mirrored)
 
     def _epoch(self, epoch):
         """Order of one pass over the cache, and which images are mirrored in it."""
@@ -254,10 +248,10 @@ def fade_images(images, alpha):
         [0.125, 0.125, 0.125, 0.625]
     """
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha is from 0 to 1. Received: {alpha}")
+        raise ValueError(f"alpha must be from 0 to 1. Received: {alpha}")
     count, height, width, channels = images.shape
     if alpha < 1 and (height % 2 or width % 2):
-        raise ValueError(f"Only even sizes can be halved. Received: shape {images.shape}")
+        raise ValueError(f"H and W must be even. Received: shape {images.shape}")
     faded = np.empty(images.shape, np.float32)
     at_once = max(1, _CACHED // (height * width * channels))
     for first in range(0, count, at_once):
@@ -279,9 +273,3 @@ def _fade_in_place(images, alpha):
     coarse *= np.float32((1 - alpha) / 4)
     images *= np.float32(alpha)
     pairs += np.repeat(coarse, 2, axis=2).reshape(count, height // 2, 1, width * channels)
-
-
-def _at_least(name, value, least):
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
-    return int(value)

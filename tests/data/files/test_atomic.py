@@ -1,9 +1,15 @@
 import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
-from c2f_zoo.data.files.atomic import atomic_write
+from c2f_zoo.data.files.atomic import atomic_write, remove_abandoned, temporary_beside
+
+pytestmark = pytest.mark.backend_free
 
 
 def test_a_file_appears_with_its_whole_content(tmp_path):
@@ -82,3 +88,52 @@ def test_a_new_file_follows_the_umask(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.txt").stat().st_mode & 0o777 == 0o644
+
+
+HALF = """
+import sys, time
+from c2f_zoo.data.files.atomic import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    print("begun", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_next_write_removes_what_a_killed_process_left(number, tmp_path):
+    arguments = [sys.executable, "-c", HALF, str(tmp_path / "a.txt")]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.send_signal(number)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
+    with atomic_write(tmp_path / "b.txt") as file:
+        file.write(b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_temporaries_of_other_machines_are_removed_after_a_day(tmp_path):
+    day = 24 * 3600
+    kept, running = tmp_path / ".c2f-00000000-1-01234567.tmp", temporary_beside(tmp_path / "a")
+    others = [tmp_path / name for name in (".mine.tmp", f"{kept.name}.old", "c2f-1.tmp")]
+    old = [
+        temporary_beside(tmp_path / "a", ".mp4"),
+        kept.with_name(kept.name.replace("-1-", "-2-")),
+    ]
+    old[1].mkdir()
+    for path in (kept, running, old[0], old[1] / "file", *others):
+        path.touch()
+    for path in (old[0], old[1] / "file", old[1], *others):
+        os.utime(path, (0, time.time() - day - 60))
+    remove_abandoned(tmp_path)
+    assert set(tmp_path.iterdir()) == {kept, running, *others}
+    remove_abandoned(tmp_path / "missing")
+
+
+def test_a_temporary_folder_counts_as_old_as_its_newest_file(tmp_path):
+    folder = tmp_path / ".c2f-00000000-1-01234567.tmp"
+    folder.mkdir()
+    (folder / "file").touch()
+    os.utime(folder, (0, 0))
+    remove_abandoned(tmp_path)
+    assert folder.exists()

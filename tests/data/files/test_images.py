@@ -1,12 +1,14 @@
 import errno
 import os
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from c2f_zoo.data.files.images import as_numpy, check_same_size, load_image, save_image
+from c2f_zoo.data.files.images import check_same_size, load_image, save_image
+from c2f_zoo.data.files.pictures import read_picture
+
+pytestmark = pytest.mark.backend_free
 
 
 @pytest.fixture
@@ -101,22 +103,6 @@ def test_exif_orientation_is_applied(tmp_path, pixels):
     exif[0x0112] = 6  # the camera was turned: rotate a quarter clockwise to show
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(load_image(tmp_path / "a.png"), load_image(np.rot90(pixels, -1)))
-
-
-def test_tensors_of_the_backend_load(pixels):
-    expected = load_image(pixels)
-    tensor = keras.ops.convert_to_tensor(expected)
-    np.testing.assert_array_equal(load_image(tensor), expected)
-    assert is_image(load_image(keras.Variable(expected)))
-    half = keras.ops.cast(tensor, "bfloat16")
-    np.testing.assert_allclose(load_image(half), expected, atol=2**-8)
-
-
-def test_a_torch_tensor_that_requires_gradients_loads_on_any_backend(pixels):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-    tensor = torch.tensor(load_image(pixels), requires_grad=True)
-    np.testing.assert_array_equal(load_image(tensor), load_image(pixels))
-    assert as_numpy(tensor.to(torch.bfloat16)).dtype == np.float32
 
 
 def test_the_result_is_the_callers_own(pixels):
@@ -240,3 +226,11 @@ def test_real_samples_load(shared_data):
     depth = load_image(sorted((shared_data / "depth/depth").glob("*.png"))[0])
     assert depth.shape == (480, 640, 3)
     assert np.diff(np.unique(depth)).min() < 1e-4  # nothing was reduced to 8 bits
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    for read in (load_image, read_picture):
+        with pytest.raises(ValueError, match=r"not a pipe.*Received: .*a\.png"):
+            read(tmp_path / "a.png")

@@ -7,6 +7,8 @@ from PIL import Image
 
 from c2f_zoo.data.files.png16 import decode_png16, encode_png16
 
+pytestmark = pytest.mark.backend_free
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

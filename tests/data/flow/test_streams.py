@@ -150,8 +150,8 @@ def test_a_sample_without_mask_is_valid_everywhere():
     [
         ({"batch_size": 0}, "batch_size .*Received: 0"),
         ({"batch_size": 2.5}, "batch_size .*Received: 2.5"),
-        ({"crop_size": 8}, "crop_size is .*Received: 8"),
-        ({"crop_size": (8, 0)}, "crop_size .*Received: 0"),
+        ({"crop_size": 8}, "crop_size must be .*Received: 8"),
+        ({"crop_size": (8, 0)}, r"crop_size .*Received: \(8, 0\)"),
         ({"horizontal_flip": 2}, "horizontal_flip .*Received: 2"),
         ({"vertical_flip": -0.1}, "vertical_flip .*Received: -0.1"),
         ({"seed": -1}, "seed .*Received: -1"),

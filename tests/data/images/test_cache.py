@@ -1,9 +1,5 @@
-import os
 import pickle
-import signal
-import subprocess
 import sys
-import time
 import types
 import warnings
 
@@ -12,33 +8,9 @@ import pytest
 from PIL import Image
 
 from c2f_zoo.data import ImageCache, ImageFolder, box_pyramid, fit_image, save_image
-from c2f_zoo.data.images.folder import is_grey
+from tests.data.images.image_files import caches_in
 
-
-@pytest.fixture
-def pictures(tmp_path, rng):
-    """A folder of six photographs of different sizes, two of them a folder deeper."""
-    folder = tmp_path / "pictures"
-    (folder / "deeper").mkdir(parents=True)
-    for index in range(6):
-        name = f"deeper/{index}.png" if index > 3 else f"{index}.png"
-        save_image(folder / name, rng.random((16 + index, 26 - index, 3)))
-    return folder
-
-
-@pytest.fixture
-def cached(tmp_path):
-    """`cached(folder, **options)`: its cache at 8x8, without a bar."""
-
-    def build(folder, resolution=8, **options):
-        options = {"cache": tmp_path / "caches", "progress": False, **options}
-        return ImageCache.from_folder(folder, resolution, **options)
-
-    return build
-
-
-def caches_in(tmp_path):
-    return sorted(path.name for path in (tmp_path / "caches").iterdir())
+pytestmark = pytest.mark.backend_free
 
 
 def test_every_resolution_is_the_exact_box_average_of_the_final_one(pictures, cached):
@@ -71,17 +43,6 @@ def test_images_come_in_the_order_of_their_names(pictures, cached):
             np.testing.assert_array_equal(cache.images()[index], fit_image(image, (8, 8)))
 
 
-def test_an_image_is_cropped_at_its_centre_and_antialiased(rng):
-    wide = np.zeros((8, 24, 3), np.uint8)
-    wide[:, 8:16] = rng.integers(0, 256, (8, 8, 3))
-    expected = wide[:, 8:16].reshape(4, 2, 4, 2, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(fit_image(wide, (4, 4), resample="area"), expected, atol=1)
-    stripes = np.zeros((64, 64, 3), np.uint8)
-    stripes[:, ::2] = 255
-    assert np.ptp(fit_image(stripes, (16, 16)).astype(int)[:, 2:-2]) <= 2
-    np.testing.assert_array_equal(fit_image(wide, (8, 24)), wide)
-
-
 def test_a_base_that_is_not_square_is_kept(pictures, cached):
     cache = cached(pictures, 8, base_shape=(4, 6))
     assert cache.resolutions == ((4, 6), (8, 12))
@@ -112,124 +73,6 @@ def test_hidden_files_and_files_that_are_no_images_are_not_looked_at(pictures, c
     (pictures / "README.txt").write_text("no")
     (pictures / "deeper" / "loop").symlink_to(pictures)
     assert len(cached(pictures)) == 6
-
-
-def spoil(folder, kind):
-    """Put one unfit image among the good ones; returns its name and what is said about it."""
-    name, message = "3b.png", kind
-    if kind == "empty file":
-        (folder / name).write_bytes(b"")
-        message = "not an image"
-    elif kind == "truncated":
-        whole = (folder / "0.png").read_bytes()
-        (folder / name).write_bytes(whole[: len(whole) // 2])
-        message = "broken"
-    elif kind == "animated":
-        name = "3b.gif"
-        frames = [Image.new("RGB", (20, 20), color) for color in ("red", "lime", "blue")]
-        frames[0].save(folder / name, save_all=True, append_images=frames[1:])
-        message = "animated or holds 3 pictures"
-    elif kind == "CMYK":
-        name = "3b.jpg"
-        Image.new("CMYK", (20, 20)).save(folder / name)
-    elif kind == "transparent":
-        Image.new("RGBA", (20, 20), (9, 9, 9, 100)).save(folder / name)
-    elif kind == "tiny":
-        save_image(folder / name, np.zeros((7, 40, 3)))
-        message = r"it is 40x7 \(width x height\), smaller than 8x8"
-    return name, message
-
-
-KINDS = ["empty file", "truncated", "animated", "CMYK", "transparent", "tiny"]
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_unfit_image_is_named(kind, pictures, cached, tmp_path):
-    name, message = spoil(pictures, kind)
-    with pytest.raises(ValueError, match=rf"{message}.*skip_broken=True.*Received: {name}$"):
-        cached(pictures)
-    assert caches_in(tmp_path) == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_unfit_image_is_skipped_on_request_and_listed(kind, pictures, cached):
-    names = ImageFolder(pictures).names
-    name, message = spoil(pictures, kind)
-    with pytest.warns(UserWarning, match=rf"^1 images were skipped \({name}: "):
-        cache = cached(pictures, skip_broken=True)
-    assert [entry[0] for entry in cache.skipped] == [name] and len(cache) == 6
-    for index, good in enumerate(names):
-        with Image.open(pictures / good) as image:
-            np.testing.assert_array_equal(cache.images()[index], fit_image(image, (8, 8)))
-    with pytest.raises(ValueError, match=f"skip_broken=True.*Received: {name}$"):
-        cached(pictures)
-    with pytest.warns(UserWarning, match="skipped"):
-        assert cached(pictures, skip_broken=True).skipped == cache.skipped
-
-
-def test_a_folder_without_a_good_image_is_an_error(tmp_path, cached):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    with pytest.raises(ValueError, match=f"hold no image file .*Received: {folder}$"):
-        cached(folder)
-    spoil(folder, "CMYK")
-    with pytest.raises(ValueError, match=r"None of the 1 images.*Received: 3b\.jpg: .*CMYK"):
-        cached(folder, skip_broken=True)
-    with pytest.raises(FileNotFoundError, match="Received: .*nowhere$"):
-        cached(tmp_path / "nowhere")
-    assert caches_in(tmp_path) == []
-
-
-@pytest.mark.filterwarnings("ignore:1 of 4 images are grey")
-def test_transparent_pixels_take_the_background(tmp_path, cached):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    Image.new("RGBA", (8, 8), (200, 0, 0, 0)).save(folder / "a.png")
-    Image.new("RGBA", (8, 8), (200, 0, 0, 255)).save(folder / "b.png")
-    Image.new("LA", (8, 8), (100, 0)).save(folder / "c.png")
-    palette = Image.new("P", (8, 8), 1)
-    palette.putpalette([10, 20, 30, 40, 50, 60])
-    palette.save(folder / "d.png", transparency=bytes([255, 0]))
-    cache = cached(folder, background="white")
-    assert cache.images(4)[:, 0, 0].tolist() == [[255] * 3, [200, 0, 0], [255] * 3, [255] * 3]
-    other = cached(folder, background=(0, 128, 0))
-    assert other.images(4)[0, 0, 0].tolist() == [0, 128, 0] and other.folder != cache.folder
-
-
-def test_grey_becomes_three_channels_at_any_depth(tmp_path, cached):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    Image.new("L", (8, 8), 77).save(folder / "a.png")
-    Image.fromarray(np.full((8, 8), 77 * 257, np.uint16)).save(folder / "b.png")
-    Image.new("1", (8, 8), 1).save(folder / "c.png")
-    cache = cached(folder)  # no warning: that they are all grey surprises nobody
-    assert cache.images(4)[:, 0, 0].tolist() == [[77] * 3, [77] * 3, [255] * 3]
-    assert cache.grey == ["a.png", "b.png", "c.png"]
-
-
-def test_grey_among_coloured_images_is_named(pictures, cached):
-    assert cached(pictures).grey == []
-    Image.new("LA", (8, 8), (77, 255)).save(pictures / "3b.png")
-    for _ in ("built", "opened"):
-        with pytest.warns(UserWarning, match=r"^1 of 7 images are grey \(3b\.png\)"):
-            assert cached(pictures).grey == ["3b.png"]
-    with pytest.raises(ValueError, match=r"it is grey.*Received: 3b\.png$"):
-        cached(pictures, allow_grey=False)
-    with pytest.warns(UserWarning, match="1 images were skipped"):
-        cache = cached(pictures, allow_grey=False, skip_broken=True)
-    assert cache.skipped == [("3b.png", "it is grey")] and cache.grey == [] and len(cache) == 6
-
-
-def test_a_palette_of_greys_is_grey():
-    image = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).convert("P")
-    assert is_grey(image)
-    image.putpalette([9, 9, 9] * 63 + [9, 9, 8])
-    assert not is_grey(image)
-
-
-def test_small_images_are_enlarged_on_request(pictures, cached):
-    spoil(pictures, "tiny")
-    assert len(cached(pictures, upscale=True)) == 7
 
 
 def test_arrays_are_cached_like_files(tmp_path, rng):
@@ -317,75 +160,6 @@ def test_a_data_set_by_name_without_tensorflow_datasets_names_the_extra(monkeypa
         ImageCache.from_tfds("pets", 8)
 
 
-BUILD = """
-import signal, sys, time
-# A test run in the background of a shell inherits SIGINT ignored; a terminal does not.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-import c2f_zoo.data.images.cache as module
-def slow(*arguments):
-    print("started", flush=True)
-    time.sleep(0.2)
-    return fit(*arguments)
-fit, module.fit_image = module.fit_image, slow
-module.ImageCache.from_folder(sys.argv[1], 8, cache=sys.argv[2], progress=False, threads=1)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_kill_leaves_no_half_cache(number, pictures, cached, tmp_path):
-    caches = tmp_path / "caches"
-    arguments = [sys.executable, "-c", BUILD, str(pictures), str(caches)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    process.stdout.readline()
-    time.sleep(0.1)
-    process.send_signal(number)
-    process.wait(timeout=30)
-    left = caches_in(tmp_path)
-    assert all(name.startswith(".building-") for name in left)
-    assert len(left) == (number == signal.SIGKILL)
-    cache = cached(pictures)
-    assert len(cache) == 6 and caches_in(tmp_path) == [cache.folder.name]
-
-
-def test_a_full_disk_leaves_nothing(pictures, cached, tmp_path, monkeypatch):
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        cached(pictures)
-    assert caches_in(tmp_path) == []
-
-
-def test_a_cache_that_another_process_finished_first_is_taken(pictures, cached, monkeypatch):
-    theirs = cached(pictures)
-    kept = theirs.folder.with_name("kept")
-    theirs.folder.rename(kept)
-    rename = os.rename
-
-    def late(source, target):
-        rename(kept, target)
-        rename(source, target)
-
-    monkeypatch.setattr(os, "rename", late)
-    assert cached(pictures).folder == theirs.folder
-    assert len(list(theirs.folder.parent.iterdir())) == 1
-
-
-def test_a_damaged_cache_says_what_to_do(pictures, cached, tmp_path):
-    cache = cached(pictures)
-    with open(cache.folder / "4x4.npy", "r+b") as file:
-        file.truncate(200)
-    with pytest.raises(ValueError, match=r"damaged: delete the folder.*Received: "):
-        cached(pictures)
-    (cache.folder / "about.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"damaged: delete the folder.*Received: "):
-        ImageCache(cache.folder)
-    with pytest.raises(FileNotFoundError, match=f"no image cache. Received: {tmp_path}$"):
-        ImageCache(tmp_path)
-
-
 def test_a_cache_travels_to_other_processes_without_its_pixels(pictures, cached):
     cache = cached(pictures)
     data = pickle.dumps(cache)
@@ -411,10 +185,13 @@ def test_the_cache_lies_in_keras_own_folder_by_default(pictures, tmp_path, monke
     [
         ({"resolution": 12}, r"power of two\. Received: 12$"),
         ({"resolution": 2}, r"power of two\. Received: 2$"),
-        ({"base_shape": 4}, r"base_shape is \(height, width\)\. Received: 4$"),
-        ({"background": "whitish"}, r"background is a colour.*Received: 'whitish'$"),
-        ({"background": (0, 0, 256)}, r"background is a colour.*Received: \(0, 0, 256\)$"),
-        ({"resample": "nearest"}, r"resample is .*Received: 'nearest'$"),
+        ({"base_shape": 4}, r"base_shape must be \(height, width\)\. Received: 4$"),
+        ({"background": "whitish"}, r"background must be a colour.*Received: 'whitish'$"),
+        ({"background": (0, 0, 256)}, r"background must be a colour.*Received: \(0, 0, 256\)$"),
+        ({"channels": 2}, r"channels must be one of 1, 3, 4\. Received: 2$"),
+        ({"channels": 1, "allow_grey": False}, r"channels=3 or 4\. Received: channels=1$"),
+        ({"channels": 4, "background": "red"}, r"channels=1 or 3.*Received: \(255, 0, 0\)$"),
+        ({"resample": "nearest"}, r"resample must be .*Received: 'nearest'$"),
     ],
 )
 def test_senseless_options_are_refused(options, message, pictures, cached):
@@ -439,7 +216,7 @@ def test_senseless_arrays_are_refused(images, labels, message, tmp_path):
 
 
 def test_an_unknown_resolution_lists_the_known(pictures, cached):
-    with pytest.raises(ValueError, match="resolutions 4x4, 8x8. Received: 16$"):
+    with pytest.raises(ValueError, match="one of the cache's, 4x4, 8x8. Received: 16$"):
         cached(pictures).images(16)
 
 

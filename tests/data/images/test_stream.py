@@ -1,5 +1,7 @@
 import concurrent.futures
 import pickle
+import tracemalloc
+import types
 
 import keras
 import numpy as np
@@ -56,6 +58,53 @@ def test_a_resumed_stream_goes_on_with_the_same_batches(cache):
             np.testing.assert_array_equal(resumed[later], whole[index + later])
     whole.initial_images = 123
     np.testing.assert_array_equal(whole[0], resumed.batch(123))
+
+
+def test_a_second_fit_goes_on_where_the_stream_is_told_to(cache):
+    stream = ImageStream(cache, SCHEDULE, mirror=True)
+    expected = [stream[index] for index in range(6)]
+    stream.start_at(stream.images_before(4))
+    np.testing.assert_array_equal(stream[0], expected[4])
+    np.testing.assert_array_equal(stream[1], expected[5])
+    assert stream.initial_images == sum(map(len, expected[:4]))
+    with pytest.raises(ValueError, match="images must be .*Received: -1$"):
+        stream.start_at(-1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_grey_and_transparent_images_are_served_too(channels, tmp_path, rng):
+    images = rng.integers(0, 256, (6, 8, 8, channels), dtype=np.uint8)
+    options = {"channels": channels, "cache": tmp_path, "progress": False}
+    cache = ImageCache.from_arrays(images, **options)
+    stream = ImageStream(cache, batch_size=6, mirror=True)
+    plain = ImageStream(cache, batch_size=6)[0]
+    assert sorted(indices(plain, images)) == list(range(6))
+    batch = stream[0]
+    is_mirrored = (batch == plain[:, :, ::-1]).all(axis=(1, 2, 3))
+    assert ((batch == plain).all(axis=(1, 2, 3)) | is_mirrored).all() and is_mirrored.any()
+    faded = ImageStream(cache, GrowthSchedule.by_images(8, batch_sizes={4: 2, 8: 2}), fade=True)
+    assert faded[0].shape == (2, 4, 4, channels)
+    if keras.backend.backend() == "tensorflow":
+        spec = ImageStream(cache).as_tf_dataset().element_spec
+        assert spec.shape.as_list() == [None, 8, 8, channels]
+
+
+def test_a_batch_does_not_copy_the_order_of_all_images():
+    class Large(types.SimpleNamespace):
+        def __len__(self):
+            return len(self.pixels)
+
+        def images(self, resolution):
+            return self.pixels
+
+    pixels = np.zeros((1_000_000, 1, 1, 1), np.uint8)
+    stream = ImageStream(Large(pixels=pixels, labels=None, channels=1), batch_size=8)
+    stream[0]
+    tracemalloc.start()
+    stream[1]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100_000
 
 
 def test_a_batch_depends_on_the_seed_and_not_on_the_asker(cache):
@@ -204,11 +253,11 @@ def test_tensorflow_is_served_the_same_batches(cache):
     ("options", "message"),
     [
         ({"schedule": GrowthSchedule.by_images(32)}, "4x4, 8x8, 16x16. Received: .*32, 32"),
-        ({"schedule": SCHEDULE, "resolution": 8}, "sets the resolution itself. Received: .*8$"),
+        ({"schedule": SCHEDULE, "resolution": 8}, "None with a schedule. Received: .*8$"),
         ({"resolution": 32}, "4x4, 8x8, 16x16. Received: 32$"),
-        ({"batch_size": 0}, "batch_size is .*Received: 0$"),
-        ({"seed": -1}, "seed is .*Received: -1$"),
-        ({"initial_images": 0.5}, "initial_images is .*Received: 0.5$"),
+        ({"batch_size": 0}, "batch_size must be .*Received: 0$"),
+        ({"seed": -1}, "seed must be .*Received: -1$"),
+        ({"initial_images": 0.5}, "initial_images must be .*Received: 0.5$"),
     ],
 )
 def test_senseless_streams_are_refused(options, message, cache):
@@ -218,7 +267,7 @@ def test_senseless_streams_are_refused(options, message, cache):
 
 def test_a_stream_of_labels_needs_a_cache_with_labels(images, tmp_path):
     cache = ImageCache.from_arrays(images[:4], cache=tmp_path, progress=False)
-    with pytest.raises(ValueError, match="has no labels. Received: labels=True$"):
+    with pytest.raises(ValueError, match="a cache with labels. Received: labels=True$"):
         ImageStream(cache, labels=True)
-    with pytest.raises(ValueError, match="index is .*Received: -1$"):
+    with pytest.raises(ValueError, match="index must be .*Received: -1$"):
         ImageStream(cache)[-1]

@@ -1,0 +1,85 @@
+"""KITTI's flow maps, PNG files of 16-bit RGB, also used by HD1K.
+
+Source: KITTI development kit: u = (R - 2^15) / 64, v = (G - 2^15) / 64, known where B > 0.
+"""
+
+import numpy as np
+
+from c2f_zoo.data.files.atomic import atomic_write
+from c2f_zoo.data.files.checks import regular_file
+from c2f_zoo.data.files.flow_array import check_flow
+from c2f_zoo.data.files.png16 import decode_png16, encode_png16
+
+_SCALE = 64.0
+_OFFSET = 2**15
+KITTI_FLOW_RANGE = (-_OFFSET / _SCALE, (2**16 - 1 - _OFFSET) / _SCALE)
+
+
+def read_kitti_flow(path):
+    """Read a KITTI flow map.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        Two float32 arrays: the flow (H, W, 2) in pixels, 0 where unknown, and the mask
+        (H, W, 1), 1 where known.
+
+    Raises:
+        ValueError: The file is of another kind, truncated or damaged; the message names it.
+        FileNotFoundError: There is no such file.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "000000_10.png"
+        >>> write_kitti_flow(path, np.full((4, 6, 2), (3.0, -0.5)))
+        >>> flow, valid = read_kitti_flow(path)
+        >>> flow[0, 0].tolist(), valid.shape
+        ([3.0, -0.5], (4, 6, 1))
+    """
+    path = regular_file(path, "a KITTI flow map")
+    pixels = decode_png16(path.read_bytes(), str(path))
+    valid = pixels[..., 2:] > 0
+    flow = (pixels[..., :2].astype(np.float32) - _OFFSET) / np.float32(_SCALE)
+    return np.where(valid, flow, np.float32(0)), valid.astype(np.float32)
+
+
+def write_kitti_flow(path, flow, valid=None, saturate=False):
+    """Write a KITTI flow map; components are rounded to the nearest 1/64 pixel.
+
+    Args:
+        path: File to write.
+        flow: Array of shape (H, W, 2), pixels, each component within `KITTI_FLOW_RANGE`,
+            -512 to 511.984375.
+        valid: Mask of shape (H, W) or (H, W, 1), nonzero where the flow is known; unknown pixels
+            are written as (0, 0, 0). Default: known everywhere.
+        saturate: Whether to clip larger motions, as the KITTI development kit does, rather than
+            raise. Default False.
+
+    Raises:
+        ValueError: Wrong shapes, NaN or inf where the flow should be known, or a component out
+            of range.
+        OSError: The file cannot be written; one that was there before is kept.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "000000_10.png"
+        >>> write_kitti_flow(path, np.full((4, 6, 2), 600.0), saturate=True)
+        >>> float(read_kitti_flow(path)[0].max())
+        511.984375
+    """
+    flow, valid = check_flow(flow, valid)
+    levels = np.rint(np.where(valid, flow, 0).astype(np.float64) * _SCALE) + _OFFSET
+    if not saturate and (levels.min() < 0 or levels.max() > 65535):
+        low, high = KITTI_FLOW_RANGE
+        known = flow[np.broadcast_to(valid, flow.shape)]
+        raise ValueError(
+            f"A KITTI file holds motions from {low} to {high} pixels (saturate=True clips them). "
+            f"Received: {known.min():.6g} to {known.max():.6g}"
+        )
+    pixels = np.zeros((*flow.shape[:2], 3), np.uint16)
+    pixels[..., :2] = np.where(valid, np.clip(levels, 0, 65535), 0)
+    pixels[..., 2:] = valid
+    data = encode_png16(pixels)
+    with atomic_write(path) as file:
+        file.write(data)
