@@ -65,8 +65,6 @@ MODULES = {
     "WarmupPlateauCosine": "training.schedules",
     "leaky_relu": "models.pwcnet.blocks",
     "scaled_leaky_relu": "layers.equalized",
-    "Conv2D": "layers.convolution",
-    "Conv2DTranspose": "layers.convolution",
 }
 
 

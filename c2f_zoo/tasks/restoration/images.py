@@ -50,7 +50,7 @@ def run_on_images(network, spec, verb, images, progress=None, **options):
         except Exception as error:
             error.add_note(f"This was image {number} of {len(several)}.")
             raise
-    return np.stack(made) if hasattr(images, "shape") else made
+    return np.stack(made) if made and hasattr(images, "shape") else made
 
 
 def run_on_image(network, spec, verb, image, mask=None, time=None, depth=None, **tiles):
@@ -78,7 +78,7 @@ def run_on_image(network, spec, verb, image, mask=None, time=None, depth=None, *
     height, width = (spec.scale * side for side in color.shape[:2])
     result = np.zeros((height, width, colors + (alpha is not None)), np.float32)
     made = result[..., :colors]
-    _fill(network, spec, color, known, as_grey=colors == 1, out=made, **options)
+    _compute(network, spec, color, known, as_grey=colors == 1, out=made, **options)
     np.clip(made, 0, 1, out=made)
     if known is not None:
         for row, is_known in enumerate(known):
@@ -96,7 +96,7 @@ def run_on_pixels(network, spec, pixels, known=None, time=None, depth=None, **ti
             f"{type(network).__name__} takes {'a' if spec.mask else 'no'} mask. "
             f"Received: {'none' if known is None else 'one'}"
         )
-    return _fill(network, spec, pixels, known, **options)
+    return _compute(network, spec, pixels, known, **options)
 
 
 def check_verb(network, spec, verb):
@@ -124,13 +124,15 @@ def _several(images):
 
 def _read_noisy(image):
     """Colour and alpha of an image; float arrays may leave [0, 1], as noise does."""
-    array = as_numpy(image) if hasattr(image, "shape") else None
-    if array is None or array.dtype.kind != "f" or array.size == 0:
-        picture = read_picture(image)
+    array, (low, high) = None, (0, 1)
+    if hasattr(image, "shape"):
+        array = as_numpy(image)
+        if array.dtype.kind == "f" and array.size:
+            low, high = float(array.min()), float(array.max())
+    is_noisy = (low < 0 or high > 1) and _POSSIBLE[0] <= low and high <= _POSSIBLE[1]
+    if not is_noisy:
+        picture = read_picture(image)  # which refuses NaN and values far from [0, 1]
         return picture.color, picture.alpha
-    low, high = float(array.min()), float(array.max())
-    if not (low >= _POSSIBLE[0] and high <= _POSSIBLE[1]):
-        read_picture(array)  # which says what is wrong
     picture = read_picture(np.clip(array, 0, 1))
     if low < _USUAL[0] or high > _USUAL[1]:
         warnings.warn(
@@ -143,7 +145,7 @@ def _read_noisy(image):
 
 
 def _checked(network, spec, time, depth):
-    """The options of `_fill` that depend on the kind of network."""
+    """The options of `_compute` that depend on the kind of network."""
     name = type(network).__name__
     if spec.time:
         time = checks.number(
@@ -162,7 +164,7 @@ def _checked(network, spec, time, depth):
     return {"time": time, "depth": checks.whole("depth", depth, 0)}
 
 
-def _fill(network, spec, pixels, known, depth, as_grey=False, out=None, **options):
+def _compute(network, spec, pixels, known, depth, as_grey=False, out=None, **options):
     """Run the network; deep holes are filled from coarse to fine, one mesh after the other."""
     if known is not None:
         deep = beyond(known, depth) if depth and known.any() else None
@@ -170,7 +172,7 @@ def _fill(network, spec, pixels, known, depth, as_grey=False, out=None, **option
         if deep is not None and deep.any():
             # As grey as the pixels are, whose place it takes.
             half, grey = halved(pixels, known), pixels.shape[2] == 1
-            coarse = _fill(network, spec, *half, depth, as_grey=grey, **options)
+            coarse = _compute(network, spec, *half, depth, as_grey=grey, **options)
         pixels = with_mask(pixels, known)  # the one copy of the image
         if coarse is not None:
             write_enlarged(coarse, deep, pixels[..., :-1])
