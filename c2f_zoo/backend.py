@@ -69,6 +69,22 @@ def jit(function, xla: bool = False):
     return without_gradients
 
 
+def build_optimizer(model):
+    """Create the variables of a compiled model's optimizer, if the model has its own already.
+
+    TensorFlow would create them while it traces the first step, and trace that step twice.
+
+    Args:
+        model: A compiled `keras.Model`.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if backend() != "tensorflow" or optimizer is None or optimizer.built:
+        return
+    if model.built and model.trainable_variables:
+        with model.distribute_strategy.scope():
+            optimizer.build(model.trainable_variables)
+
+
 def on_accelerator() -> bool:
     """Tell whether Keras computes on a GPU or TPU.
 

@@ -5,6 +5,8 @@ import threading
 
 import keras
 
+from c2f_zoo import backend
+
 _state = threading.local()
 
 
@@ -54,6 +56,10 @@ class DeeplySupervised:
             Tensor (B, H, W, C): the answer at the input's resolution.
         """
         raise TypeError(f"a DeeplySupervised model defines answer(). Received: {type(self)}")
+
+    def make_train_function(self, force=False):
+        backend.build_optimizer(self)
+        super().make_train_function(force)
 
     def train_step(self, *args, **kwargs):
         with _supervising(self):

@@ -124,6 +124,7 @@ class PlannedSteps:
         return self.planner.fit(super().fit, *args, **kwargs)
 
     def make_train_function(self, force=False):
+        backend.build_optimizer(self)
         self.planner.make_train_function(super().make_train_function, force)
 
 

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from c2f_zoo import checks
+from c2f_zoo import backend, checks
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
@@ -295,6 +295,10 @@ class RestorationTask:
             loss = SSIMLoss("zero", offset=0) if enlarges else keras.losses.MeanSquaredError()
         metrics = [PSNR()] if metrics is None else metrics
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
+
+    def make_train_function(self, force=False):
+        backend.build_optimizer(self)
+        super().make_train_function(force)
 
     def compile_from_config(self, config):
         """Compile as a `.keras` file says, so that training goes on where it was saved.
