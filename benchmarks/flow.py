@@ -1,10 +1,10 @@
-"""Speed of the optical flow networks and of their operations, as ratios taken in one run.
+"""Speed of the optical flow networks and their operations, as ratios within one run.
 
     python benchmarks/flow.py                      every installed backend
     python benchmarks/flow.py --backend jax --rounds 3
 
-Each figure is the median of alternating rounds; machines differ and are shared, so compare the
-ratios. Every backend runs in a process of its own, and so does each measurement of memory.
+Each figure is the median of alternating rounds. Machines differ and are shared: compare the
+ratios. Each backend and each measurement of memory runs in its own process.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def alternate(functions, rounds):
 
 
 def ready(result):
-    """Wait for a result that a backend computes in the background, on a GPU or not."""
+    """Wait for a result that a backend computes asynchronously."""
     import keras
     from keras import ops
 
@@ -70,7 +70,7 @@ def images(shape):
 
 
 def convolutions_alone(model, pair):
-    """A function of nothing that runs every convolution of a forward pass on its input."""
+    """A function that runs every convolution of a forward pass on inputs of the same shapes."""
     import keras
     import numpy as np
     from keras import ops
@@ -98,7 +98,7 @@ def convolutions_alone(model, pair):
 
 
 def shifted_products(query, key, d=4):
-    """The cost volume as 81 products of the query with a shifted key: the obvious way."""
+    """The cost volume as 81 products of the query with a shifted key."""
     from keras import ops
 
     height, width = query.shape[1:3]
@@ -144,10 +144,10 @@ def predictor(model, pair):
 
 
 def measure_backend(rounds):
-    """All figures of one backend, in seconds."""
+    """Seconds of each operation on one backend."""
     import numpy as np
 
-    from c2f_zoo import PWCNet
+    from c2f_zoo import PWCNet, PWCNetLite
     from c2f_zoo.data import Scenes
     from c2f_zoo.layers import local_correlation, warp
 
@@ -167,17 +167,15 @@ def measure_backend(rounds):
     scenes, count = Scenes(size=RENDERED[1:], batch_size=RENDERED[0]), itertools.count()
     result |= alternate({"rendering 8 pairs": lambda: ready(scenes.batch(next(count)))}, rounds)
     pair = images(FORWARD)
-    model, lite = PWCNet("released"), PWCNet("lite")
-    small_floats, small_lite = (
-        PWCNet(variant, dtype="mixed_bfloat16") for variant in ("released", "lite")
-    )
-    for network in (model, lite, small_floats, small_lite):
+    model, lite = PWCNet("released"), PWCNetLite()
+    bfloat16, bfloat16_lite = (network(dtype="mixed_bfloat16") for network in (PWCNet, PWCNetLite))
+    for network in (model, lite, bfloat16, bfloat16_lite):
         network.compile()
     result |= alternate(
         {
             "forward": predictor(model, pair),
             "forward, convolutions alone": convolutions_alone(model, pair),
-            "forward, mixed_bfloat16": predictor(small_floats, pair),
+            "forward, mixed_bfloat16": predictor(bfloat16, pair),
             "forward, lite": predictor(lite, pair),
         },
         rounds,
@@ -187,9 +185,9 @@ def measure_backend(rounds):
         name: (lambda network=network: network.train_on_batch(batch, truth))
         for name, network in (
             ("training step", model),
-            ("training step, mixed_bfloat16", small_floats),
+            ("training step, mixed_bfloat16", bfloat16),
             ("training step, lite", lite),
-            ("training step, lite, mixed_bfloat16", small_lite),
+            ("training step, lite, mixed_bfloat16", bfloat16_lite),
         )
     }
     return result | alternate(steps, max(1, rounds // 2))

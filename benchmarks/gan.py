@@ -5,7 +5,7 @@
     python benchmarks/gan.py --small --rounds 1               seconds: whether it runs at all
 
 A training step of WGAN-GP is compared to as many forward convolutions as it has passes, see
-`STEP_PASSES`. What else is measured, and how, is said in `measuring.py`.
+`STEP_PASSES`. `measuring.py` describes the method.
 """
 
 import functools
@@ -27,15 +27,16 @@ CASES = (
     "progan-step-fused",
 )
 
-# Passes over each network's convolutions in one step of WGAN-GP, a gradient for inputs or for
-# kernels being one. Discriminator: real and fake 3 each (forward, inputs, kernels), penalty 6
-# (forward and inputs, then the gradients of both, for inputs and for kernels), generator's loss
-# 2 (forward, inputs). Generator: 1 for the discriminator's fakes, 3 for its own loss.
+# Passes over each network's convolutions in one step of WGAN-GP; a gradient for inputs or for
+# kernels counts as one. Discriminator: 3 for real and 3 for fake images (forward, inputs,
+# kernels), 6 for the penalty (forward and inputs, then both's gradients for inputs and kernels), 2
+# for the generator's loss (forward, inputs). Generator: 1 for the discriminator's fakes, 3 for its
+# own loss.
 STEP_PASSES = {"discriminator": 14, "generator": 4}
 
 
 class Sizes:
-    """What is measured: the issue's sizes, or tiny ones."""
+    """Sizes to measure, or tiny ones to test the script."""
 
     def __init__(self, small):
         self.resolution, self.batch = (16, 2) if small else (256, 4)

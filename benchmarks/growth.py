@@ -1,23 +1,23 @@
-"""Growing against training at full resolution: the same ProGAN pair, data and optimizers.
+"""Compares growing with training at full resolution: same ProGAN networks, data and optimizers.
 
     python training/generation/data.py cifar10 packages/     fetches the images of --cifar
     python benchmarks/growth.py --cifar packages/ --resolution 32 --minutes 30
     python benchmarks/growth.py --folder FOLDER_OR_ARCHIVE --resolution 64 --minutes 60
     python benchmarks/growth.py --out growth --report            only the table and the plot
 
-Each arm trains for `--minutes` of its own clock, compiling included and evaluation excluded, in a
-process of its own. The SWD to the data is taken `--evaluations` times, of the averaged
-generator's images; those of a stage below the last are enlarged (nearest) to full size first.
-As raw results know both clock and images shown, one run answers for equal time and equal images.
+Each arm trains for `--minutes` in its own process, including compilation and excluding evaluation.
+The SWD between the data and the averaged generator's images is measured `--evaluations` times;
+images of a stage below the last are first enlarged (nearest) to full size. Results record both
+time and images shown, so one run compares arms at equal time and at equal images.
 
 By default both arms train with the non-saturating loss and lazy R1 (`--loss logistic-r1`), which
-takes gradients of gradients in every 16th step alone; `--loss wgan-gp` is the paper's.
+needs second-order gradients only in every 16th step; `--loss wgan-gp` is the paper's.
 
-The growing arm's phases are all of one length in images, such that the last fade ends after
-`--grow-share` of the minutes by the speed of each stage measured beforehand, or `--phase-images`.
+All phases of the growing arm have the same number of images: `--phase-images`, or chosen from the
+measured speed of each stage so that the last fade ends after `--grow-share` of the minutes.
 
-Results are written after every evaluation to `--out`, one file an arm and seed; what is finished
-is not run again. The report is `growth.md` and `growth.png` there.
+Results are written to `--out` after every evaluation, one file per arm and seed; finished runs are
+not repeated. The report is `growth.md` and `growth.png` there.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What the benchmarks of networks share: seconds as ratios to convolutions alone, and memory.
+"""Measures networks: seconds, their ratio to the convolutions alone, and memory.
 
-"The convolutions alone" are those that the network computes, each of the same shape, stride and
-dtype with its kernel whole, one after the other on random inputs. Both take turns in one process.
-Each figure is the median of the rounds; machines differ and are shared, so compare the ratios.
-Every backend, dtype and case runs in a process of its own, whose peak of resident memory above
-the built model is the case's, compilation included.
+"The convolutions alone" are the network's, with the same shapes, strides and dtypes, one after the
+other on random inputs; they alternate with the network in one process. Each figure is the median
+of the rounds. Machines differ and are shared, so compare the ratios. Every backend, dtype and case
+runs in its own process; memory is its peak of resident memory above the built model, including
+compilation.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DTYPES = ("float32", "mixed_bfloat16")
 
 
 def alternate(functions, rounds, warm_up=2):
-    """Median seconds of each function, called in turn so that drift meets all alike."""
+    """Median seconds of each function, called in turn so that drift affects all equally."""
     for function in functions.values():
         for _ in range(warm_up):  # compile, then warm up
             function()

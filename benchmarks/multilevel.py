@@ -1,33 +1,33 @@
-"""Does the multilevel gradient pay? Single, multiscale and full-multiscale for equal work.
+"""Compares single, multiscale and full-multiscale training at equal work.
 
     python training/generation/data.py cifar10 packages/          fetches the images of --cifar
     python training/collect/photographs.py photos/ --lossless      fetches those of --folder
     python benchmarks/multilevel.py --cifar packages/ --folder photos/ --out multilevel
     python benchmarks/multilevel.py --out multilevel --report     only the tables and the plots
     python benchmarks/multilevel.py --out multilevel --memory     peak memory of one step
-    python benchmarks/multilevel.py --tiny                        rehearses it in a minute, on noise
+    python benchmarks/multilevel.py --tiny                        runs in a minute, on noise
 
 For each task of `training/restoration/multiscale.py` these arms train the same network from the
 same weights:
 
 - single: ordinary training on the image as given, batches of 16;
 - multiscale: MGE, 4 samples of the finest correction, twice as many of each coarser term;
-- measured: MGE with the batches of least variance for the work of a single step, as measured at
-  the weights of the shortest single run (of the first seed; that is not counted as work);
+- measured: MGE with the batches of least variance for the work of a single step, measured at the
+  weights of the shortest single run of the first seed (not counted as work);
 - fullmultiscale: from the coarsest mesh to the finest, with the paper's proportions of steps.
 
-Each has the work units W of `--steps` single steps, and W / 4, and W / 16, every one of them a
-run of its own whose learning rate falls as a cosine to its own end. So the question whether an arm
-gives the single arm's result at 4 to 16 times less work can be answered. Superresolution has the
-residual network, whatever --network, and 1 - SSIM as its loss.
+Each arm is run with the work W of `--steps` single steps, with W / 4 and with W / 16, each run
+with a cosine learning rate of its own length, to see whether an arm matches the single arm's
+result at 4 to 16 times less work. Superresolution always uses the residual network, with
+1 - SSIM as its loss.
 
-A run is a process on one core, `--parallel` at a time (0 for an accelerator: one at a time, not
-bound to a core). Its clock runs while it trains, compilation included and evaluation excluded.
-PyTorch is the default since it compiles nothing: elsewhere every stage's first step takes a minute
-or so on a processor, which the report tells apart, and full-multiscale has four.
-Loss, PSNR and SSIM are taken `--evaluations` times on held-out images with one fixed
-degradation. What is finished is not run again; what was interrupted goes on from its last
-evaluation. Results are JSON files in `--out`, the report is `multilevel.md` and pictures there.
+Each run is a process on one core, `--parallel` at a time (0 for an accelerator: one at a time, not
+bound to a core), timed including compilation and excluding evaluation. PyTorch is the default
+because it compiles nothing: with the others every stage's first step takes about a minute on a
+CPU, which the report lists separately, and full-multiscale has four stages.
+Loss, PSNR and SSIM are measured `--evaluations` times on held-out images with one fixed
+degradation. Finished runs are not repeated; interrupted ones continue from their last evaluation.
+Results are JSON files in `--out`, the report is `multilevel.md` and pictures there.
 """
 
 import argparse

@@ -4,19 +4,18 @@
     python benchmarks/restoration.py --backend torch --cases unet-step unet-forward
     python benchmarks/restoration.py --tiny --rounds 1        seconds: whether it runs at all
 
-- unet-step, unet-forward: the paper's network (2,537,187 parameters, attention, dropout, time) on
-  16 images of 64x64, a training step with Adam and the forward pass alone. A step is compared to
-  three times the forward convolutions: these, and the gradients for inputs and for kernels.
-- unet-512, local-512: the forward pass on one image of 512x512, of the paper's network, whose
-  attention costs there most, and of the local one that photographs are restored with.
-- tiled-24: `restore` of a photograph of 24 megapixels by the local network, in tiles as it does by
-  itself; each tile's convolutions are counted. Its memory is that above the network and the
-  photograph: tiles, seams, and the result, which is 288 MB.
-- inpaint-24: `inpaint` of as large a photograph with a hole of 1000x1000, from coarse to fine.
-- upscale-24: `upscale` of a photograph of 6 megapixels to 24, by the network that doubles
-  photographs; the same otherwise.
+- unet-step, unet-forward: a training step with Adam and the forward pass of the paper's network
+  (2,537,187 parameters, attention, dropout, time) on 16 images of 64x64. A step is compared to
+  three times the forward convolutions (forward, gradients for inputs and for kernels).
+- unet-512, local-512: the forward pass on one image of 512x512 of the paper's network, dominated
+  by attention, and of the local network that restores photographs.
+- tiled-24: `restore` of a photograph of 24 megapixels by the local network, in tiles whose
+  convolutions are all counted. Memory above the network and the photograph: tiles, seams, and the
+  result of 288 MB.
+- inpaint-24: `inpaint` of a photograph of 24 megapixels with a hole of 1000x1000.
+- upscale-24: `upscale` of a photograph of 6 megapixels to 24 by the x2 network for photographs.
 
-What else is measured, and how, is said in `measuring.py`.
+`measuring.py` describes the method.
 """
 
 import functools

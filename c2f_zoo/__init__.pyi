@@ -11,6 +11,7 @@ from .models import MSGGAN as MSGGAN
 from .models import MultiscaleUNet as MultiscaleUNet
 from .models import ProGAN as ProGAN
 from .models import PWCNet as PWCNet
+from .models import PWCNetLite as PWCNetLite
 from .models import RestorationResNet as RestorationResNet
 from .models import SRParaConvNet as SRParaConvNet
 from .models import StyleGAN as StyleGAN

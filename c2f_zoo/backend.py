@@ -1,16 +1,10 @@
-"""The one place that names TensorFlow, JAX or PyTorch.
-
-Everything else in the library is `keras.ops`. What is here has no Keras equivalent: compiling
-a plain function, and reaching an optional framework with an error that names the extra.
-"""
+"""What `keras.ops` lacks: the one place, beside `training/steps/`, that names a framework."""
 
 import contextlib
 import importlib
 
 import keras
 import numpy as np
-
-EXTRAS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 def backend() -> str:
@@ -28,7 +22,7 @@ def _framework(name: str):
     except ImportError as error:
         raise ImportError(
             f"This needs {name}, which is not installed: "
-            f'pip install "c2f_zoo[{EXTRAS[name]}]". Received: {error}'
+            f'pip install "c2f_zoo[{name}]". Received: {error}'
         ) from error
 
 
@@ -47,12 +41,11 @@ def tensorflow():
 def jit(function, xla: bool = False):
     """Compile a function of tensors, written in `keras.ops`, for the backend in use.
 
-    The function is traced once per combination of input shapes; on torch it is returned as it
-    is, run without recording gradients.
+    It is traced once per combination of input shapes. On torch it runs eagerly, without gradients.
 
     Args:
-        function: Takes and returns (nested) tensors of any shape; no Keras variables inside.
-        xla: Also compile with XLA on TensorFlow (JAX always does).
+        function: Function of (nested) tensors of any shape, without Keras variables.
+        xla: Whether to use XLA on TensorFlow. JAX always does.
 
     Returns:
         The compiled function, of the same signature.
@@ -77,7 +70,7 @@ def jit(function, xla: bool = False):
 
 
 def on_accelerator() -> bool:
-    """Tell whether Keras computes on a GPU or TPU rather than on the CPU.
+    """Tell whether Keras computes on a GPU or TPU.
 
     Returns:
         True if an accelerator of the backend in use is visible.
@@ -89,22 +82,21 @@ def on_accelerator() -> bool:
     if name == "jax":
         return _framework("jax").default_backend() != "cpu"
     torch = _framework("torch")
-    # In the order in which Keras chooses a device.
     return any(device.is_available() for device in (torch.backends.mps, torch.cuda, torch.xpu))
 
 
 def ensure_shape(tensor, shape):
-    """Hold a tensor to a shape; at run time, where TensorFlow knows it only then.
+    """Check a tensor's shape, at run time where TensorFlow knows it only then.
 
     Args:
         tensor: Tensor of any shape.
-        shape: Tuple of sizes, None where any will do.
+        shape: Tuple of sizes; None allows any.
 
     Returns:
-        The tensor, of a shape that is known as far as `shape` says it.
+        The tensor, whose static shape is as specific as `shape`.
 
     Raises:
-        ValueError: The shape is another; `tf.errors.InvalidArgumentError` at run time.
+        ValueError: If the shape differs; `tf.errors.InvalidArgumentError` at run time.
 
     Example:
         >>> tuple(ensure_shape(keras.ops.ones((2, 3)), (None, 3)).shape)
@@ -120,35 +112,51 @@ def ensure_shape(tensor, shape):
 
 
 def check_at_run_time(tensor, condition, message, value):
-    """Hold a condition on TensorFlow that can be told only when a graph runs.
-
-    XLA leaves such checks out: then the operation that needed the condition fails by itself.
+    """Assert a condition when a TensorFlow graph runs. XLA drops such checks.
 
     Args:
-        tensor: Tensor of any shape, which depends on the check from here on.
+        tensor: Tensor of any shape, made to depend on the check.
         condition: Boolean tensor, scalar.
-        message: What is wrong where it does not hold, up to what was received.
-        value: Tensor of any shape: what was received.
+        message: The error's text, up to what was received.
+        value: Tensor of any shape, what was received.
 
     Returns:
-        The tensor, of its own shape.
+        The tensor, its shape unchanged.
 
     Raises:
-        tf.errors.InvalidArgumentError: At run time: the condition does not hold.
+        tf.errors.InvalidArgumentError: At run time, if the condition is false.
     """
     tf = tensorflow()
     with tf.control_dependencies([tf.debugging.Assert(condition, [message, value])]):
         return tf.identity(tensor)
 
 
-def to_numpy(tensor) -> np.ndarray:
-    """Bring a tensor of any backend to the host.
+def at_least_float32(tensor):
+    """Cast to float32, unless the tensor is more precise.
 
     Args:
         tensor: Tensor of any shape.
 
     Returns:
-        numpy array of the same shape; bfloat16 becomes float32, which numpy lacks.
+        Tensor of the same shape, float32 or float64.
+
+    Example:
+        >>> half = keras.ops.ones((2,), dtype="float16")
+        >>> keras.backend.standardize_dtype(at_least_float32(half).dtype)
+        'float32'
+    """
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return keras.ops.cast(tensor, keras.backend.result_type(dtype, "float32"))
+
+
+def to_numpy(tensor) -> np.ndarray:
+    """Convert a tensor of any backend to numpy.
+
+    Args:
+        tensor: Tensor of any shape.
+
+    Returns:
+        numpy array of the same shape; bfloat16, which numpy lacks, becomes float32.
     """
     if hasattr(tensor, "dtype") and "bfloat16" in str(tensor.dtype):
         tensor = keras.ops.cast(tensor, "float32")
@@ -156,20 +164,20 @@ def to_numpy(tensor) -> np.ndarray:
 
 
 def visible_values(array) -> np.ndarray | None:
-    """Look at values that are on the host already, without waiting for a device.
+    """Read values that are on the host already, without waiting for a device.
 
     Args:
-        array: Array or tensor of any shape, of any backend.
+        array: Array or tensor of any shape and backend.
 
     Returns:
-        numpy array of the same shape, or None: the values are not known while a step is traced,
-        or lie on an accelerator.
+        numpy array of the same shape; None while a step is traced or if the values are on an
+        accelerator.
     """
     if isinstance(array, (np.ndarray, np.generic, list, tuple, int)):
         return np.asarray(array)
     name = backend()
     if name == "tensorflow":
-        is_visible = hasattr(array, "numpy")  # what a tensor of a graph lacks
+        is_visible = hasattr(array, "numpy")  # symbolic tensors lack it
     elif name == "jax":
         is_visible = not isinstance(array, _framework("jax").core.Tracer)
     else:
@@ -178,21 +186,19 @@ def visible_values(array) -> np.ndarray | None:
 
 
 def global_seed() -> int:
-    """Read the seed of the random numbers that the backend keeps outside of variables.
-
-    PyTorch has such numbers, and Keras' dropout draws from them; the other backends have none.
+    """Read the seed of torch's global generator, which Keras' dropout draws from.
 
     Returns:
-        The seed; 0 where there are none.
+        The seed; 0 on the other backends, which have no global generator.
     """
     return _framework("torch").initial_seed() if backend() == "torch" else 0
 
 
 def set_global_seed(seed: int) -> None:
-    """Seed these random numbers; where there are none this does nothing.
+    """Seed torch's global generator; nothing happens on the other backends.
 
     Args:
-        seed: Whole number from 0 to 2^63 - 1.
+        seed: Integer from 0 to 2^63 - 1.
     """
     if backend() == "torch":
         _framework("torch").manual_seed(seed)
@@ -200,7 +206,7 @@ def set_global_seed(seed: int) -> None:
 
 @contextlib.contextmanager
 def kept_global_seed():
-    """Leave these random numbers, at the end of a block, where they were before it.
+    """Restore torch's global generator at the end of a block.
 
     Yields:
         Nothing.

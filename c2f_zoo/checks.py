@@ -8,6 +8,8 @@ import difflib
 import math
 import numbers
 
+SOME = range(1, 2**31)  # of `shape`: any length but 0
+
 
 def whole(name, value, least=None, most=None):
     """Check a whole number.
@@ -267,3 +269,33 @@ def _sequence(name, value, length, kind, least, most, is_whole=False):
     if not fits:
         raise ValueError(f"{name} must be {kind}{_range(least, most)}. Received: {value!r}")
     return values
+
+
+def same_shape(names, arrays, allowed, axes):
+    """Check that two arrays or tensors share a shape; unknown lengths (None) fit any.
+
+    Args:
+        names: The two arguments' names, for the message.
+        arrays: Two objects with `shape`.
+        allowed: How to write the shape in the message, such as `"(B, H, W, C)"`.
+        axes: As in `shape`.
+
+    Returns:
+        Tuple: their common shape; None where neither is known.
+
+    Raises:
+        ValueError: The shapes differ or do not fit `axes`.
+
+    Example:
+        >>> import numpy as np
+        >>> same_shape(("a", "b"), (np.zeros((2, 3)), np.ones((2, 3))), "(B, C)", (None, None))
+        (2, 3)
+    """
+    shapes = [tuple(array.shape) for array in arrays]
+    fits = all(len(found) == len(axes) and all(map(_is_length, found, axes)) for found in shapes)
+    if not (fits and all(a == b or None in (a, b) for a, b in zip(*shapes, strict=True))):
+        raise ValueError(
+            f"{names[0]} and {names[1]} must both have the shape {allowed}. "
+            f"Received: shapes {shapes[0]} and {shapes[1]}"
+        )
+    return tuple(b if a is None else a for a, b in zip(*shapes, strict=True))

@@ -1,4 +1,4 @@
-"""Publishes the checkpoints of models/ on the Hugging Face Hub.
+"""Publish the checkpoints of models/ on the Hugging Face Hub.
 
     python hub_upload/upload.py --dry-run                 check all of them, send nothing
     python hub_upload/upload.py                           publish all of them
@@ -14,6 +14,7 @@ import sys
 
 from tqdm import tqdm
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.hub import PresetError, push
 from c2f_zoo.hub.resolving import organisation
 
@@ -21,24 +22,13 @@ MODELS = pathlib.Path(__file__).resolve().parents[1] / "models"
 
 
 def find_folders(names: list[str], models: pathlib.Path) -> list[pathlib.Path]:
-    """Finds the folders of the presets to publish.
-
-    Args:
-        names: Their names; empty for all.
-        models: The folder that holds them.
-
-    Returns:
-        Their folders, in order of name.
-
-    Raises:
-        PresetError: There is no preset of a name, or none at all.
-    """
+    """Return the folders of the named presets, or of all, or raise PresetError."""
     known = {path.parent.name: path.parent for path in sorted(models.glob("*/config.json"))}
     for name in names:
         if name not in known:
             raise PresetError(
-                f"{models} holds no such preset. It holds: {', '.join(known) or 'none'}. "
-                f"Received: {name!r}"
+                f"{models} holds no such preset.{suggestion(name, known)} It holds: "
+                f"{', '.join(known) or 'none'}. Received: {name!r}"
             )
     if not known:
         raise PresetError(f"There is nothing to publish. Received: the folder {models}")
@@ -46,14 +36,7 @@ def find_folders(names: list[str], models: pathlib.Path) -> list[pathlib.Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Publishes what the command line names.
-
-    Args:
-        arguments: The command line's words; None takes them from `sys.argv`.
-
-    Returns:
-        0 if everything was published, 1 if not.
-    """
+    """Publish what the command line names; return 0, or 1 if anything was not published."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -80,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
                 dry_run=options.dry_run,
             )
         except PresetError as error:
-            # One that is refused does not keep back the others.
+            # The others are published all the same.
             tqdm.write(str(error), file=sys.stderr)
             failed += 1
             continue

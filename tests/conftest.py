@@ -26,17 +26,16 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    left_out = set()
-    if not config.getoption("--slow"):
-        left_out.add("slow")
-    if config.getoption("--backend-free") == "skip":
-        left_out.add("backend_free")
-    kept, deselected = [], []
+    has_slow = config.getoption("--slow")
+    skips_free = config.getoption("--backend-free") == "skip"
+    kept, left_out = [], []
     for item in items:
-        is_left_out = any(mark.name in left_out for mark in item.iter_markers())
-        (deselected if is_left_out else kept).append(item)
-    if deselected:
-        config.hook.pytest_deselected(items=deselected)
+        marks = {mark.name for mark in item.iter_markers()}
+        # What is slow runs on one backend only, so that it runs there whatever it depends on.
+        is_kept = has_slow if "slow" in marks else not (skips_free and "backend_free" in marks)
+        (kept if is_kept else left_out).append(item)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
         items[:] = kept
 
 

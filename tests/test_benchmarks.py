@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -65,3 +66,11 @@ def test_report_of_an_unfinished_comparison(script, tmp_path):
     # Seed by seed, not the means of other seeds; what has not run is not said to have failed.
     assert "| denoising | patches | 2 | 25.00 | +0.50 (1 of 2) | ? | ? |" in text
     assert "| denoising | patches | 2 | 1.0, 1.0 | ? | ? |" in text
+
+
+@pytest.mark.parametrize("order", ["forward", "second order"])
+def test_forms_of_the_filter_have_equal_values(script, order):
+    module = script("fir")
+    forms = module.FORMS[keras.backend.backend()]
+    found = module.measure((1, 8, 6, 2), 2, order, 1, forms)
+    assert "library" in found and min(found.values()) > 0

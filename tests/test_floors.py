@@ -11,7 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up. Rooms on one floor do not import each other.
 FLOORS = (
-    {"backend", "checks"},
+    {"backend", "checks", "registered_names"},
     {"layers"},
     {"losses", "metrics"},
     {"data"},
@@ -101,7 +101,7 @@ def forbidden(path: Path) -> list[str]:
             if target in ("__version__", room):
                 continue
             if room == "c2f_zoo":  # the package's first file names its rooms lazily
-                wrong.append(where)
+                wrong += [] if target in ("checks", "registered_names") else [where]
             elif target not in FLOOR_OF:
                 wrong.append(f"{where}, a room without a floor")
             elif FLOOR_OF[target] >= FLOOR_OF[room]:

@@ -10,17 +10,10 @@ BASELINES = {
 
 
 def make_baseline(name):
-    """Make a classical method of optical flow.
+    """Make a classical method of optical flow by its name, a key of `BASELINES`.
 
-    Args:
-        name: `"zero"`, `"farneback"` or `"dis"`.
-
-    Returns:
-        Function of two float32 images (H, W, 3), RGB in [0, 1], that returns the flow, float32
-        (H, W, 2), pixels.
-
-    Raises:
-        CommandError: OpenCV is needed and not installed; the message names the extra.
+    Returns a function of two float32 images (H, W, 3), RGB in [0, 1], that gives the flow, float32
+    (H, W, 2), pixels. Raises CommandError if OpenCV is needed and not installed.
 
     Example:
         >>> import numpy as np

@@ -1,6 +1,8 @@
-"""What the verbs share: exit statuses, messages, the backend, and care for the user's files."""
+"""What the verbs share: exit statuses, messages, starting the backend, checks of paths."""
 
+import collections
 import contextlib
+import contextvars
 import importlib.util
 import json
 import os
@@ -19,19 +21,19 @@ DEFAULT_RESTORATION_PRESETS = {
     "upscale": "srnet_x2.photos",
 }
 
+DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
+
 _BACKENDS = ("tensorflow", "jax", "torch")
+_Options = collections.namedtuple("_Options", "debug dtype", defaults=(False, None))
+_options = contextvars.ContextVar("options", default=_Options())  # noqa: B039
 
 
 class CommandError(Exception):
-    """An error that the user can mend; its message is all that needs to be shown.
+    """An error that the user can mend: its message alone is shown.
 
     Args:
         message: One line that says what is expected and what was received.
-        status: Exit status: 1 for an error in the work (default), 2 for one in the usage.
-
-    Example:
-        >>> CommandError("two frames are needed", status=USAGE).status
-        2
+        status: Exit status: 1 for an error in the work (default), 2 for a wrong command line.
     """
 
     def __init__(self, message, status=FAILED):
@@ -40,51 +42,23 @@ class CommandError(Exception):
 
 
 def say(*lines):
-    """Print result lines on standard output.
-
-    Args:
-        *lines: Strings.
-
-    Example:
-        >>> say("wrote out/a.flo")
-        wrote out/a.flo
-    """
+    """Print result lines on standard output."""
     for line in lines:
         print(line, flush=True)
 
 
 def note(line):
-    """Print a remark on standard error, where it does not disturb results.
-
-    Args:
-        line: The remark.
-
-    Example:
-        ```python
-        note("computing on jax")
-        ```
-    """
+    """Print a remark on standard error, where it does not disturb results."""
     print(f"c2f: {line}", file=sys.stderr, flush=True)
 
 
 def choose_backend():
-    """Settle which backend Keras will use, before Keras is imported.
+    """Choose Keras' backend before Keras is imported, and return its name.
 
     TensorFlow is the default. `KERAS_BACKEND`, or the backend in Keras' own `keras.json`, is
     followed where it is set; where nothing is set and TensorFlow is not installed, an installed
-    backend is taken and a line on standard error says so.
-
-    Returns:
-        `"tensorflow"`, `"jax"` or `"torch"`.
-
-    Raises:
-        CommandError: The backend asked for is not installed, or none is.
-
-    Example:
-        ```python
-        choose_backend()
-        import keras
-        ```
+    backend is taken and a line on standard error says so. Raises CommandError if the backend
+    asked for is not installed, or none is.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"].backend.backend()
@@ -112,7 +86,7 @@ def choose_backend():
 
 
 def _configured_backend():
-    """The backend in keras.json, which Keras reads itself; TensorFlow where it has none."""
+    """Return the backend in keras.json, which Keras reads itself; TensorFlow if it has none."""
     home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
     try:
         configured = json.loads((home / "keras.json").read_text()).get("backend")
@@ -121,28 +95,37 @@ def _configured_backend():
     return configured or "tensorflow"
 
 
+@contextlib.contextmanager
+def options_of(arguments):
+    """Make `--debug` and `--dtype` known to `start_backend` and `load_model` within a block."""
+    token = _options.set(_Options(*(getattr(arguments, name, None) for name in _Options._fields)))
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def add_dtype(parser):
+    """Add the option `--dtype`, which `load_model` follows, to the parser of a verb."""
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="precision to compute in (default: Keras' own, float32); mixed_bfloat16 is faster on "
+        "processors and GPUs that have it",
+    )
+
+
 def start_backend():
-    """Choose the backend and import Keras, without TensorFlow's talk about itself.
+    """Choose the backend and import Keras, without the log lines of TensorFlow and absl.
 
-    What is held back is printed after all if the start fails. `TF_CPP_MIN_LOG_LEVEL`, where it is
-    set, lets TensorFlow speak.
-
-    Returns:
-        `"tensorflow"`, `"jax"` or `"torch"`.
-
-    Raises:
-        CommandError: As `choose_backend`.
-
-    Example:
-        ```python
-        start_backend()
-        from c2f_zoo import PWCNet
-        ```
+    They are printed after all if the start fails, with `--debug`, and where the user has set
+    `TF_CPP_MIN_LOG_LEVEL`. Returns the backend's name; raises CommandError as `choose_backend`.
     """
     chosen = choose_backend()
-    is_quiet = "TF_CPP_MIN_LOG_LEVEL" not in os.environ
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if chosen == "tensorflow" and is_quiet and "keras" not in sys.modules:
+    if _options.get().debug or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return chosen
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if chosen == "tensorflow" and "keras" not in sys.modules:
         # TensorFlow 2.21 logs some lines whatever the level, on its import and on its first
         # operation (tensorflow#100442).
         with _held_back_messages():
@@ -154,7 +137,7 @@ def start_backend():
 
 @contextlib.contextmanager
 def _held_back_messages():
-    """Keep what is written to the standard error of the process, C++ included; print on failure."""
+    """Hold back what the process, C++ included, writes to standard error; print it on failure."""
     try:
         terminal = os.dup(2)
     except OSError:  # there is no standard error
@@ -176,46 +159,16 @@ def _held_back_messages():
 
 
 def load_model(preset):
-    """Load a preset on the chosen backend.
-
-    Args:
-        preset: Name, folder or `hf://` address.
-
-    Returns:
-        The model.
-
-    Raises:
-        CommandError: No backend is installed.
-        ValueError: The preset is unknown or damaged.
-
-    Example:
-        ```python
-        model = load_model("pwcnet_lite.scenes")
-        ```
-    """
+    """Load a preset, a name, folder or `hf://` address, on the chosen backend."""
     start_backend()
     from c2f_zoo.hub import load
 
-    return load(preset)
+    dtype = _options.get().dtype
+    return load(preset, dtype=dtype) if dtype else load(preset)
 
 
 def load_flow_model(preset):
-    """Load a preset that estimates optical flow.
-
-    Args:
-        preset: Name, folder or `hf://` address.
-
-    Returns:
-        The model, with its `flow` and `flow_stream`.
-
-    Raises:
-        CommandError: The preset has another task.
-
-    Example:
-        ```python
-        flow = load_flow_model("pwcnet_lite.scenes").flow("a.png", "b.png")
-        ```
-    """
+    """Load a preset that estimates optical flow; raise CommandError for another task."""
     model = load_model(preset)
     if not hasattr(model, "flow"):
         raise CommandError(
@@ -226,22 +179,7 @@ def load_flow_model(preset):
 
 
 def progress(total, unit, quiet=False):
-    """Open a progress bar on standard error.
-
-    Args:
-        total: Number of steps, `None` if unknown.
-        unit: What is counted, such as `"frame"`.
-        quiet: Whether to show none. Default False.
-
-    Returns:
-        A `tqdm` bar, to be used as a context manager.
-
-    Example:
-        ```python
-        with progress(10, "frame") as bar:
-            bar.update()
-        ```
-    """
+    """Open a `tqdm` bar on standard error; `total` may be None, `unit` is such as "frame"."""
     from tqdm import tqdm
 
     # A bar that is written into a log file should not fill it.
@@ -252,18 +190,9 @@ def progress(total, unit, quiet=False):
 
 
 def check_folder_is_writable(folder):
-    """Raise unless files can be written to a folder, which may not exist yet.
+    """Raise CommandError unless files can be written to a folder, which may not exist yet.
 
     Nothing is left behind: the folder is made only when there is something to write.
-
-    Args:
-        folder: Path of the folder.
-
-    Raises:
-        CommandError: It, or the nearest folder above it, cannot be written to.
-
-    Example:
-        >>> check_folder_is_writable(tempfile.gettempdir() + "/new/folder")
     """
     folder = Path(folder)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -278,18 +207,7 @@ def check_folder_is_writable(folder):
 
 
 def check_inputs_survive(outputs, inputs):
-    """Raise if an output would take the place of an input.
-
-    Args:
-        outputs: Paths that will be written.
-        inputs: Paths that were read.
-
-    Raises:
-        CommandError: Two of them are one file.
-
-    Example:
-        >>> check_inputs_survive(["out/a_flow.png"], ["a.png", "b.png"])
-    """
+    """Raise CommandError if an output is the same file as an input."""
     taken = {os.path.realpath(path) for path in inputs}
     for path in outputs:
         if os.path.realpath(path) in taken:
@@ -299,21 +217,7 @@ def check_inputs_survive(outputs, inputs):
 
 
 def positive_count(text):
-    """Read a whole number of at least 1, as an argument's `type`.
-
-    Args:
-        text: What the command line holds.
-
-    Returns:
-        The number.
-
-    Raises:
-        ValueError: It is no such number; argparse says so by this function's name.
-
-    Example:
-        >>> positive_count("3")
-        3
-    """
+    """Parse a whole number of at least 1, as an argument's `type`."""
     value = int(text)
     if value < 1:
         raise ValueError(f"Not a positive whole number. Received: {text}")
@@ -324,30 +228,14 @@ positive_count.__name__ = "positive whole number"  # argparse: "invalid positive
 
 
 def print_json(value):
-    """Print a value as JSON on standard output; NaN becomes null, as JSON has none.
-
-    Args:
-        value: Nested dicts, lists and scalars.
-
-    Example:
-        >>> print_json([float("nan"), 1])
-        [
-          null,
-          1
-        ]
-    """
+    """Print a value as JSON on standard output; NaN and infinity become null."""
     say(json.dumps(_without_nan(value), indent=2, allow_nan=False))
 
 
 def table(rows, header):
-    r"""Lay out a table for a terminal: text to the left, numbers to the right.
+    r"""Lay out rows as lines for a terminal: text to the left, numbers to the right.
 
-    Args:
-        rows: List of lists of cells; each a str, int, float (NaN prints as `-`) or `None`.
-        header: List of column titles.
-
-    Returns:
-        The lines, a list of str.
+    Cells are str, int, float (NaN prints as `-`) or None.
 
     Example:
         >>> print("\n".join(table([["zero", 10.52], ["dis", 3.7]], ["method", "EPE"])))
@@ -372,7 +260,7 @@ def table(rows, header):
 
 
 def _cells(column):
-    """The cells of a column as text, fractions with one number of digits."""
+    """Return the cells of a column as text, fractions with one number of digits."""
     known = [cell for cell in column if isinstance(cell, float) and cell == cell]
     digits = 3 if any(0 < abs(cell) < 1 for cell in known) else 2
 

@@ -14,14 +14,7 @@ examples:
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "convert",
         help="turn published PyTorch weights into a preset",
@@ -45,15 +38,7 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        CommandError: The source is missing or the folder cannot be written.
-        ValueError: The source is not what it should be.
-    """
+    """Carry out the parsed command line."""
     source, folder = Path(arguments.source).expanduser(), Path(arguments.output).expanduser()
     if not source.is_file():
         what = f"{source}, a folder" if source.is_dir() else f"{source}, which does not exist"

@@ -2,9 +2,9 @@
 
 import ast
 import inspect
-import statistics
 import time
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.cli import evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, make_baseline
 from c2f_zoo.cli.common import (
@@ -58,14 +58,7 @@ COLUMNS = {
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "evaluate",
         help="errors of presets and classical methods on data sets",
@@ -118,14 +111,7 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        CommandError: Nothing to evaluate, or an option that does not fit.
-    """
+    """Carry out the parsed command line."""
     if not arguments.presets and not arguments.baseline:
         raise CommandError(
             "Name a preset (c2f models lists them) or a --baseline. Received: neither",
@@ -166,7 +152,7 @@ def run(arguments):
 
 
 def _open_datasets(arguments):
-    """Open every data set; a list of (name, data set, the options it was opened with)."""
+    """Open every data set; return a list of (name, data set, options it was opened with)."""
     from c2f_zoo.data.flow.datasets import open_flow_dataset
 
     given, used, opened = _dataset_options(arguments), set(), []
@@ -189,8 +175,11 @@ def _open_datasets(arguments):
             known = "; ".join(
                 f"{name}: {', '.join(sorted(_accepted_options(name)))}" for name, *_ in opened
             )
+            names = {option for name, *_ in opened for option in _accepted_options(name)}
             raise CommandError(
-                f"No data set here has that option ({known}). Received: {key}", status=USAGE
+                f"No data set here has that option ({known}).{suggestion(key, names)} "
+                f"Received: {key}",
+                status=USAGE,
             )
     return opened
 
@@ -219,10 +208,9 @@ def _dataset_options(arguments):
 
 
 def _measure(dataset, methods, title, quiet):
-    """Run every method over a data set that is decoded once.
+    """Run every method over a data set, decoded once; return {method: {key of COLUMNS: float}}."""
+    import statistics
 
-    Returns a dict from method to a dict from the keys of COLUMNS to floats.
-    """
     from c2f_zoo.metrics import flow_metrics
 
     metrics = {method: flow_metrics() for method in methods}

@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.cli import (
     convert,
     deblur,
@@ -19,7 +20,15 @@ from c2f_zoo.cli import (
     train,
     upscale,
 )
-from c2f_zoo.cli.common import FAILED, INTERRUPTED, OK, USAGE, CommandError
+from c2f_zoo.cli.common import (
+    FAILED,
+    INTERRUPTED,
+    OK,
+    USAGE,
+    CommandError,
+    add_dtype,
+    options_of,
+)
 
 EXAMPLES = """examples:
   c2f flow                              two frames shipped with the package, into c2f_flow/
@@ -43,6 +52,7 @@ VERBS = (
     *(flow, denoise, deblur, inpaint, upscale, generate),
     *(models, show, evaluate, convert, train),
 )
+COMPUTING = (flow, denoise, deblur, inpaint, upscale, generate, evaluate)
 
 # The longest message that is still one thing to read: frameworks put whole programs into theirs.
 _LONGEST_MESSAGE = 1000
@@ -52,7 +62,7 @@ def main(argv=None):
     """Run the command.
 
     Args:
-        argv: Arguments without the program's name, a list of str. Default: `sys.argv[1:]`.
+        argv: List of the arguments without the program's name. Default: `sys.argv[1:]`.
 
     Returns:
         Exit status: 0 done, 1 an error in the work, 2 a wrong command line, 130 ctrl-C.
@@ -76,16 +86,13 @@ def main(argv=None):
 
 
 def make_parser():
-    """Build the parser of the whole command line.
-
-    Returns:
-        `argparse.ArgumentParser` whose result has `run`, the verb's function.
+    """Build the parser of the whole command line; its result has `run`, the verb's function.
 
     Example:
         >>> make_parser().parse_args(["flow", "a.png", "b.png"]).frames
         ['a.png', 'b.png']
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="c2f",
         description="Coarse-to-fine vision models: use, inspect, measure and train them.",
         epilog=EXAMPLES,
@@ -93,14 +100,18 @@ def make_parser():
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     parser.add_argument(
-        "--debug", action="store_true", help="show where an error comes from (a traceback)"
+        "--debug", action="store_true", help="show tracebacks, and what frameworks log"
     )
     parser.set_defaults(run=None)
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", parser_class=_VerbParser)
+    verbs = parser.add_subparsers(
+        title="verbs", dest="verb", metavar="VERB", parser_class=_VerbParser
+    )
     for module in VERBS:
         verb = module.add_parser(verbs)
         verb.formatter_class = argparse.RawDescriptionHelpFormatter
         verb.set_defaults(run=module.run)
+        if module in COMPUTING:
+            add_dtype(verb)
         # Suppressed, or its default would undo a --debug given before the verb.
         verb.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
@@ -108,13 +119,36 @@ def make_parser():
     return parser
 
 
-class _VerbParser(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Suggests the nearest verb, choice or option to a mistyped one."""
+
+    def error(self, message):
+        choice = re.search(r"invalid choice: '?(.*?)'? \(choose from (.*)\)$", message)
+        option = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        near = ""
+        if choice:
+            near = suggestion(choice[1], re.findall(r"[^\s',]+", choice[2]))
+        elif option:
+            near = suggestion(option[1], self._known_options())
+        super().error(f"{message}.{near}" if near else message)
+
+    def _known_options(self):
+        verbs = next(action.choices for action in self._actions if action.dest == "verb")
+        return {
+            name
+            for verb in verbs.values()
+            for each in verb._actions
+            for name in each.option_strings
+        }
+
+
+class _VerbParser(_Parser):
     """Lets options stand between positional arguments: `c2f flow a.png -o out b.png`."""
 
     _is_inside = False
 
     def parse_known_args(self, args=None, namespace=None):
-        # What is asked for here is itself built on this method.
+        # parse_known_intermixed_args calls this method itself.
         if self._is_inside:
             return super().parse_known_args(args, namespace)
         self._is_inside = True
@@ -135,7 +169,7 @@ class _Version(argparse.Action):
 
 
 def _run(arguments):
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), options_of(arguments):
         if not arguments.debug:
             warnings.showwarning = _show_warning
         try:

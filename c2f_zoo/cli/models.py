@@ -4,39 +4,25 @@ from c2f_zoo.cli.common import print_json, say, table
 
 EXAMPLES = """examples:
   c2f models
-  c2f models --task optical_flow
+  c2f models --task flow
   c2f models --json"""
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "models",
         help="list the trained models",
         description="List the trained models (presets) that come with the package.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("--task", help="only those of one task, such as optical_flow")
+    parser.add_argument("--task", help="only those of one task, such as flow or denoising")
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     return parser
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        ValueError: There is no such task.
-    """
+    """Carry out the parsed command line."""
     from c2f_zoo.hub import list_presets
 
     presets = list_presets(arguments.task)

@@ -14,14 +14,7 @@ _INDENT = 15
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "show",
         help="all about one trained model",
@@ -36,14 +29,7 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        ValueError: The preset is unknown or damaged.
-    """
+    """Carry out the parsed command line."""
     from c2f_zoo.hub import read_metadata
 
     metadata = read_metadata(arguments.preset)
@@ -64,7 +50,7 @@ def _description(name, metadata):
         "summary": metadata.get("summary"),
         "task": metadata.get("task"),
         "class": metadata.get("class"),
-        "parameters": f"{metadata['parameters']:,}" if "parameters" in metadata else None,
+        "parameters": f"{metadata['parameters']:,}" if metadata.get("parameters") else None,
         "size": f"{size / 1e6:.1f} MB on disk" if size else None,
         "licence": metadata.get("licence"),
         "input": metadata.get("input"),

@@ -5,7 +5,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from c2f_zoo.cli.common import OK, USAGE, CommandError, choose_backend, say
+from c2f_zoo.checks import suggestion
+from c2f_zoo.cli.common import OK, USAGE, CommandError, choose_backend, say, start_backend
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
 training/, by its name, or any other, by its path. What follows it on the command line is its own.
@@ -18,19 +19,12 @@ examples:
   c2f train my_recipe.py --epochs 10"""
 
 
-# Folders of training/ with scripts that train nothing.
-NO_RECIPES = ("collect", "common", "measure")
+# Folders and files of training/ that train nothing.
+NO_RECIPES = frozenset({"collect", "common", "data", "measure"})
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "train",
         help="run the recipe that trains a checkpoint",
@@ -44,13 +38,7 @@ def add_parser(verbs):
 
 
 def split_recipe_arguments(argv):
-    """Part the command line of `c2f train` before the recipe's own arguments.
-
-    Args:
-        argv: The whole command line, a list of str.
-
-    Returns:
-        (argv, rest): what is ours, up to and including the recipe, and what is the recipe's.
+    """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own.
 
     Example:
         >>> split_recipe_arguments(["train", "lite", "--tiny", "--help"])
@@ -64,17 +52,7 @@ def split_recipe_arguments(argv):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser, with `recipe_arguments`.
-
-    Returns:
-        The exit status of the recipe.
-
-    Raises:
-        CommandError: There is no such recipe.
-    """
+    """Run the recipe and return its exit status."""
     recipes = find_recipes()
     if arguments.list:
         say(*_listing(recipes))
@@ -87,28 +65,20 @@ def run(arguments):
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
-    choose_backend()
+    is_help = {"-h", "--help"} & set(arguments.recipe_arguments)
+    choose_backend() if is_help else start_backend()
     return _run_recipe(path, arguments.recipe_arguments)
 
 
 def find_recipes():
-    """Find the recipes of the repository this package runs from, and of the current folder.
-
-    Returns:
-        Dict from name to `Path`, sorted by name.
-
-    Example:
-        ```python
-        find_recipes()["pwcnet_lite_scenes"]
-        ```
-    """
+    """Return the recipes of this repository and of the current folder: {name: path}, sorted."""
     import c2f_zoo
 
     folders = [Path(c2f_zoo.__file__).resolve().parents[1] / "training", Path("training")]
     found = {}
     for folder in folders:
         for path in sorted([*folder.glob("*.py"), *folder.glob("*/*.py")]):
-            is_tool = path.parent != folder and path.parent.name in NO_RECIPES
+            is_tool = not NO_RECIPES.isdisjoint((path.parent.name, path.stem))
             if not path.name.startswith("_") and not is_tool and _has_main(path):
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
@@ -130,8 +100,8 @@ def _resolve(recipe, recipes):
         return recipes[name]
     raise CommandError(
         "A recipe is the path of a Python file, or one of: "
-        f"{', '.join(recipes) or 'none found (run in a clone of the repository)'}. "
-        f"Received: {recipe}"
+        f"{', '.join(recipes) or 'none found (run in a clone of the repository)'}."
+        f"{suggestion(name, recipes)} Received: {recipe}"
     )
 
 

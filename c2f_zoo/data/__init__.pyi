@@ -217,6 +217,9 @@ from .images import (
 from .images import (
     read_stl10 as read_stl10,
 )
+from .scenes import Effects as Effects
+from .scenes import Motion as Motion
+from .scenes import MotionMixture as MotionMixture
 from .scenes import Scenes as Scenes
 from .scenes import SceneStream as SceneStream
 from .tiles import apply_in_tiles as apply_in_tiles

@@ -1,37 +1,39 @@
-"""Replaces a folder all at once, or not at all."""
+"""Replacing a folder as a whole or not at all."""
 
 import contextlib
 import errno
 import os
 import pathlib
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 
+from c2f_zoo.data.files.atomic import remove_abandoned, temporary_beside
 from c2f_zoo.hub.errors import PresetSaveError
 
 
 @contextlib.contextmanager
 def replaced_folder(target: pathlib.Path, replaceable: Collection[str]) -> Iterator[pathlib.Path]:
-    """Gives a new folder that takes the place of `target` when the block ends well.
+    """Create a new folder that replaces `target` when the block ends without an error.
 
-    The new folder lies beside `target`. Its files reach the disk before it is renamed, so that
-    neither a full disk, an exception, ctrl-C nor a power cut leaves half a preset: `target`
-    keeps what it held, and the new folder is removed.
+    The new folder lies beside `target`, and its files are flushed to the disk before it is renamed:
+    whatever goes wrong (a full disk, an exception, ctrl-C, a power cut), `target` keeps what it
+    held and the new folder is removed. What a killed process left is removed, or put back in the
+    place of `target`, by the next call.
 
     Args:
         target: The folder to replace or create; its parents are created.
-        replaceable: Names of files that may be in `target` now. Any other file there is someone
-            else's, and nothing is replaced.
+        replaceable: Names of files that may be in `target` now. If it holds any other file, nothing
+            is replaced.
 
     Yields:
         The new, empty folder.
 
     Raises:
-        PresetSaveError: `target` is a file, holds other files, cannot be written, or the disk
-            is full.
+        PresetSaveError: `target` is a file, holds other files or cannot be written, or the disk is
+            full.
 
     Example:
+        >>> import tempfile
         >>> target = pathlib.Path(tempfile.mkdtemp()) / "demo"
         >>> with replaced_folder(target, ()) as folder:
         ...     _ = (folder / "a.txt").write_text("whole")
@@ -39,12 +41,13 @@ def replaced_folder(target: pathlib.Path, replaceable: Collection[str]) -> Itera
         'whole'
     """
     target = pathlib.Path(os.path.realpath(target.expanduser()))
-    new = None
+    new = temporary_beside(target)
     try:
+        remove_abandoned(target.parent)
+        _finish_swap(target)
         _check_target(target, replaceable)
         target.parent.mkdir(parents=True, exist_ok=True)
-        new = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        os.chmod(new, 0o777 & ~_umask())  # mkdtemp makes folders that only their owner can read
+        new.mkdir()
         yield new
         for path in new.iterdir():
             _sync(path)
@@ -56,8 +59,7 @@ def replaced_folder(target: pathlib.Path, replaceable: Collection[str]) -> Itera
     except OSError as error:
         raise _explain(error, target) from error
     finally:
-        if new is not None:
-            shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new, ignore_errors=True)
 
 
 def _check_target(target: pathlib.Path, replaceable: Collection[str]) -> None:
@@ -69,7 +71,7 @@ def _check_target(target: pathlib.Path, replaceable: Collection[str]) -> None:
     others = sorted({path.name for path in target.iterdir()} - set(replaceable))
     if others:
         raise FileExistsError(
-            errno.EEXIST, f"it holds files that are no preset's ({', '.join(others[:5])})"
+            errno.EEXIST, f"it holds files that do not belong to a preset ({', '.join(others[:5])})"
         )
     if not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, "the folder is read-only", str(target))
@@ -83,8 +85,8 @@ def _explain(error: OSError, target: pathlib.Path) -> PresetSaveError:
         errno.EPERM: "You may not write there: choose another folder.",
         errno.EROFS: "That file system is read-only: choose another folder.",
         errno.ENOTDIR: "A folder was expected: choose another name.",
-        errno.EEXIST: "Choose a new or empty folder: nothing of yours is replaced.",
-    }.get(error.errno, "")
+        errno.EEXIST: "Choose a new or empty folder: your own files are never replaced.",
+    }.get(error.errno or 0, "")
     kept = " What was there is unchanged." if target.exists() else ""
     return PresetSaveError(
         error.errno,
@@ -92,14 +94,8 @@ def _explain(error: OSError, target: pathlib.Path) -> PresetSaveError:
     )
 
 
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
 def _sync(path: pathlib.Path) -> None:
-    """Waits until a file, or a folder's list of names, is on the disk."""
+    """Flush a file, or the list of names of a folder, to the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows cannot open folders, and writes their entries through
     handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
@@ -110,16 +106,24 @@ def _sync(path: pathlib.Path) -> None:
 
 
 def _swap(new: pathlib.Path, target: pathlib.Path) -> None:
-    """Renames `new` to `target`; what `target` held is put back if that fails, else removed."""
-    old = new.with_name(f"{new.name}.old")
+    """Rename `new` to `target`; what `target` held is put back if that fails, else removed."""
     try:
         if target.exists():
-            os.rename(target, old)
+            os.rename(target, _replaced(target))
         os.rename(new, target)
     finally:
-        # Decided by what is there, not by what was done: ctrl-C may strike between any two lines.
-        if old.exists():
-            if target.exists():
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                os.rename(old, target)
+        _finish_swap(target)
+
+
+def _finish_swap(target: pathlib.Path) -> None:
+    # Decided by what is there, not by what was done: ctrl-C may strike between any two lines.
+    old = _replaced(target)
+    if old.exists():
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.rename(old, target)
+
+
+def _replaced(target: pathlib.Path) -> pathlib.Path:
+    return target.with_name(f".{target.name}.replaced")

@@ -1,10 +1,10 @@
-"""The model card: README.md of a preset, made from its metadata and nothing else."""
+"""The model card: the README.md of a preset, rendered from its metadata."""
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from c2f_zoo.hub.errors import PresetError
 from c2f_zoo.hub.registry import TASKS
 from c2f_zoo.hub.resolving import HUB_ORGANISATION
 
@@ -14,15 +14,13 @@ _HUB_LICENCES = frozenset(
     cc-by-sa-3.0 cc-by-sa-4.0 cc-by-nc-3.0 cc-by-nc-4.0 cc-by-nc-sa-3.0 cc-by-nc-sa-4.0
     cc-by-nc-nd-4.0 cc-by-nd-4.0 gpl-2.0 gpl-3.0 lgpl-2.1 lgpl-3.0 agpl-3.0 mpl-2.0""".split()
 )
-_PLAIN_SCALAR = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
-_YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
 def render_card(metadata: Mapping[str, Any]) -> str:
-    """Writes the model card of a preset.
+    """Render the model card of a preset.
 
-    The same metadata gives the same text, to the byte; so a card that was edited by hand, or is
-    older than its preset, can be told.
+    The text depends on the metadata alone, so a card that was edited by hand or is out of date
+    can be detected.
 
     Args:
         metadata: The content of a preset's `metadata.json`.
@@ -30,12 +28,19 @@ def render_card(metadata: Mapping[str, Any]) -> str:
     Returns:
         Markdown that begins with the Hub's YAML header.
 
+    Raises:
+        PresetError: The metadata lacks name, class or task, or the task is unknown.
+
     Example:
         >>> card = render_card({"name": "demo", "class": "PWCNet", "task": "optical_flow"})
         >>> card.splitlines()[:2]
         ['---', 'library_name: keras']
     """
-    header = "\n".join(["---", *_yaml(_header(metadata)), "---"])
+    for key in ("name", "class", "task"):
+        if not isinstance(metadata.get(key), str) or (key == "task" and metadata[key] not in TASKS):
+            raise PresetError(
+                f"A model card needs the preset's {key}. Received: {metadata.get(key)!r}"
+            )
     sections = [
         f"# {metadata['name']}",
         _introduction(metadata),
@@ -48,79 +53,52 @@ def render_card(metadata: Mapping[str, Any]) -> str:
         _citation(metadata.get("paper") or {}),
         _files(metadata),
     ]
-    return "\n\n".join([header, *filter(None, sections)]) + "\n"
+    return "\n\n".join([_header(metadata), *filter(None, sections)]) + "\n"
 
 
-def _header(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _header(metadata: Mapping[str, Any]) -> str:
+    from huggingface_hub import EvalResult, ModelCardData
+
     task = TASKS[metadata["task"]]
-    paper = metadata.get("paper") or {}
+    paper, figures = metadata.get("paper") or {}, metadata.get("metrics") or ()
     tags = ["keras", "c2f_zoo", task.tag, metadata["class"].lower()]
     if paper.get("arxiv"):
         tags.append(f"arxiv:{paper['arxiv']}")
-    header: dict[str, Any] = {"library_name": "keras"}
     licence = (metadata.get("licence") or "").lower()
-    if licence:
-        known = licence in _HUB_LICENCES
-        header["license"] = licence if known else "other"
-        if not known:
-            header["license_name"] = _slug(licence)
-    header["pipeline_tag"] = task.pipeline_tag
-    header["tags"] = list(dict.fromkeys(tags))
-    training = metadata.get("training_data") or ()
-    hub_ids = [entry["hub_id"] for entry in training if entry.get("hub_id")]
-    if hub_ids:
-        header["datasets"] = hub_ids
-    results = [_result(task.title, figure) for figure in metadata.get("metrics") or ()]
-    if results:
-        names = (figure["name"] for figure in metadata["metrics"])
-        header["metrics"] = list(dict.fromkeys(map(_slug, names)))
-        header["model-index"] = [{"name": metadata["name"], "results": results}]
-    return header
-
-
-def _result(task: str, figure: Mapping[str, Any]) -> dict[str, Any]:
-    unit = f" ({figure['unit']})" if figure.get("unit") else ""
-    return {
-        "task": {"type": _slug(task), "name": task},
-        "dataset": {"type": _slug(figure["dataset"]), "name": figure["dataset"]},
-        "metrics": [
-            {
-                "type": _slug(figure["name"]),
-                "name": f"{figure['name']}{unit}",
-                "value": figure["value"],
-            }
-        ],
-    }
+    is_known = licence in _HUB_LICENCES
+    results = [
+        EvalResult(
+            task_type=_slug(task.title),
+            task_name=task.title,
+            dataset_type=_slug(figure["dataset"]),
+            dataset_name=figure["dataset"],
+            metric_type=_slug(figure["name"]),
+            metric_name=_with_unit(figure),
+            metric_value=figure["value"],
+        )
+        for figure in figures
+    ]
+    data = ModelCardData(
+        library_name="keras",
+        license=(licence if is_known else "other") if licence else None,
+        license_name=None if is_known or not licence else _slug(licence),
+        pipeline_tag=task.pipeline_tag,
+        tags=list(dict.fromkeys(tags)),
+        datasets=[e["hub_id"] for e in metadata.get("training_data") or () if e.get("hub_id")]
+        or None,
+        metrics=list(dict.fromkeys(_slug(figure["name"]) for figure in figures)) or None,
+        model_name=metadata["name"] if results else None,
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml()}\n---"
 
 
 def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-") or "unnamed"
 
 
-def _yaml(value: Any, indent: str = "") -> list[str]:
-    """Returns the lines of a mapping or list as block YAML; a JSON string is a YAML string."""
-    lines = []
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if isinstance(item, (Mapping, list)):
-                lines += [f"{indent}{key}:", *_yaml(item, indent + "  ")]
-            else:
-                lines.append(f"{indent}{key}: {_scalar(item)}")
-        return lines
-    for item in value:
-        if isinstance(item, Mapping):
-            first, *rest = _yaml(item, indent + "  ")
-            lines += [f"{indent}- {first.strip()}", *rest]
-        else:
-            lines.append(f"{indent}- {_scalar(item)}")
-    return lines
-
-
-def _scalar(value: Any) -> str:
-    plain = isinstance(value, str) and _PLAIN_SCALAR.fullmatch(value)
-    if plain and value.lower() not in _YAML_WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+def _with_unit(figure: Mapping[str, Any]) -> str:
+    return f"{figure['name']} ({figure['unit']})" if figure.get("unit") else figure["name"]
 
 
 def _introduction(metadata: Mapping[str, Any]) -> str:
@@ -129,7 +107,8 @@ def _introduction(metadata: Mapping[str, Any]) -> str:
     facts = [f"Task: {task.title}"]
     if paper.get("title"):
         facts.append(f"Paper: {_paper(paper)}")
-    size = f", {metadata['parameters']:,} parameters" if "parameters" in metadata else ""
+    count = metadata.get("parameters")
+    size = "" if count is None else f", {count:,} parameters"
     facts.append(f"Model: `{metadata['class']}`{size}")
     for key in ("input", "output", "licence"):
         if metadata.get(key):
@@ -144,7 +123,7 @@ def _paper(paper: Mapping[str, Any]) -> str:
     )
     title = f"[{paper['title']}]({url})" if url else paper["title"]
     authors = paper.get("authors") or ()
-    by = authors if isinstance(authors, str) else ", ".join(authors)
+    by = authors if isinstance(authors, str) else ", ".join(map(str, authors))
     return ", ".join(str(part) for part in (title, by, paper.get("year")) if part)
 
 
@@ -172,7 +151,7 @@ PyTorch."""
 
 
 def _figures(metrics: Iterable[Mapping[str, Any]]) -> str:
-    """Returns a table of the figures, with others' beside them, and how each was measured."""
+    """Return a table of the figures, with others' beside them, and how each was measured."""
     metrics = list(metrics)
     if not metrics:
         return ""
@@ -180,10 +159,9 @@ def _figures(metrics: Iterable[Mapping[str, Any]]) -> str:
     header = ["Data set", "Metric", "This preset", *others]
     rows = [header, ["---"] * 2 + ["---:"] * (len(header) - 2)]
     for figure in metrics:
-        unit = f" ({figure['unit']})" if figure.get("unit") else ""
         compared = figure.get("compared_with") or {}
         values = [_number(figure["value"]), *(_number(compared.get(name)) for name in others)]
-        rows.append([figure["dataset"], f"{figure['name']}{unit}", *values])
+        rows.append([figure["dataset"], _with_unit(figure), *values])
     table = "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
     commands = dict.fromkeys(figure["command"] for figure in metrics)
     notes = dict.fromkeys(figure["note"] for figure in metrics if figure.get("note"))

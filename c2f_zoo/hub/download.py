@@ -5,7 +5,7 @@ import os
 import pathlib
 from typing import Any
 
-from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.errors import DamagedFileError, PresetError
 from c2f_zoo.hub.metadata import METADATA, check_metadata, read_json, verify
 from c2f_zoo.hub.resolving import (
     PresetSource,
@@ -18,17 +18,7 @@ from c2f_zoo.hub.resolving import (
 
 @dataclasses.dataclass(frozen=True)
 class PresetFiles:
-    """The files of a preset on this machine.
-
-    Args:
-        label: The name that was asked for.
-        folder: Where they lie.
-        metadata: The content of `metadata.json`.
-
-    Example:
-        >>> PresetFiles("demo", pathlib.Path("."), {"task": "optical_flow"}).label
-        'demo'
-    """
+    """The verified files of a preset: the name asked for, their folder, and `metadata.json`."""
 
     label: str
     folder: pathlib.Path
@@ -40,30 +30,31 @@ def fetch(
     offline: bool | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> PresetFiles:
-    """Brings a preset's files to this machine and verifies their sha256.
+    """Bring a preset's files to this machine and compare them with their sha256.
 
     From the Hub come `metadata.json` first and then, of the same commit, exactly the files that
     it lists. A revision that is a commit's full hash and was fetched before asks the Hub nothing.
 
     Args:
-        name: A preset's name in any of its forms.
-        offline: True asks no network and takes what the Hub's cache has; None does so where
-            `HF_HUB_OFFLINE` is set.
-        cache_dir: The Hub's cache; None is its usual place.
+        name: Name of the preset in any of its forms.
+        offline: Whether to use the Hub's cache alone. Default: as `HF_HUB_OFFLINE` says.
+        cache_dir: Folder of the Hub's cache. Default: its usual place.
 
     Returns:
-        The files, all of them as `metadata.json` records them.
+        PresetFiles.
 
     Raises:
-        PresetNotFoundError: The name leads nowhere.
-        PresetError: The Hub is out of reach, or a file is missing, truncated or changed.
-
-    Example:
-        >>> for preset in list_presets():
-        ...     assert fetch(preset.name).folder == preset.path
+        PresetNotFoundError: There is no preset of this name.
+        PresetError: The Hub is out of reach, or a file is missing, truncated or changed. Such a
+            file is removed from the Hub's cache, so that the next call downloads it anew.
     """
     files = _fetch(name, offline, cache_dir, only_metadata=False)
-    verify(files.folder, files.metadata, files.label)
+    try:
+        verify(files.folder, files.metadata, files.label)
+    except DamagedFileError as error:
+        if resolve(name).folder is None:
+            raise _discarded(error.path, error) from error
+        raise
     return files
 
 
@@ -73,22 +64,23 @@ def read_metadata(
     offline: bool | None = None,
     cache_dir: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
-    """Reads what a preset says about itself, without its weights.
+    """Read what a preset says about itself, without its weights.
 
     Args:
-        name: A preset's name in any of its forms.
-        offline: As for `fetch`.
-        cache_dir: As for `fetch`.
+        name: Name of the preset in any of its forms.
+        offline: Whether to use the Hub's cache alone. Default: as `HF_HUB_OFFLINE` says.
+        cache_dir: Folder of the Hub's cache. Default: its usual place.
 
     Returns:
-        The content of `metadata.json`: task, class, parameters, input, output, licence, paper,
-        training_data, recipe, metrics, limits, versions, files.
+        dict: The content of `metadata.json`: task, class, parameters, input, output, licence,
+        paper, training_data, recipe, metrics, limits, versions, files.
 
     Raises:
-        PresetNotFoundError: The name leads nowhere.
+        PresetNotFoundError: There is no preset of this name.
         PresetError: The Hub is out of reach, or the file is missing or damaged.
 
     Example:
+        >>> from c2f_zoo.hub import list_presets
         >>> all("task" in read_metadata(preset.name) for preset in list_presets())
         True
     """
@@ -107,13 +99,30 @@ def _fetch(
         if offline is None:
             offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
         folder = _download(source, METADATA, source.revision, offline, cache_dir).parent
-    metadata = check_metadata(read_json(folder / METADATA, source.label), source.label)
+    try:
+        content = read_json(folder / METADATA, source.label)
+    except PresetError as error:
+        if source.folder is None:
+            raise _discarded(folder / METADATA, error) from error
+        raise
+    metadata = check_metadata(content, source.label)
     if source.folder is None and not only_metadata:
         # The folder in the cache is named after the commit: a push between two downloads cannot
         # mix two versions.
         for file in metadata["files"]:
             _download(source, file, folder.name, offline, cache_dir)
     return PresetFiles(source.label, folder, metadata)
+
+
+def _discarded(path: pathlib.Path, error: PresetError) -> PresetError:
+    """Remove a file from the Hub's cache, whose link alone would lead to the same bytes again."""
+    blob = path.resolve()
+    path.unlink(missing_ok=True)
+    if blob.parent.name == "blobs":
+        blob.unlink(missing_ok=True)
+    message, received, rest = str(error).partition(" Received: ")
+    advice = " It was removed from the local cache: load the preset again to download it anew."
+    return PresetError(f"{message}{advice}{received}{rest}")
 
 
 def _download(
@@ -155,8 +164,8 @@ def _download(
         raise _out_of_reach(source, file, offline, cache_dir, error) from error
     except errors.EntryNotFoundError as error:
         raise PresetError(
-            f"{source.label}: the repository {repo} is no preset of c2f_zoo, or an incomplete one: "
-            f"it has no {file}. Received: revision {revision or 'main'}"
+            f"{source.label}: the repository {repo} is not a preset of c2f_zoo, or incomplete: it "
+            f"has no {file}. Received: revision {revision or 'main'}"
         ) from error
     except Exception as error:
         # A transport's own errors, a full disk, a token that was refused.
@@ -178,7 +187,7 @@ def _is_cached(
 
 
 def _reach(repo: str, file: str, revision: str | None) -> None:
-    """Asks the Hub once; the client itself would ask an absent network for half a minute."""
+    """Ask the Hub once; its client would try an absent network for half a minute."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -220,18 +229,7 @@ def _out_of_reach(
 
 
 def cached_presets(cache_dir: str | os.PathLike | None = None) -> tuple[str, ...]:
-    """Finds presets of the zoo's organisation in the Hub's cache.
-
-    Args:
-        cache_dir: The Hub's cache; None is its usual place.
-
-    Returns:
-        Their plain names, sorted.
-
-    Example:
-        >>> cached_presets("no/such/folder")
-        ()
-    """
+    """Return the names of the zoo's presets in the Hub's cache, sorted."""
     import huggingface_hub
 
     cache = pathlib.Path(cache_dir or huggingface_hub.constants.HF_HUB_CACHE)

@@ -11,7 +11,7 @@ class PresetError(ValueError):
 
 
 class PresetNotFoundError(PresetError):
-    """A name that leads nowhere; the message lists the forms and names that do.
+    """There is no preset of this name; the message lists the forms and names that exist.
 
     Example:
         >>> issubclass(PresetNotFoundError, PresetError)
@@ -19,8 +19,16 @@ class PresetNotFoundError(PresetError):
     """
 
 
+class DamagedFileError(PresetError):
+    """A file of a preset, at `path`, that is missing or was changed."""
+
+    def __init__(self, message, path):
+        super().__init__(message)
+        self.path = path
+
+
 class PresetSaveError(OSError, PresetError):
-    """A preset that could not be written. What stood in its place before still does.
+    """A preset could not be written; what was in its place before is unchanged.
 
     It is an `OSError` too, with the `errno` of the failure (28 where the disk is full).
 

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from c2f_zoo.hub.errors import PresetError
-from c2f_zoo.hub.registry import suggestion
+from c2f_zoo.checks import suggestion
+from c2f_zoo.hub.errors import DamagedFileError, PresetError
 
 FORMAT = 1
 CONFIG = "config.json"
@@ -45,37 +45,46 @@ FIELDS: Mapping[str, str] = {
 
 
 def is_preset_file(name: str) -> bool:
-    """Tells whether a preset's folder may hold a file of this name.
-
-    Args:
-        name: A file's name.
-
-    Returns:
-        True for the config, metadata, weights (shards too), card and the card's pictures.
-
-    Example:
-        >>> is_preset_file("model_00001.weights.h5"), is_preset_file("notes.txt")
-        (True, False)
-    """
+    """Whether a preset's folder may hold a file of this name, such as `config.json`."""
     return name in (METADATA, CARD) or _FILE.fullmatch(name) is not None
 
 
-def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks what an author says about a preset.
+# The JSON of each field that this library reads: a type, a list of one, or the fields of an object.
+_TEXT = {"name": str, "licence": str, "url": str, "attribution": str, "hub_id": str}
+_FIGURE = {"name": str, "unit": str, "dataset": str, "command": str, "note": str}
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "repo_id", "summary", "input", "output", "licence"), str),
+    "paper": {
+        **dict.fromkeys(("title", "url", "arxiv", "bibtex"), str),
+        "authors": (str, list),
+        "year": (int, str),
+    },
+    "training_data": [_TEXT],
+    "recipe": (str, dict),
+    "metrics": [{**_FIGURE, "value": (int, float, str), "compared_with": dict}],
+    "pictures": [{"file": str, "caption": str}],
+    "limits": [str],
+    "attributions": [str],
+    **dict.fromkeys(("class", "task", "precision"), str),
+    "parameters": int,
+    "versions": dict,
+}
+_REQUIRED = {
+    "metrics": {"name", "value", "dataset", "command"},
+    "training_data": {"name"},
+    "pictures": {"file", "caption"},
+}
 
-    Args:
-        metadata: A mapping of the keys of `FIELDS`.
+
+def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what an author says about a preset; see `FIELDS`.
 
     Returns:
-        It as plain JSON data: tuples became lists, NumPy numbers became numbers.
+        dict: The same as plain JSON data: lists for tuples, numbers for NumPy's.
 
     Raises:
-        PresetError: A key is unknown, a figure lacks its data set or command, or a value has no
-            place in JSON.
-
-    Example:
-        >>> check_fields({"summary": "Small and quick.", "licence": "Apache-2.0"})
-        {'summary': 'Small and quick.', 'licence': 'Apache-2.0'}
+        PresetError: A key is unknown, a figure lacks its data set or command, or a value is of
+            another type.
     """
     for key in metadata:
         if key not in FIELDS:
@@ -84,33 +93,50 @@ def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
                 f"{', '.join(FIELDS)}. Received: {key!r}"
             )
     plain = plain_json(metadata, "metadata")
-    for figure in plain.get("metrics") or ():
-        missing = {"name", "value", "dataset", "command"} - set(figure)
-        if missing:
-            raise PresetError(
-                "Each of the metrics needs name, value, dataset and command. Received: "
-                f"{figure}, without {', '.join(sorted(missing))}"
-            )
+    _check_kinds(plain, "metadata")
     return plain
 
 
+def _check_kinds(metadata: Mapping[str, Any], where: str) -> None:
+    for field, kind in _KINDS.items():
+        value = metadata.get(field)
+        if not _is_of_kind(value, kind):
+            expected = f" ({FIELDS[field]})" if field in FIELDS else ""
+            raise PresetError(
+                f"{where}: {field} is of another type than expected{expected}. "
+                f"Received: {_short(value)}"
+            )
+        for entry in value if field in _REQUIRED and value else ():
+            missing = {key for key in _REQUIRED[field] if entry.get(key) is None}
+            if missing:
+                raise PresetError(
+                    f"{where}: each of the {field} needs {', '.join(sorted(_REQUIRED[field]))}. "
+                    f"Received: {_short(entry)}, without {', '.join(sorted(missing))}"
+                )
+
+
+def _is_of_kind(value: Any, kind: Any) -> bool:
+    if value is None:  # not stated
+        return True
+    if isinstance(kind, list):
+        of_each = kind[0]
+        return isinstance(value, list) and all(
+            item is not None and _is_of_kind(item, of_each) for item in value
+        )
+    if isinstance(kind, dict):
+        return isinstance(value, dict) and all(
+            _is_of_kind(value.get(key), item) for key, item in kind.items()
+        )
+    return isinstance(value, kind)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
+
+
 def plain_json(value: Any, what: str) -> Any:
-    """Returns `value` as the JSON data that it becomes in a file.
-
-    Args:
-        value: Numbers (NumPy's too), strings, lists, tuples, mappings, None.
-        what: What errors call it.
-
-    Returns:
-        The same with lists for tuples and dictionaries for mappings.
-
-    Raises:
-        PresetError: Something in it is none of these, or is NaN or infinite.
-
-    Example:
-        >>> plain_json({"size": (3, 4)}, "demo")
-        {'size': [3, 4]}
-    """
+    """Return `value` as plain JSON data; `what` names it in the PresetError if it is not."""
 
     def simplify(item):
         if isinstance(item, Mapping):
@@ -128,40 +154,12 @@ def plain_json(value: Any, what: str) -> Any:
 
 
 def to_text(value: Any) -> str:
-    r"""Returns JSON as every file of a preset writes it: indented, ending with a newline.
-
-    Args:
-        value: Plain data.
-
-    Returns:
-        Text.
-
-    Example:
-        >>> to_text([1])
-        '[\n  1\n]\n'
-    """
+    """Return JSON as every file of a preset holds it: indented, with a final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
-    """Reads a JSON object from a file of a preset.
-
-    Args:
-        path: The file.
-        label: What errors call the preset.
-
-    Returns:
-        A dictionary.
-
-    Raises:
-        PresetError: The file is missing, too large, or holds no JSON object.
-
-    Example:
-        >>> read_json(pathlib.Path("nowhere/config.json"), "demo")
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Read a JSON object from a file; a PresetError names `label` if it is missing or damaged."""
     try:
         size = path.stat().st_size
         if size > _LARGEST_JSON:
@@ -169,29 +167,13 @@ def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
         return parse_json(path.read_bytes(), path.name, label)
     except FileNotFoundError:
         raise PresetError(
-            f"{label} is no complete preset: {path.name} is missing. A preset folder holds "
+            f"{label} is not a complete preset: {path.name} is missing. A preset folder holds "
             f"{CONFIG}, {METADATA}, {WEIGHTS} and {CARD}. Received: {path.parent}"
         ) from None
 
 
 def parse_json(data: bytes, name: str, label: str) -> dict[str, Any]:
-    """Parses the bytes of a file of a preset as a JSON object.
-
-    Args:
-        data: The file's bytes.
-        name: The file's name, for errors.
-        label: What errors call the preset.
-
-    Returns:
-        A dictionary.
-
-    Raises:
-        PresetError: They are no JSON object.
-
-    Example:
-        >>> parse_json(b'{"format": 1}', "config.json", "demo")
-        {'format': 1}
-    """
+    """Parse the bytes of the file `name` as a JSON object."""
     try:
         value = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -204,24 +186,7 @@ def parse_json(data: bytes, name: str, label: str) -> dict[str, Any]:
 
 
 def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
-    """Checks that a `metadata.json` is one that this version understands.
-
-    Args:
-        metadata: Its content.
-        label: What errors call the preset.
-
-    Returns:
-        The content.
-
-    Raises:
-        PresetError: It has another format, or lists files that no preset consists of.
-
-    Example:
-        >>> check_metadata({"format": 99}, "demo")
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the content of a `metadata.json`, or raise PresetError if it cannot be used."""
     check_format(metadata, METADATA, label)
     files = metadata.get("files")
     if (
@@ -234,28 +199,18 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
         # A name with a slash could lead out of the folder.
         if not _FILE.fullmatch(name):
             raise PresetError(
-                f"{label}: {METADATA} lists a file that is no part. Received: {name!r}"
+                f"{label}: {METADATA} lists a file that does not belong to a preset. "
+                f"Received: {name!r}"
             )
-        known = isinstance(entry, dict) and isinstance(entry.get("size"), int)
+        known = isinstance(entry, dict) and type(entry.get("size")) is int
         if not known or not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):
             raise PresetError(f"{label}: {METADATA} lacks the sha256 or the size of {name}.")
+    _check_kinds(metadata, f"{label}: {METADATA}")
     return metadata
 
 
 def check_format(content: dict[str, Any], name: str, label: str) -> None:
-    """Refuses a file whose format this version does not know.
-
-    Args:
-        content: The file's content.
-        name: Its name.
-        label: What errors call the preset.
-
-    Raises:
-        PresetError: The format is another one.
-
-    Example:
-        >>> check_format({"format": 1}, "config.json", "demo")
-    """
+    """Raise PresetError for a format that this version does not know."""
     received = content.get("format")
     if received != FORMAT:
         newer = isinstance(received, int) and received > FORMAT
@@ -266,18 +221,7 @@ def check_format(content: dict[str, Any], name: str, label: str) -> None:
 
 
 def fingerprint(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the size and sha256 of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        `{"size": bytes, "sha256": 64 hexadecimal digits}`.
-
-    Example:
-        >>> fingerprint(pathlib.Path(os.devnull))["size"]
-        0
-    """
+    """Return `{"size": bytes, "sha256": hexadecimal digits}` of a file."""
     digest = hashlib.sha256()
     size = 0
     with open(path, "rb") as file:
@@ -288,24 +232,17 @@ def fingerprint(path: pathlib.Path) -> dict[str, Any]:
 
 
 def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> None:
-    """Compares a preset's files with the sha256 that its metadata records.
-
-    Args:
-        folder: Where they lie.
-        metadata: Its checked metadata.
-        label: What errors call the preset.
+    """Compare a preset's files with the sha256 that its metadata records.
 
     Raises:
-        PresetError: A file is missing, truncated or changed; the message names it, what was
-            expected and what was found.
-
-    Example:
-        >>> verify(pathlib.Path("."), {"files": {}}, "demo")
+        DamagedFileError: A file is missing, truncated or changed.
     """
     for name, expected in metadata["files"].items():
         path = folder / name
         if not path.is_file():
-            raise PresetError(f"{label} is no complete preset: {name} is missing from {folder}")
+            raise DamagedFileError(
+                f"{label} is not a complete preset: {name} is missing from {folder}.", path
+            )
         found = fingerprint(path)
         if found["sha256"] == expected["sha256"]:
             continue
@@ -313,22 +250,15 @@ def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> Non
             state = f"truncated ({found['size']} of {expected['size']} bytes)"
         else:
             state = f"not the file that was published ({found['size']} bytes)"
-        raise PresetError(
-            f"{label}: {name} is {state}, so it was not opened. Delete {path} and fetch the preset "
-            f"again. Expected sha256 {expected['sha256']}. Received: {found['sha256']}"
+        raise DamagedFileError(
+            f"{label}: {name} is {state}, so it was not opened. Expected sha256 "
+            f"{expected['sha256']}. Received: {found['sha256']}",
+            path,
         )
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of everything that a preset's weights went through.
-
-    Returns:
-        A dictionary from package to version; `backend` is such as `"jax 0.10.2"`.
-
-    Example:
-        >>> sorted(versions())
-        ['backend', 'c2f_zoo', 'keras', 'numpy', 'python']
-    """
+    """Return the versions of the packages in use; `backend` is such as `"jax 0.10.2"`."""
     import keras
     import numpy
 

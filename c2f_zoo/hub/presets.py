@@ -5,10 +5,11 @@ import inspect
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 
+from c2f_zoo.checks import number, one_of, suggestion
 from c2f_zoo.hub.atomic import replaced_folder
 from c2f_zoo.hub.card import render_card
 from c2f_zoo.hub.download import PresetFiles, fetch
@@ -30,7 +31,7 @@ from c2f_zoo.hub.metadata import (
     to_text,
     versions,
 )
-from c2f_zoo.hub.registry import find_model, registered_name, suggestion, task_of
+from c2f_zoo.hub.registry import find_model, registered_name, task_of
 from c2f_zoo.hub.weights import PRECISIONS, load_weights, save_weights
 
 # What every Keras model's config holds beside its own arguments. They belong to a session, not
@@ -39,13 +40,12 @@ _SESSION_KEYS = ("name", "trainable", "dtype", "autocast")
 
 
 class PresetMixin:
-    """Gives a registered `keras.Model` its `from_pretrained` and `save_pretrained`.
+    """Adds `from_pretrained` and `save_pretrained` to a registered `keras.Model`.
 
-    The class returns its constructor's arguments, plain data all of them, from `get_config()`.
-    Its variables exist after construction, or Keras can build it from the input shape.
-
-    `preset_defaults` may hold what is true of every preset of the class (keys of
-    `c2f_zoo.hub.metadata.FIELDS`: paper, input, output).
+    `get_config()` must return the constructor's arguments as plain data, and the variables must
+    exist after construction, or Keras must be able to build the model from the input shape.
+    `preset_defaults` may hold metadata that every preset of the class shares, such as `paper`,
+    `input` and `output` (keys of `c2f_zoo.hub.metadata.FIELDS`).
 
     Example:
         >>> from c2f_zoo.hub import register_model
@@ -66,15 +66,15 @@ class PresetMixin:
     preset_defaults: ClassVar[Mapping[str, Any]] = {}
 
     def preset_network(self) -> keras.Model:
-        """Returns what of the model a preset stores: the model itself, unless a class says else.
+        """Return the part of the model that a preset stores; by default the model itself.
 
         Returns:
-            A `keras.Model` over some of the model's own layers.
+            A `keras.Model` over layers of this one.
         """
         return self
 
     def preset_loaded(self) -> None:
-        """Called once the weights of a preset are in `preset_network()`; does nothing here."""
+        """Called once a preset's weights are in `preset_network()`; does nothing by default."""
 
     @classmethod
     def from_pretrained(
@@ -86,29 +86,30 @@ class PresetMixin:
         offline: bool | None = None,
         cache_dir: str | os.PathLike | None = None,
         **overrides: Any,
-    ) -> keras.Model:
-        """Loads a trained model.
+    ) -> Self:
+        """Load a trained model.
 
         Args:
             name: A folder, a name shipped with the package, `hf://owner/repo[@revision]`, or a
                 name published under the zoo's Hub organisation.
-            dtype: The precision to compute in, such as `"mixed_bfloat16"`, or a
-                `keras.DTypePolicy`; None is Keras's current one.
-            offline: True asks no network; None does so where `HF_HUB_OFFLINE` is set.
-            cache_dir: The Hub's cache; None is its usual place.
+            dtype: Precision to compute in, such as `"mixed_bfloat16"`, or a `keras.DTypePolicy`.
+                Default: Keras' current policy.
+            offline: Whether to use the Hub's cache alone. Default: as `HF_HUB_OFFLINE` says.
+            cache_dir: Folder of the Hub's cache. Default: its usual place.
             **overrides: Constructor arguments that replace the preset's.
 
         Returns:
-            A built model with the preset's weights, not compiled.
+            Self: A built model with the preset's weights, not compiled.
 
         Raises:
-            PresetNotFoundError: The name leads nowhere; the message lists those that do.
-            PresetError: The preset is of another class, or damaged, or does not fit the
-                overrides, or the Hub is out of reach.
+            PresetNotFoundError: There is no preset of this name; the message lists those there are.
+            PresetError: The preset is of another class, damaged or does not fit the overrides, or
+                the Hub is out of reach.
 
         Example:
-            >>> from c2f_zoo.hub import list_presets, load
-            >>> models = [load(preset.name) for preset in list_presets()]
+            >>> from c2f_zoo.models import PWCNetLite
+            >>> PWCNetLite.from_pretrained("pwcnet_lite.scenes").built
+            True
         """
         wanted = None if cls is PresetMixin else cls
         return _load(wanted, fetch(name, offline, cache_dir), dtype, overrides)
@@ -121,29 +122,30 @@ class PresetMixin:
         max_shard_size: float | None = None,
         pictures: Mapping[str, Any] | None = None,
     ) -> pathlib.Path:
-        """Saves the model as a preset: config, weights, metadata and model card.
+        """Save the model as a preset: config, weights, metadata and model card.
 
-        The folder is replaced all at once: whatever goes wrong, what it held before survives.
+        The folder is replaced as a whole: if anything goes wrong, it keeps what it held.
 
         Args:
-            folder: A new or empty folder, or one that holds a preset to replace.
-            metadata: What to say about it, keys of `c2f_zoo.hub.metadata.FIELDS`.
+            folder: New or empty folder, or one that holds a preset to replace.
+            metadata: What to say about the preset: keys of `c2f_zoo.hub.metadata.FIELDS`.
             precision: `"float32"`, or `"float16"` for files of half the size.
-            max_shard_size: Gigabytes a weights file at most; None writes one file.
+            max_shard_size: Largest size of a weights file in gigabytes. Default: one file.
             pictures: For the card: a caption and an image (H, W, 3), uint8 or float in [0, 1], by
                 file name, such as `{"samples.png": ("16 samples", grid)}`.
 
         Returns:
-            The folder.
+            pathlib.Path: The folder.
 
         Raises:
+            ValueError: `precision` or `max_shard_size` is not allowed.
             PresetError: The model cannot be rebuilt from its config, or its weights do not fit.
             PresetSaveError: The folder cannot be written, or the disk is full.
 
         Example:
             >>> import tempfile
-            >>> from c2f_zoo.models import PWCNet
-            >>> folder = PWCNet("lite").save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
+            >>> from c2f_zoo.models import PWCNetLite
+            >>> folder = PWCNetLite().save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
         return save_preset(self, folder, metadata, precision, max_shard_size, pictures)
 
@@ -157,33 +159,30 @@ def load(
     cache_dir: str | os.PathLike | None = None,
     **overrides: Any,
 ) -> keras.Model:
-    """Loads a trained model of whatever class the preset names.
+    """Load a trained model of whatever class the preset names.
 
     Args:
-        name: As for `PresetMixin.from_pretrained`.
-        dtype: As for `PresetMixin.from_pretrained`.
-        offline: As for `PresetMixin.from_pretrained`.
-        cache_dir: As for `PresetMixin.from_pretrained`.
+        name: As in `PresetMixin.from_pretrained`.
+        dtype: As in `PresetMixin.from_pretrained`.
+        offline: As in `PresetMixin.from_pretrained`.
+        cache_dir: As in `PresetMixin.from_pretrained`.
         **overrides: Constructor arguments that replace the preset's.
 
     Returns:
-        A built model with the preset's weights, not compiled.
+        keras.Model: A built model with the preset's weights, not compiled.
 
     Raises:
-        PresetNotFoundError: The name leads nowhere.
-        PresetError: As for `PresetMixin.from_pretrained`.
+        PresetNotFoundError: There is no preset of this name.
+        PresetError: As in `PresetMixin.from_pretrained`.
 
     Example:
-        >>> from c2f_zoo.hub import list_presets
-        >>> all(load(preset.name).built for preset in list_presets())
+        >>> load("pwcnet_lite.scenes").built
         True
     """
     return _load(None, fetch(name, offline, cache_dir), dtype, overrides)
 
 
-def _load(
-    wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mapping[str, Any]
-) -> keras.Model:
+def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mapping[str, Any]) -> Any:
     label = files.label
     content = read_json(files.folder / CONFIG, label)
     check_format(content, CONFIG, label)
@@ -194,8 +193,16 @@ def _load(
     _check_arguments(model_class, config, f"{label}: {CONFIG}")
     _check_arguments(model_class, overrides, f"from_pretrained({label!r})")
     with _dtype_policy(dtype):
-        model = model_class(**{**config, **overrides})
-        _build(model, content.get("build"), label)
+        try:
+            model = model_class(**{**config, **overrides})
+            _build(model, content.get("build"), label)
+        except Exception as error:
+            if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
+                raise
+            raise PresetError(
+                f"{label}: {CONFIG} is damaged or of another version: no {model_class.__name__} "
+                f"can be built from it. Received: {type(error).__name__}: {error}"
+            ) from error
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
     load_weights(_stored(model), path, label)
@@ -236,7 +243,7 @@ def _check_arguments(model_class: type, arguments: Mapping[str, Any], where: str
 
 @contextlib.contextmanager
 def _dtype_policy(dtype: Any) -> Iterator[None]:
-    """Makes `dtype` the policy of every layer that is created in the block."""
+    """Make `dtype` the policy of every layer that is created in the block."""
     before = keras.config.dtype_policy()
     if dtype is not None:
         keras.config.set_dtype_policy(dtype)
@@ -259,7 +266,7 @@ def _build(model: keras.Model, shapes: Any, label: str) -> None:
 
 
 def _as_shapes(value: Any) -> Any:
-    """Returns what JSON made of shapes: a list of numbers and None is a shape again, a tuple."""
+    """Turn the lists of numbers and None that JSON made of shapes into tuples again."""
     if isinstance(value, dict):
         return {key: _as_shapes(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -277,41 +284,42 @@ def save_preset(
     max_shard_size: float | None = None,
     pictures: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
-    """Saves a registered model as a preset; see `PresetMixin.save_pretrained`.
+    """Save a registered model as a preset, as `PresetMixin.save_pretrained` does.
 
-    Only the model's weights are written: a copy is built from its config, which proves that the
-    preset can be loaded, and leaves an optimizer's state behind.
+    A copy is built from the config, which proves that the preset can be loaded, and only the
+    model's weights are written, not an optimizer's state.
 
     Args:
-        model: A built model of a registered class.
-        folder: As for `PresetMixin.save_pretrained`.
-        metadata: As for `PresetMixin.save_pretrained`.
-        precision: As for `PresetMixin.save_pretrained`.
-        max_shard_size: As for `PresetMixin.save_pretrained`.
-        pictures: As for `PresetMixin.save_pretrained`.
+        model: Built model of a registered class.
+        folder: As in `PresetMixin.save_pretrained`.
+        metadata: As in `PresetMixin.save_pretrained`.
+        precision: As in `PresetMixin.save_pretrained`.
+        max_shard_size: As in `PresetMixin.save_pretrained`.
+        pictures: As in `PresetMixin.save_pretrained`.
 
     Returns:
-        The folder.
+        pathlib.Path: The folder.
 
     Raises:
+        ValueError: `precision` or `max_shard_size` is not allowed.
         PresetError: The model cannot be rebuilt from its config, or its weights do not fit.
         PresetSaveError: The folder cannot be written, or the disk is full.
 
     Example:
         >>> import tempfile
-        >>> from c2f_zoo.models import PWCNet
-        >>> sorted(path.name for path in save_preset(PWCNet("lite"), tempfile.mkdtemp()).iterdir())
+        >>> from c2f_zoo.models import PWCNetLite
+        >>> sorted(path.name for path in save_preset(PWCNetLite(), tempfile.mkdtemp()).iterdir())
         ['README.md', 'config.json', 'metadata.json', 'model.weights.h5']
     """
     folder = pathlib.Path(folder)
-    if precision not in PRECISIONS:
-        raise PresetError(f"precision must be one of {PRECISIONS}. Received: {precision!r}")
-    if max_shard_size is not None and not max_shard_size > 0:
-        raise PresetError(f"max_shard_size must be positive. Received: {max_shard_size!r}")
+    one_of("precision", precision, PRECISIONS)
+    if max_shard_size is not None:
+        number("max_shard_size", max_shard_size, above=0)
     said = check_fields({**getattr(model, "preset_defaults", {}), **(metadata or {})})
     said.setdefault("name", folder.resolve().name)
     copy, content = _copy(model)
-    replaceable = [name for name in _names(folder) if is_preset_file(name)]
+    present = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    replaceable = [name for name in present if is_preset_file(name)]
     with replaced_folder(folder, replaceable) as new:
         stored = _stored(copy)
         rounding = save_weights(stored, new, precision, max_shard_size)
@@ -346,12 +354,8 @@ def _save_pictures(pictures: Mapping[str, Any], folder: pathlib.Path) -> Iterato
         yield {"file": name, "caption": caption}
 
 
-def _names(folder: pathlib.Path) -> list[str]:
-    return [path.name for path in folder.iterdir()] if folder.is_dir() else []
-
-
 def _copy(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
-    """Builds the model again from what `config.json` will hold, with the same weights."""
+    """Build the model again from what `config.json` will hold, with the same weights."""
     name = registered_name(type(model))
     if not model.built:
         raise PresetError(

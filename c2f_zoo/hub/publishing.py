@@ -19,15 +19,14 @@ from c2f_zoo.hub.metadata import (
 
 @dataclasses.dataclass(frozen=True)
 class Push:
-    """What was published, or would have been.
+    """What was published, or would be.
 
     Args:
-        repo_id: The repository, `"owner/repo"`.
+        repo_id: Repository, `"owner/repo"`.
         files: Names of the files.
-        size: Their bytes in all.
-        url: Where to see it; None for a dry run.
-        commit: The commit's full hash, which names this very version for ever
-            (`hf://owner/repo@commit`); None for a dry run.
+        size: Sum of their bytes.
+        url: Address of the commit; None for a dry run.
+        commit: Full hash of the commit, for `hf://owner/repo@commit`; None for a dry run.
 
     Example:
         >>> Push("me/flow", ("config.json",), 120, None, None).commit is None
@@ -50,26 +49,26 @@ def push(
     token: str | None = None,
     dry_run: bool = False,
 ) -> Push:
-    """Publishes a preset's folder as a repository on the Hub.
+    """Publish a preset's folder as a repository on the Hugging Face Hub.
 
-    Before anything is sent, the files are compared with their sha256 and the card with its
-    metadata. The repository is created if need be. All files go in one commit, and weights of
-    an earlier version that this one has no use for are deleted in it.
+    First the files are compared with their sha256 and the card with the metadata. The repository
+    is created if need be. All files go in one commit, which also deletes weights of an earlier
+    version.
 
     Args:
-        folder: A preset's folder, as `save_pretrained` writes it.
-        repo_id: The repository, `"owner/repo"`.
+        folder: Folder that `save_pretrained` wrote.
+        repo_id: Repository, `"owner/repo"`.
         private: Whether a new repository is private.
-        revision: A branch to commit to, created if need be; None is the main branch.
-        token: A token that may write; None is `HF_TOKEN` or the stored login.
-        dry_run: Check everything and send nothing; asks no network.
+        revision: Branch to commit to, created if need be. Default: the main branch.
+        token: Token that may write. Default: `HF_TOKEN` or the stored login.
+        dry_run: Whether to check everything and send nothing, without a network.
 
     Returns:
-        What was published.
+        Push: The repository and files.
 
     Raises:
-        PresetError: The folder is no complete preset, a file was changed, the card is not that
-            of the metadata, or the Hub refused or could not be reached.
+        PresetError: The preset is incomplete or was changed, its card is not that of its
+            metadata, or the Hub refused or could not be reached.
 
     Example:
         >>> from c2f_zoo.hub import list_presets
@@ -108,22 +107,7 @@ def push(
 
 
 def check_preset(folder: pathlib.Path) -> tuple[str, ...]:
-    """Checks that a folder holds a complete preset, as it was saved.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        The names of the preset's files, sorted.
-
-    Raises:
-        PresetError: A file is missing or was changed, or the card is not that of the metadata.
-
-    Example:
-        >>> from c2f_zoo.hub import list_presets
-        >>> all("config.json" in check_preset(preset.path) for preset in list_presets())
-        True
-    """
+    """Return the names of a preset's files, sorted, or raise PresetError if one was changed."""
     label = str(folder)
     metadata = check_metadata(read_json(folder / METADATA, label), label)
     verify(folder, metadata, label)
@@ -136,7 +120,7 @@ def check_preset(folder: pathlib.Path) -> tuple[str, ...]:
         )
     card = folder / CARD
     expected = render_card(metadata)
-    if not card.is_file() or card.read_text("utf-8") != expected:
+    if not card.is_file() or card.read_bytes() != expected.encode():
         raise PresetError(
             f"{label}: {CARD} must be the card of {METADATA}. Write it with "
             "c2f_zoo.hub.render_card; put what you would add by hand into the metadata. "

@@ -5,12 +5,15 @@ downloaded file cannot choose what code runs.
 """
 
 import dataclasses
-import difflib
 import importlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError
+
+_Model = TypeVar("_Model", bound=type)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +21,10 @@ class Task:
     """A task that models of the zoo solve.
 
     Args:
-        title: Its name in prose.
-        pipeline_tag: The Hub's task category nearest to it.
-        tag: The Hub's own tag for it.
-        use: The line of Python that uses a `model` for it at the image level.
+        title: Name in prose.
+        pipeline_tag: Nearest task category of the Hub.
+        tag: The Hub's tag for it.
+        use: Line of Python that applies a `model` to images.
 
     Example:
         >>> TASKS["optical_flow"].title
@@ -88,6 +91,22 @@ TASKS: Mapping[str, Task] = MappingProxyType(
 )
 
 
+# Shorter names of the tasks, for those who ask.
+_ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("flow", "motion"), "optical_flow"),
+        **dict.fromkeys(("stereo", "disparity"), "stereo_matching"),
+        "depth": "depth_estimation",
+        **dict.fromkeys(("restoration", "restore"), "image_restoration"),
+        **dict.fromkeys(("denoising", "denoise", "deblurring", "deblur"), "image_restoration"),
+        **dict.fromkeys(("superresolution", "upscaling", "upscale"), "super_resolution"),
+        **dict.fromkeys(("inpainting", "inpaint"), "image_inpainting"),
+        **dict.fromkeys(("generation", "generate"), "image_generation"),
+        "classification": "image_classification",
+    }
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class _Entry:
     model: type
@@ -103,47 +122,41 @@ _model_packages = ["c2f_zoo.models"]
 
 
 def check_task(task: str) -> str:
-    """Returns the key of `TASKS` that `task` means; `"optical-flow"` is `"optical_flow"`.
+    """Return the key of `TASKS` that a name stands for.
 
-    Args:
-        task: A task's name.
-
-    Returns:
-        The key.
-
-    Raises:
-        ValueError: There is no such task.
+    Hyphens, spaces and short names such as `"flow"`, `"stereo"`, `"depth"`, `"denoising"`,
+    `"restoration"`, `"inpainting"` and `"generation"` are understood; another raises ValueError.
 
     Example:
-        >>> check_task("optical-flow")
-        'optical_flow'
+        >>> check_task("optical-flow"), check_task("flow")
+        ('optical_flow', 'optical_flow')
     """
     key = str(task).replace("-", "_").replace(" ", "_").lower()
+    key = _ALIASES.get(key, key)
     if key not in TASKS:
-        raise ValueError(
-            f"Unknown task.{suggestion(key, TASKS)} Tasks: {', '.join(TASKS)}. Received: {task!r}"
-        )
+        near = suggestion(key, [*TASKS, *_ALIASES])
+        raise ValueError(f"Unknown task.{near} Tasks: {', '.join(TASKS)}. Received: {task!r}")
     return key
 
 
-def register_model(task: str) -> Callable[[type], type]:
-    """Decorates a model class, so that presets can name it.
+def register_model(task: str) -> Callable[[_Model], _Model]:
+    """Decorate a model class so that presets and `.keras` files may name it.
 
-    The class is registered with Keras too (as `c2f_zoo>Name`), so that a `.keras` file of it
-    opens without `custom_objects`.
+    Keras knows it as `c2f_zoo>Name`.
 
     Args:
-        task: What it does, a key of `TASKS`.
+        task: Its task, a key of `TASKS`.
 
     Returns:
-        A decorator that returns the class itself.
+        A decorator that returns the class.
 
     Raises:
-        ValueError: The task is unknown, or another class has this name already.
-        TypeError: What is decorated is no `keras.Model`.
+        ValueError: The task is unknown, or another class is registered under this name.
+        TypeError: The class is not a `keras.Model`.
 
     Example:
         >>> import keras
+        >>> from c2f_zoo.hub import PresetMixin
         >>> @register_model(task="optical_flow")
         ... class NoMotion(PresetMixin, keras.Model):
         ...     def call(self, images):
@@ -151,7 +164,7 @@ def register_model(task: str) -> Callable[[type], type]:
     """
     task = check_task(task)
 
-    def register(model: type) -> type:
+    def register(model: _Model) -> _Model:
         import keras
 
         if not (isinstance(model, type) and issubclass(model, keras.Model)):
@@ -177,28 +190,22 @@ def _origin(model: type) -> str:
 
 
 def add_model_package(name: str) -> None:
-    """Names a package of yours whose `__all__` lists models that presets may use.
+    """Name a package whose `__all__` lists models that presets may use.
 
     It is imported when a preset names a class that is not registered yet.
-
-    Args:
-        name: The package's name, as in an import.
-
-    Example:
-        >>> add_model_package("c2f_zoo.models")
     """
     if name not in _model_packages:
         _model_packages.append(name)
 
 
 def registered_models() -> dict[str, type]:
-    """Returns every model that a preset may name.
+    """Return every model class that a preset may name.
 
     Returns:
-        A dictionary from class name to class, sorted by name.
+        dict: Classes by name, sorted.
 
     Example:
-        >>> all(issubclass(model, object) for model in registered_models().values())
+        >>> "PWCNet" in registered_models()
         True
     """
     for package in _model_packages:
@@ -209,23 +216,7 @@ def registered_models() -> dict[str, type]:
 
 
 def find_model(name: str) -> type:
-    """Returns the registered class of this name.
-
-    Args:
-        name: The class's name, as in `config.json`.
-
-    Returns:
-        The class.
-
-    Raises:
-        PresetError: No such class is registered.
-
-    Example:
-        >>> find_model("os.system")
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the registered class of this name, or raise PresetError."""
     for package in _model_packages:
         if name in _entries:
             break
@@ -243,44 +234,12 @@ def find_model(name: str) -> type:
 
 
 def task_of(model: type) -> str:
-    """Returns the task that a class, or the nearest of its bases, was registered for.
-
-    Args:
-        model: A class.
-
-    Returns:
-        A key of `TASKS`.
-
-    Raises:
-        PresetError: Neither it nor a base is registered.
-
-    Example:
-        >>> task_of(int)
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the task that a class, or its nearest registered base, was registered for."""
     return _entries[registered_name(model)].task
 
 
 def registered_name(model: type) -> str:
-    """Returns the name under which a class, or the nearest of its bases, is registered.
-
-    Args:
-        model: A class.
-
-    Returns:
-        The name that `config.json` records.
-
-    Raises:
-        PresetError: Neither it nor a base is registered.
-
-    Example:
-        >>> registered_name(int)
-        Traceback (most recent call last):
-            ...
-        c2f_zoo.hub.errors.PresetError: ...
-    """
+    """Return the name of a class, or of its nearest registered base; else raise PresetError."""
     for base in model.__mro__:
         entry = _entries.get(base.__name__)
         if entry is not None and entry.model is base:
@@ -289,21 +248,3 @@ def registered_name(model: type) -> str:
         "A preset needs a class decorated by @register_model(task=...) (from c2f_zoo.hub). "
         f"Received: {_origin(model)}"
     )
-
-
-def suggestion(name: str, known) -> str:
-    """Returns " Did you mean ...?" for the known names nearest to `name`, or "".
-
-    Args:
-        name: What was asked for.
-        known: An iterable of the names there are.
-
-    Returns:
-        Text that begins with a space, or "".
-
-    Example:
-        >>> suggestion("pwcnet", ["pwcnet.scenes"])
-        " Did you mean 'pwcnet.scenes'?"
-    """
-    near = difflib.get_close_matches(str(name), list(known), n=3, cutoff=0.6)
-    return f" Did you mean {' or '.join(map(repr, near))}?" if near else ""

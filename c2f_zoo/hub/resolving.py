@@ -8,9 +8,10 @@ import tomllib
 import warnings
 from typing import Any, Literal
 
+from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError, PresetNotFoundError
 from c2f_zoo.hub.metadata import CONFIG, METADATA, check_metadata, read_json
-from c2f_zoo.hub.registry import check_task, suggestion
+from c2f_zoo.hub.registry import check_task
 
 HUB_ORGANISATION = "c2f-zoo"
 
@@ -27,11 +28,11 @@ class PresetSource:
 
     Args:
         label: The name that was asked for.
-        kind: `"folder"`, `"shipped"` (with the package), `"hub"` (an `hf://` name) or
-            `"published"` (by the zoo's organisation on the Hub).
-        folder: Their folder, for the first two.
+        kind: `"folder"`, `"shipped"` with the package, `"hub"` for an `hf://` name, or
+            `"published"` by the zoo's organisation on the Hub.
+        folder: Their folder, for the first two kinds.
         repo_id: `"owner/repo"` on the Hub, for the other two.
-        revision: A branch, tag or commit there; None is its main branch.
+        revision: Branch, tag or commit there; None is the main branch.
 
     Example:
         >>> resolve("hf://someone/flow@v1").revision
@@ -50,17 +51,18 @@ class PresetInfo:
     """A preset that is shipped with the package.
 
     Args:
-        name: What `from_pretrained` takes.
-        task: A key of `TASKS`.
-        class_name: The model's class.
-        parameters: How many weights it has.
-        licence: The SPDX identifier of the weights' licence, or "".
-        path: Its folder.
-        metrics: Its figures, each a dictionary with name, value, unit, dataset and command.
+        name: Name that `from_pretrained` takes.
+        task: Key of `TASKS`.
+        class_name: Name of the model's class.
+        parameters: Number of weights.
+        licence: SPDX identifier of the weights' licence, or "".
+        path: Folder of its files.
+        metrics: Figures, each a dict with name, value, unit, dataset and command.
         size: Bytes of its weights on disk.
 
     Example:
-        >>> PresetInfo("demo", "optical_flow", "PWCNet", 10, "MIT", pathlib.Path("."), (), 40).size
+        >>> from pathlib import Path
+        >>> PresetInfo("demo", "optical_flow", "PWCNet", 10, "MIT", Path("."), (), 40).size
         40
     """
 
@@ -75,34 +77,27 @@ class PresetInfo:
 
 
 def organisation() -> str:
-    """Returns the zoo's organisation on the Hub, or `C2F_ZOO_ORGANISATION` where it is set.
-
-    Returns:
-        The owner of the repositories that plain names lead to.
-
-    Example:
-        >>> isinstance(organisation(), str)
-        True
-    """
+    """Return the zoo's organisation on the Hub, or `C2F_ZOO_ORGANISATION` where it is set."""
     return os.environ.get("C2F_ZOO_ORGANISATION") or HUB_ORGANISATION
 
 
 def resolve(name: str | os.PathLike) -> PresetSource:
-    """Finds where a preset's name leads: the one place that knows the four forms of a name.
+    """Find where a preset's name leads, without a network.
 
     In this order: a folder that holds a preset, a name shipped with the package,
     `hf://owner/repo[@revision]`, and any other plain name, which is looked for under the zoo's
     Hub organisation when it is fetched.
 
     Args:
-        name: The name, or a folder's path.
+        name: Name of the preset, or path of its folder.
 
     Returns:
-        Where the files are, or would be fetched from.
+        PresetSource.
 
     Raises:
-        PresetNotFoundError: The name has none of the four forms, or names a folder that holds no
-            preset. The message lists the forms and the names that there are.
+        PresetNotFoundError: The name has none of the four forms, or the folder holds no preset.
+            The message lists the forms and the names that exist.
+        TypeError: The name is neither a string nor a path.
 
     Example:
         >>> resolve("hf://c2f-zoo/pwcnet.scenes").repo_id
@@ -114,7 +109,7 @@ def resolve(name: str | os.PathLike) -> PresetSource:
     if label.startswith("hf://"):
         match = _HUB_NAME.fullmatch(label)
         if match is None:
-            raise not_found(label, "It is no hf://owner/repo[@revision].")
+            raise not_found(label, "It is not of the form hf://owner/repo[@revision].")
         return PresetSource(label, "hub", None, match["repo"], match["revision"])
     folder = pathlib.Path(label).expanduser()
     if label and (folder / CONFIG).is_file():
@@ -130,16 +125,9 @@ def resolve(name: str | os.PathLike) -> PresetSource:
 
 
 def shipped_folders() -> dict[str, pathlib.Path]:
-    """Finds the presets that lie beside the code.
+    """Find the folders of the presets that come with the code, by name, sorted.
 
-    An installed package carries them in `c2f_zoo/presets`; a checkout has them in `models/`.
-
-    Returns:
-        A dictionary from name to folder, sorted by name.
-
-    Example:
-        >>> all(folder.is_dir() for folder in shipped_folders().values())
-        True
+    An installed package has them in `c2f_zoo/presets`, a checkout in `models/`.
     """
     homes = [_PACKAGE / "presets"]
     if _is_checkout(_PACKAGE.parent):
@@ -162,22 +150,22 @@ def _is_checkout(root: pathlib.Path) -> bool:
 
 
 def list_presets(task: str | None = None) -> list[PresetInfo]:
-    """Lists the presets that are shipped with the package.
+    """List the presets that are shipped with the package, without a network.
 
-    Touches no network and opens no weights. A folder whose `metadata.json` cannot be read is
-    left out with a warning.
+    A preset whose `metadata.json` cannot be read is left out with a warning.
 
     Args:
-        task: Only those of this task (a key of `TASKS`); None lists all.
+        task: Key of `TASKS`, or a short name such as `"flow"`, `"denoising"` or
+            `"generation"`. Default: every task.
 
     Returns:
-        A list of `PresetInfo`, sorted by name.
+        List of `PresetInfo`, sorted by name.
 
     Raises:
         ValueError: There is no such task.
 
     Example:
-        >>> {preset.task for preset in list_presets("optical_flow")} <= {"optical_flow"}
+        >>> {preset.task for preset in list_presets("flow")} <= {"optical_flow"}
         True
     """
     wanted = None if task is None else check_task(task)
@@ -208,20 +196,7 @@ def _info(name: str, folder: pathlib.Path, metadata: dict[str, Any]) -> PresetIn
 
 
 def not_found(label: str, reason: str, cached: tuple[str, ...] = ()) -> PresetNotFoundError:
-    """Makes the error for a name that leads nowhere.
-
-    Args:
-        label: The name that was asked for.
-        reason: One sentence: what was found out.
-        cached: Names of presets in the local Hub cache.
-
-    Returns:
-        An error that lists the four forms, the names there are, and those nearest to `label`.
-
-    Example:
-        >>> "hf://owner/repo" in str(not_found("demo", "It is not there."))
-        True
-    """
+    """Make the error for an unknown name: it lists the four forms and the nearest names."""
     shipped = list(shipped_folders())
     known = [*shipped, *cached]
     lines = [

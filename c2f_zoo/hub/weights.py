@@ -28,24 +28,19 @@ def save_weights(
     precision: str = "float32",
     max_shard_size: float | None = None,
 ) -> float:
-    """Writes a model's weights as Keras does, halving their size on request.
+    """Write a model's weights as Keras does, in half precision on request.
 
     Args:
-        model: A built model. What it holds beside weights (an optimizer) would be written too.
-        folder: Where `model.weights.h5`, or `model.weights.json` and its shards, go.
+        model: Built model, not compiled: an optimizer would be written too.
+        folder: Folder for `model.weights.h5`, or for `model.weights.json` and its shards.
         precision: `"float32"` keeps every bit; `"float16"` rounds floating point variables.
-        max_shard_size: Gigabytes a file at most; None writes one file.
+        max_shard_size: Largest size of a file in gigabytes. Default: one file.
 
     Returns:
-        The largest rounding error of any weight, 0.0 for `"float32"`.
+        float: Largest rounding error of any weight; 0.0 for `"float32"`.
 
     Raises:
         PresetError: A variable holds NaN or infinity, or is too large for float16.
-
-    Example:
-        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> save_weights(model, pathlib.Path(tempfile.mkdtemp()))
-        0.0
     """
     reserve_space(folder, _size_on_disk(model))
     if max_shard_size is None:
@@ -73,20 +68,10 @@ def _size_on_disk(model: keras.Model) -> int:
 
 
 def reserve_space(folder: pathlib.Path, size: int) -> None:
-    """Makes sure that a folder's disk has room, before HDF5 writes there.
+    """Raise OSError (ENOSPC or EDQUOT) unless a folder's disk has room for `size` more bytes.
 
     HDF5 does not survive a full disk: its open files cannot be closed any more, and the process
     may crash when it ends, hours of training later.
-
-    Args:
-        folder: A folder on the disk.
-        size: Bytes that will be written.
-
-    Raises:
-        OSError: There is no room (ENOSPC), or a quota forbids it (EDQUOT).
-
-    Example:
-        >>> reserve_space(pathlib.Path(tempfile.gettempdir()), 1024)
     """
     if not hasattr(os, "posix_fallocate"):
         if shutil.disk_usage(folder).free < size:
@@ -115,7 +100,7 @@ def _check_finite(path: pathlib.Path) -> None:
 
 
 def _halve(path: pathlib.Path) -> float:
-    """Rewrites the floating point variables of a file as float16; returns the largest error."""
+    """Rewrite the floating point variables of a file as float16; return the largest error."""
     largest = 0.0
     halved = io.BytesIO()  # plain bytes reach the disk by a plain write: see reserve_space
     with h5py.File(path, "r") as source, h5py.File(halved, "w") as target:
@@ -150,25 +135,26 @@ def _to_half(values: np.ndarray, name: str) -> tuple[np.ndarray, float]:
 
 
 def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None = None) -> None:
-    """Loads a preset's weights into a model, all of them or none.
+    """Load a preset's weights into a model, all of them or none.
 
     Weights of any floating point type load into variables of any other.
 
     Args:
-        model: A built model. If the weights do not fit, it keeps those it has.
+        model: Built model. If the weights do not fit, it keeps its own.
         path: A `model.weights.h5`, a `model.weights.json` with its shards beside it, or the
             folder that holds either.
-        label: What errors call the preset; None is the path.
+        label: Name of the preset for messages. Default: the path.
 
     Raises:
-        PresetError: Variables are missing, of other shapes or without a place in the model; the
-            message lists them. Or the file is damaged.
+        PresetError: The file is damaged, or variables are missing, of other shapes, or without a
+            place in the model; the message lists them.
 
     Example:
+        >>> import keras, pathlib, tempfile
         >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> _ = save_weights(model, folder, precision="float16")
-        >>> load_weights(model, folder)
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "model.weights.h5"
+        >>> model.save_weights(path)
+        >>> load_weights(model, path)
     """
     path = pathlib.Path(path)
     if path.is_dir():
@@ -181,14 +167,13 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model.load_weights(path)
-    except Exception as error:
-        failure, complaint = error, str(error)
-    else:
         # Keras only warns of a list of layers that the file lacks, and passes over variables of
-        # the file that the model lacks.
+        # the file that the model lacks, and over a truncated file.
         skipped = [warning for warning in caught if "Skipping nested" in str(warning.message)]
         if skipped or _count(shards) != _expected_count(model):
-            complaint = explain_mismatch(model, shards)
+            complaint = explain_mismatch(model, shards) or "Their number is another one."
+    except Exception as error:
+        failure, complaint = error, str(error)
     if failure or complaint:
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)
@@ -215,43 +200,26 @@ def _shards(path: pathlib.Path, label: str) -> list[pathlib.Path]:
     weight_map = read_json(path, label).get("weight_map")
     if not isinstance(weight_map, dict):
         raise PresetError(f"{label}: {path.name} must hold a weight_map.")
-    names = set()
-    for entry in weight_map.values():
-        names.update(entry if isinstance(entry, list) else [entry])
+    entries = weight_map.values()
+    names = [name for entry in entries for name in (entry if isinstance(entry, list) else [entry])]
     # A name of its own choice could lead anywhere on this machine.
     for name in names:
         if not (
             isinstance(name, str) and name.startswith("model_") and (path.parent / name).is_file()
         ):
             raise PresetError(f"{label}: {path.name} names a missing shard. Received: {name!r}")
-    return [path.parent / name for name in sorted(names)]
+    return [path.parent / name for name in sorted(set(names))]
 
 
 def explain_mismatch(model: keras.Model, files: list[pathlib.Path]) -> str:
-    """Lists how the variables in files differ from a model's.
-
-    Args:
-        model: A built model.
-        files: `.h5` files.
-
-    Returns:
-        One sentence for each kind of difference, or "" where none can be found.
-
-    Example:
-        >>> folder = pathlib.Path(tempfile.mkdtemp())
-        >>> small = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> large = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-        >>> _ = save_weights(small, folder)
-        >>> explain_mismatch(large, [folder / "model.weights.h5"])
-        'Of another shape: layers/dense/vars/0 (the model has (3, 1), the preset (2, 1)).'
-    """
+    """List how the variables in `.h5` files differ from a model's, or return an empty string."""
     try:
         found = _shapes(files)
         with tempfile.TemporaryDirectory() as folder:
             # The paths in a file are Keras's own, so the model's are learnt by writing one.
             model.save_weights(pathlib.Path(folder) / WEIGHTS)
             expected = _shapes([pathlib.Path(folder) / WEIGHTS])
-    except (OSError, ValueError, KeyError, RuntimeError):
+    except Exception:  # of a damaged file HDF5 raises anything
         return ""
     shared = expected.keys() & found.keys()
     reshaped = [
@@ -278,5 +246,5 @@ def _shapes(files: list[pathlib.Path]) -> dict[str, tuple[int, ...]]:
         for dataset in _datasets(path):
             name = dataset.name.strip("/")
             if "optimizer" not in name.partition("/")[0]:  # of a model that was compiled
-                shapes[name] = dataset.shape
+                shapes[name] = dataset.shape or ()  # None where HDF5 holds no data
     return shapes

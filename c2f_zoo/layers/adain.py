@@ -3,14 +3,12 @@
 import keras
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.layers.equalized import EqualizedDense
 
 
 def instance_norm(x, epsilon=1e-8):
-    """Bring each channel of each sample to zero mean and unit variance over its pixels.
-
-    Computed in float32 under any lower precision.
+    """Bring each channel of each sample to zero mean and unit variance, in float32.
 
     Args:
         x: Tensor (B, H, W, C).
@@ -18,6 +16,9 @@ def instance_norm(x, epsilon=1e-8):
 
     Returns:
         Tensor (B, H, W, C) of the dtype of `x`.
+
+    Raises:
+        ValueError: If `x` is not of rank 4.
 
     Source: StyleGAN (arXiv 1812.04948), equation 1, epsilon as in its code.
 
@@ -28,17 +29,14 @@ def instance_norm(x, epsilon=1e-8):
         [-1.0, 1.0]
     """
     x = ops.convert_to_tensor(x)
+    checks.shape("x", x, "(B, H, W, C)", (None,) * 4)
     centred, scale = _centred(x, epsilon)
     return ops.cast(centred * scale, x.dtype)
 
 
 def _centred(x, epsilon):
-    """The values without their channels' means, and what brings these to unit variance.
-
-    Both of float32 at least, (B, H, W, C) and (B, 1, 1, C).
-    """
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+    """Values minus channel means (B, H, W, C), and the scale to unit variance (B, 1, 1, C)."""
+    values = backend.at_least_float32(x)
     centred = values - _mean_of_pixels(values)
     variance = _mean_of_pixels(ops.square(centred))
     return centred, ops.rsqrt(variance + epsilon)
@@ -59,12 +57,12 @@ def _mean_of_pixels(x):
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class AdaIN(keras.layers.Layer):
-    """Instance normalisation, then a scale and a shift per channel read from w.
+    """Instance normalisation, then a scale and a shift per channel computed from w.
 
     y = norm(x) * (s + 1) + b with [s, b] = dense(w), an equalised dense layer of gain 1.
 
     Args:
-        epsilon: Added to the variance.
+        epsilon: Added to the variance, positive.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -75,7 +73,7 @@ class AdaIN(keras.layers.Layer):
         Tensor (B, H, W, C).
 
     Raises:
-        ValueError: An input does not have the rank above.
+        ValueError: If an input does not have the rank above.
 
     Source: StyleGAN (arXiv 1812.04948), equation 1; the 1 as in its code.
 
@@ -90,13 +88,13 @@ class AdaIN(keras.layers.Layer):
 
     def __init__(self, epsilon=1e-8, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = checks.number("epsilon", epsilon, above=0)
         self.style = None
 
     def build(self, x_shape, w_shape):
         if len(x_shape) != 4 or len(w_shape) != 2:
             raise ValueError(
-                "AdaIN takes a tensor (B, H, W, C) and a w (B, D). "
+                "x must have the shape (B, H, W, C) and w the shape (B, D). "
                 f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
             )
         self.style = EqualizedDense(
@@ -110,7 +108,7 @@ class AdaIN(keras.layers.Layer):
         centred, norm = _centred(x, self.epsilon)
         style = ops.cast(self.style(w)[:, None, None, :], centred.dtype)
         scale, shift = ops.split(style, 2, axis=-1)
-        # Both scales at once: one pass less over the map.
+        # Both scales at once save a pass over the map.
         return ops.cast(centred * (norm * (scale + 1.0)) + shift, x.dtype)
 
     def compute_output_shape(self, x_shape, w_shape):

@@ -7,9 +7,8 @@ from keras import ops
 
 from c2f_zoo import backend
 
-# A core's second cache: of a larger kernel hardly a value is still there when its turn comes
-# again. TensorFlow on CPUs is about twice as fast with two halves of it, JAX and PyTorch are not
-# (`benchmarks/flow.py`, rows "large kernel").
+# A core's second cache. TensorFlow on CPUs is about twice as fast with two halves of a kernel that
+# exceeds it, JAX and PyTorch are not (`benchmarks/flow.py`, rows "large kernel").
 KERNEL_BYTES = 2 * 2**20
 
 
@@ -18,14 +17,14 @@ class Conv2D(keras.layers.Conv2D):
     """Convolution padded by `dilation * (kernel - 1) / 2` zeros on all four sides.
 
     This is `torch.nn.Conv2d(..., padding=dilation * (kernel - 1) // 2)`. Keras' `"same"` equals
-    it at stride 1 only: at stride 2 it pads even sizes at the bottom and right alone, which moves
-    every feature map by half a pixel per level against the published weights.
+    it at stride 1 only: at stride 2 it pads even sizes at the bottom and right alone, which
+    shifts the feature maps of published weights by half a pixel per level.
 
     Args:
         filters: Output channels.
         kernel_size: Odd integer.
         strides: Integer of at least 1.
-        dilation_rate: Integer of at least 1; 1 where `strides` is above 1.
+        dilation_rate: Integer of at least 1; must be 1 if `strides` exceeds 1.
         **kwargs: Of `keras.layers.Conv2D`, without `padding` and `data_format`.
 
     Call arguments:
@@ -35,7 +34,7 @@ class Conv2D(keras.layers.Conv2D):
         Tensor (B, ceil(H / strides), ceil(W / strides), filters).
 
     Raises:
-        ValueError: The kernel size is even.
+        ValueError: If the kernel size is even.
 
     Example:
         >>> import numpy as np
@@ -46,8 +45,8 @@ class Conv2D(keras.layers.Conv2D):
     def __init__(self, filters, kernel_size, strides=1, dilation_rate=1, **kwargs):
         sizes = kernel_size if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * 2
         if any(size % 2 == 0 for size in sizes):
-            raise ValueError(f"Conv2D takes an odd kernel_size. Received: {kernel_size}")
-        kwargs.pop("padding", None)  # written into the configuration by the parent class
+            raise ValueError(f"kernel_size must be odd. Received: {kernel_size}")
+        kwargs.pop("padding", None)  # in the parent class's configuration
         kwargs.pop("data_format", None)
         is_strided = strides not in (1, (1, 1), [1, 1])
         super().__init__(
@@ -67,7 +66,7 @@ class Conv2D(keras.layers.Conv2D):
         return super().call(ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))))
 
     def convolution_op(self, inputs, kernel):
-        """Convolve, a large kernel by groups of output channels where that is faster."""
+        """Convolve, with a large kernel in two halves where that is faster."""
         size = math.prod(kernel.shape) * (2 if self.compute_dtype.endswith("16") else 4)
         if size <= KERNEL_BYTES or kernel.shape[-1] % 2 or not self._gains_from_halves():
             return super().convolution_op(inputs, kernel)
@@ -109,7 +108,7 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
 
     def __init__(self, filters, **kwargs):
         for fixed in ("kernel_size", "strides", "padding", "data_format"):
-            kwargs.pop(fixed, None)  # written into the configuration by the parent class
+            kwargs.pop(fixed, None)  # in the parent class's configuration
         super().__init__(
             filters, 4, strides=2, padding="same", data_format="channels_last", **kwargs
         )

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from c2f_zoo import backend, checks
+
 # Query pixels per block. Larger blocks waste more products off the diagonal band, smaller ones
 # make the matrix products too small to be fast; 16 was the best of 8, 16, 32 on CPU.
 BLOCK = 16
@@ -25,7 +27,7 @@ def local_correlation(query, key, max_displacement=4):
         Tensor (B, H, W, (2d + 1)^2), dtype of `query`.
 
     Raises:
-        ValueError: The shapes differ or are not of rank 4, or the displacement is negative.
+        ValueError: If the known sizes differ, the rank is not 4, or the displacement is negative.
 
     Source: PWC-Net (arXiv 1709.02371), equation 3, d = 4.
 
@@ -37,16 +39,13 @@ def local_correlation(query, key, max_displacement=4):
         ((1, 5, 7, 9), 1.0, 0.0)
     """
     query, key = ops.convert_to_tensor(query), ops.convert_to_tensor(key)
-    if len(query.shape) != 4 or tuple(query.shape) != tuple(key.shape):
-        raise ValueError(
-            "local_correlation takes two feature maps of one shape (B, H, W, C). "
-            f"Received: shapes {tuple(query.shape)} and {tuple(key.shape)}"
-        )
-    if max_displacement < 0:
-        raise ValueError(f"max_displacement must be at least 0. Received: {max_displacement}")
+    max_displacement = checks.whole("max_displacement", max_displacement, least=0)
+    shape = checks.same_shape(("query", "key"), (query, key), "(B, H, W, C)", (None,) * 4)
+    # A size that one of them knows holds for both; another one is an error at run time.
+    query, key = backend.ensure_shape(query, shape), backend.ensure_shape(key, shape)
     batch, height, width, channels = ops.shape(query)
     reach = 2 * max_displacement
-    block = BLOCK if query.shape[2] is None else min(BLOCK, query.shape[2])
+    block = BLOCK if shape[2] is None else min(BLOCK, shape[2])
     # Keys that a block of queries can reach span this many whole blocks beyond its own.
     extra = -(-reach // block)
     blocks = (width + block - 1) // block
@@ -87,11 +86,9 @@ def _key_blocks(key, d, block, blocks, extra):
 
 
 def _diagonal_band(products, block, reach):
-    """Take `products[..., i, i + k]` for k in 0..reach, from (..., block, block + reach).
-
-    Reading rows one element longer than they are shifts row i left by i, so that the band's
-    diagonals stand as columns: a pad and a reshape, no gather.
-    """
+    """Take `products[..., i, i + k]` for k in 0..reach, from (..., block, block + reach)."""
+    # Reading rows as one element longer than they are shifts row i left by i, which makes the
+    # diagonals columns: a pad and a reshape, no gather.
     lead, row = ops.shape(products)[:-2], block + reach
     rows = lead[0] * lead[1] * lead[2]
     flat = ops.pad(ops.reshape(products, (rows, block * row)), ((0, 0), (0, block)))

@@ -5,16 +5,16 @@ import math
 import keras
 from keras import ops
 
-from c2f_zoo.layers.fir import resampling_conv2d
+from c2f_zoo import checks
+from c2f_zoo.layers.fir import RESAMPLINGS, resampling_conv2d
 from c2f_zoo.layers.resampling import average_pool
 
 SQRT2 = math.sqrt(2.0)
-RESAMPLINGS = (None, "up", "down")
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 def scaled_leaky_relu(x):
-    """LeakyReLU of slope 0.2 times sqrt(2), which keeps the variance of normal inputs.
+    """LeakyReLU of slope 0.2 times sqrt(2), which preserves the variance of normal inputs.
 
     Args:
         x: Tensor of any shape.
@@ -35,10 +35,9 @@ class _Equalized(keras.layers.Layer):
     """Kernel of unit variance, scaled when it is used, and a bias."""
 
     def __init__(self, gain, lr_multiplier, use_bias, bias_init, activation, **kwargs):
-        if lr_multiplier <= 0:
-            raise ValueError(f"lr_multiplier must be positive. Received: {lr_multiplier}")
         super().__init__(**kwargs)
-        self.gain, self.lr_multiplier = float(gain), float(lr_multiplier)
+        self.gain = float(gain)
+        self.lr_multiplier = checks.number("lr_multiplier", lr_multiplier, above=0)
         self.use_bias, self.bias_init = use_bias, float(bias_init)
         self.activation = keras.activations.get(activation)
 
@@ -82,15 +81,16 @@ class EqualizedDense(_Equalized):
     """Dense layer with an equalised learning rate.
 
     The kernel is drawn from N(0, 1 / lr_multiplier^2) and multiplied by gain / sqrt(fan_in) *
-    lr_multiplier whenever it is used; the bias by lr_multiplier. So Adam moves every layer at
-    the same relative speed, times the multiplier.
+    lr_multiplier whenever it is used, the bias by lr_multiplier: Adam moves every layer at the
+    same relative speed, times the multiplier.
 
     Args:
         units: Outputs.
         gain: He's constant of the activation: sqrt(2) for LeakyReLU, 1 for a linear layer.
-        lr_multiplier: Speed of this layer relative to others; StyleGAN's mapping has 0.01.
+        lr_multiplier: Speed of this layer relative to others, positive; StyleGAN's mapping
+            network has 0.01.
         use_bias: Add a bias.
-        bias_init: What the bias adds at first.
+        bias_init: Initial bias.
         activation: None, a name or a function; `"leaky_relu"` has slope 0.2.
         **kwargs: Of `keras.layers.Layer`.
 
@@ -101,7 +101,7 @@ class EqualizedDense(_Equalized):
         Tensor (..., units).
 
     Raises:
-        ValueError: `lr_multiplier` or `units` is not positive.
+        ValueError: If `units` or `lr_multiplier` is not positive.
 
     Source: ProGAN (arXiv 1710.10196), section 4.1; multiplier: StyleGAN (arXiv 1812.04948),
     appendix C.
@@ -123,10 +123,8 @@ class EqualizedDense(_Equalized):
         activation=None,
         **kwargs,
     ):
-        if units < 1:
-            raise ValueError(f"units must be at least 1. Received: {units}")
         super().__init__(gain, lr_multiplier, use_bias, bias_init, activation, **kwargs)
-        self.units = units
+        self.units = checks.whole("units", units, least=1)
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -145,20 +143,18 @@ class EqualizedDense(_Equalized):
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class EqualizedConv2D(_Equalized):
-    """Convolution with an equalised learning rate that may also double or halve the size.
+    """Convolution with an equalised learning rate that can also double or halve the size.
 
-    The kernel is drawn from N(0, 1 / lr_multiplier^2) and multiplied by gain / sqrt(fan_in) *
-    lr_multiplier whenever it is used, fan_in = kernel_size^2 * C; the bias by lr_multiplier. The
-    frame is padded with zeros that keep the size.
+    Scaled as in `EqualizedDense`, fan_in = kernel_size^2 * C; zero padding keeps the size. What
+    `resample` does depends on the filter:
 
-    What `resample` does depends on the filter:
-
-    - None, ProGAN: "up" repeats the nearest pixel, then convolves. "down" convolves, adds the
-      bias, activates, and averages 2x2 cells (with `fused` it averages before bias and
-      activation, as the official fused code does: other values).
-    - Odd, as (1, 2, 1), StyleGAN: "up" is followed by a blur; "down" preceded by one, and
-      averages before bias and activation.
-    - Even, as (1, 3, 3, 1), StyleGAN2: filtered while it is resampled; `fused` changes nothing.
+    - None (ProGAN): "up" repeats the nearest pixel, then convolves. "down" convolves, adds the
+      bias, activates and averages 2x2 cells; with `fused` it averages before bias and activation,
+      as the official fused code does.
+    - Odd, such as (1, 2, 1) (StyleGAN): "up" is followed by a blur; "down" is preceded by one,
+      and averages before bias and activation.
+    - Even, such as (1, 3, 3, 1) (StyleGAN2): the filter is part of the resampling; `fused` has no
+      effect.
 
     Args:
         filters: Output channels.
@@ -170,7 +166,7 @@ class EqualizedConv2D(_Equalized):
         resample: None, `"up"` (twice the size) or `"down"` (half).
         resample_filter: None or the taps of a low-pass filter along one axis, see above.
         fused: Resample by one convolution of stride 2: fewer operations.
-        bias_init: What the bias adds at first.
+        bias_init: Initial bias.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -180,7 +176,8 @@ class EqualizedConv2D(_Equalized):
         Tensor (B, H, W, filters), or (B, 2 H, 2 W, filters), or (B, H / 2, W / 2, filters).
 
     Raises:
-        ValueError: An even kernel size, an unknown `resample`, an input that has not rank 4.
+        ValueError: If `kernel_size` is not an odd integer, `filters` or `lr_multiplier` not
+            positive, `resample` unknown, or `x` not of rank 4.
 
     Source: ProGAN (arXiv 1710.10196), section 4.1; StyleGAN (arXiv 1812.04948), section 2;
     StyleGAN2 (arXiv 1912.04958), section 4.1.
@@ -216,9 +213,7 @@ class EqualizedConv2D(_Equalized):
 
     def build(self, input_shape):
         if len(input_shape) != 4:
-            raise ValueError(
-                f"EqualizedConv2D takes a tensor (B, H, W, C). Received: shape {input_shape}"
-            )
+            raise ValueError(f"x must have the shape (B, H, W, C). Received: shape {input_shape}")
         channels, size = input_shape[-1], self.kernel_size
         self._add_weights((size, size, channels, self.filters), size * size * channels)
         self.built = True
@@ -244,35 +239,15 @@ class EqualizedConv2D(_Equalized):
 
 
 def check_convolution(filters, kernel_size, resample):
-    """Refuse a convolution that cannot be.
-
-    Args:
-        filters: Output channels, at least 1.
-        kernel_size: Odd integer.
-        resample: None, `"up"` or `"down"`.
-
-    Raises:
-        ValueError: One of them is not so.
-    """
-    if filters < 1:
-        raise ValueError(f"filters must be at least 1. Received: {filters}")
-    if not isinstance(kernel_size, int) or kernel_size % 2 == 0:
-        raise ValueError(f"kernel_size must be an odd integer. Received: {kernel_size}")
-    if resample not in RESAMPLINGS:
-        raise ValueError(f"resample must be one of {RESAMPLINGS}. Received: {resample!r}")
+    """Check the arguments that all convolutions share."""
+    checks.whole("filters", filters, least=1)
+    if checks.whole("kernel_size", kernel_size, least=1) % 2 == 0:
+        raise ValueError(f"kernel_size must be odd. Received: {kernel_size}")
+    checks.one_of("resample", resample, RESAMPLINGS)
 
 
 def resampled_shape(input_shape, resample, filters):
-    """Shape of a convolution's output.
-
-    Args:
-        input_shape: Shape (B, H, W, C); unknown sizes are None.
-        resample: None, `"up"` or `"down"`.
-        filters: Output channels.
-
-    Returns:
-        Tuple: the output's shape.
-    """
+    """Output shape of a convolution; unknown sizes are None."""
     batch, *sizes, _ = input_shape
     if resample == "up":
         sizes = [None if size is None else 2 * size for size in sizes]

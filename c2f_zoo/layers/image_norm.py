@@ -1,14 +1,15 @@
 """Normalisation of a whole feature map, over channels, rows and columns."""
 
-import keras
 from keras import ops
+
+from c2f_zoo import backend, checks
 
 
 def image_norm(x, epsilon=1e-5):
     """Bring each feature map to zero mean and unit variance over channels, rows and columns.
 
-    PyTorch's `layer_norm` over (C, H, W) without weights. Computed in float32 under any lower
-    precision. Every value depends on the whole image: of a part of an image it is another.
+    PyTorch's `layer_norm` over (C, H, W) without weights, computed in float32. A crop normalises
+    differently from the whole image.
 
     Args:
         x: Tensor (B, H, W, C).
@@ -16,6 +17,9 @@ def image_norm(x, epsilon=1e-5):
 
     Returns:
         Tensor (B, H, W, C) of the dtype of `x`.
+
+    Raises:
+        ValueError: If `x` is not of rank 4.
 
     Source: Ba et al., arXiv 1607.06450.
 
@@ -26,8 +30,8 @@ def image_norm(x, epsilon=1e-5):
         [-1.0, 1.0]
     """
     x = ops.convert_to_tensor(x)
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+    checks.shape("x", x, "(B, H, W, C)", (None,) * 4)
+    values = backend.at_least_float32(x)
     values = values - ops.mean(values, axis=(1, 2, 3), keepdims=True)
     variance = ops.mean(ops.square(values), axis=(1, 2, 3), keepdims=True)
-    return ops.cast(values * ops.rsqrt(variance + epsilon), dtype)
+    return ops.cast(values * ops.rsqrt(variance + epsilon), x.dtype)

@@ -10,8 +10,8 @@ _BLACK = 16 / 255
 def luma(images):
     """Take the Y channel of RGB images, as MATLAB's `rgb2ycbcr` does for floats.
 
-    Y = (16 + 65.481 R + 128.553 G + 24.966 B) / 255: black is 16/255 and white 235/255, the
-    studio range of BT.601. Not rounded to 256 levels, as MATLAB does for bytes.
+    Y = (16 + 65.481 R + 128.553 G + 24.966 B) / 255: black is 16/255 and white 235/255 (studio
+    range). MATLAB's rounding of bytes to 256 levels is left out.
 
     Args:
         images: Tensor (..., 3), RGB in [0, 1].
@@ -20,7 +20,7 @@ def luma(images):
         Tensor (..., 1).
 
     Raises:
-        ValueError: The last axis does not hold three channels.
+        ValueError: If the last axis does not have three channels.
 
     Source: ITU-R BT.601.
 
@@ -30,7 +30,8 @@ def luma(images):
         235.0
     """
     images = ops.convert_to_tensor(images)
-    if images.shape[-1] != 3:
-        raise ValueError(f"luma takes RGB, (..., 3). Received: shape {tuple(images.shape)}")
+    shape = tuple(images.shape)
+    if not shape or shape[-1] != 3:
+        raise ValueError(f"images must have the shape (..., 3). Received: shape {shape}")
     parts = [weight * images[..., i : i + 1] for i, weight in enumerate(_WEIGHTS)]
     return sum(parts) + _BLACK

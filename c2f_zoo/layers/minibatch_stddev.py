@@ -1,35 +1,31 @@
-"""Minibatch standard deviation: lets a discriminator see how varied a batch is (ProGAN)."""
+"""Minibatch standard deviation: shows a discriminator how varied a batch is (ProGAN)."""
 
 import keras
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
-_NEEDED = (
-    "The minibatch standard deviation needs a batch that its groups divide, or one smaller than "
-    "a group"
-)
+_NEEDED = "x must have a batch size that group_size divides, or a smaller one"
 
 
 def minibatch_stddev(x, group_size=4, num_features=1):
     """Append how much the samples of a group differ, as constant feature maps.
 
-    The batch of N samples is cut into N / G groups of G; sample n belongs to group n mod (N / G),
-    as in the official code, whose group is the slow axis. Within a group the standard deviation
-    over samples (biased, 1e-8 under the root) is averaged over pixels and channels. Computed in
-    float32 under any lower precision.
+    The N samples form N / G groups of G; sample n is in group n mod (N / G), as in the official
+    code. Within a group the standard deviation over samples (biased, 1e-8 under the root) is
+    averaged over pixels and channels. Computed in float32.
 
     Args:
-        x: Tensor (N, H, W, C).
-        group_size: Samples in a group, G; where the batch is smaller, the whole batch.
-        num_features: Feature maps to append: the channels are averaged in as many parts.
+        x: Tensor (N, H, W, C), N at least 1.
+        group_size: Samples in a group, G, or the whole batch where it is smaller.
+        num_features: Feature maps to append; each averages an equal part of the channels.
 
     Returns:
         Tensor (N, H, W, C + num_features) of the dtype of `x`.
 
     Raises:
-        ValueError: `x` has not rank 4, the group size does not divide the batch, or the number
-            of features does not divide the channels.
+        ValueError: If `x` is empty or not of rank 4, `group_size` does not divide the batch, or
+            `num_features` the channels.
 
     Source: ProGAN (arXiv 1710.10196), section 3; `num_features` as in StyleGAN's code.
 
@@ -40,10 +36,7 @@ def minibatch_stddev(x, group_size=4, num_features=1):
         [-1.0, 1.0]
     """
     x = ops.convert_to_tensor(x)
-    if len(x.shape) != 4:
-        raise ValueError(
-            f"minibatch_stddev takes a tensor (N, H, W, C). Received: shape {tuple(x.shape)}"
-        )
+    checks.shape("x", x, "(N, H, W, C), N >= 1", (checks.SOME, None, None, None))
     batch, height, width, channels = ops.shape(x)
     if channels % num_features:
         raise ValueError(
@@ -55,33 +48,17 @@ def minibatch_stddev(x, group_size=4, num_features=1):
         group = ops.minimum(group_size, batch)
         message = f"{_NEEDED}. Received: for groups of {group_size} a batch of"
         x = backend.check_at_run_time(x, ops.equal(batch % group, 0), message, batch)
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+    values = backend.at_least_float32(x)
     values = ops.reshape(values, (group, -1, height, width, num_features, channels // num_features))
     values = values - ops.mean(values, axis=0, keepdims=True)
     deviation = ops.sqrt(ops.mean(ops.square(values), axis=0) + 1e-8)
     deviation = ops.mean(deviation, axis=(1, 2, 4))[:, None, None, :]
-    deviation = ops.tile(ops.cast(deviation, dtype), (group, height, width, 1))
+    deviation = ops.tile(ops.cast(deviation, x.dtype), (group, height, width, 1))
     return ops.concatenate([x, deviation], axis=-1)
 
 
 def group_of(batch, group_size):
-    """Samples in a group: G, or all of a smaller batch, as in the official code.
-
-    Args:
-        batch: Samples in a batch.
-        group_size: Samples in a group, G.
-
-    Returns:
-        Integer.
-
-    Raises:
-        ValueError: The groups do not divide the batch.
-
-    Example:
-        >>> group_of(16, 4), group_of(3, 4)
-        (4, 3)
-    """
+    """Samples in a group: `group_size`, or the whole batch where it is smaller."""
     group = min(group_size, batch)
     if batch % group:
         raise ValueError(f"{_NEEDED}. Received: a batch of {batch} for groups of {group_size}")
@@ -93,7 +70,7 @@ class MinibatchStddev(keras.layers.Layer):
     """`minibatch_stddev` as a layer.
 
     Args:
-        group_size: Samples in a group; where the batch is smaller, the whole batch.
+        group_size: Samples in a group, or the whole batch where it is smaller.
         num_features: Feature maps to append.
         **kwargs: Of `keras.layers.Layer`.
 
@@ -104,7 +81,7 @@ class MinibatchStddev(keras.layers.Layer):
         Tensor (N, H, W, C + num_features).
 
     Raises:
-        ValueError: `group_size` or `num_features` is below 1.
+        ValueError: If `group_size` or `num_features` is not a positive integer.
 
     Source: ProGAN (arXiv 1710.10196), section 3.
 
@@ -115,13 +92,9 @@ class MinibatchStddev(keras.layers.Layer):
     """
 
     def __init__(self, group_size=4, num_features=1, **kwargs):
-        if group_size < 1 or num_features < 1:
-            raise ValueError(
-                "MinibatchStddev takes a group_size and num_features of at least 1. "
-                f"Received: group_size={group_size}, num_features={num_features}"
-            )
         super().__init__(**kwargs)
-        self.group_size, self.num_features = group_size, num_features
+        self.group_size = checks.whole("group_size", group_size, least=1)
+        self.num_features = checks.whole("num_features", num_features, least=1)
         self.built = True
 
     def call(self, x):

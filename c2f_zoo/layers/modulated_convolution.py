@@ -1,8 +1,9 @@
-"""Convolution whose kernel is scaled by a style and normalised again (StyleGAN2)."""
+"""Convolution with a kernel that a style scales and demodulation normalises (StyleGAN2)."""
 
 import keras
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers.equalized import EqualizedDense, check_convolution, resampled_shape
 from c2f_zoo.layers.fir import (
     BILINEAR_TAPS,
@@ -11,6 +12,7 @@ from c2f_zoo.layers.fir import (
     resampling_conv2d,
     upsample_fir,
 )
+from c2f_zoo.layers.resampling import interleave
 
 
 def modulated_conv2d(
@@ -26,9 +28,9 @@ def modulated_conv2d(
     """Convolve each sample with the kernel scaled, per input channel, by its own style.
 
     The scaled kernel is w'[i] = style[i] * w[i]; demodulation divides it, per output channel, by
-    sqrt(sum of its squares + epsilon). Unfused, inputs are scaled before one ordinary convolution
-    and outputs after it; fused, one grouped convolution holds every sample's own kernel. Both
-    give the same values. The norms are computed in float32 under any lower precision.
+    sqrt(sum of its squares + epsilon), computed in float32. Unfused, inputs are scaled before one
+    ordinary convolution and outputs after it; fused, one grouped convolution holds every sample's
+    kernel. Both give the same values.
 
     Args:
         x: Tensor (B, H, W, C); H and W even for "down".
@@ -36,18 +38,17 @@ def modulated_conv2d(
         style: Tensor (B, C).
         demodulate: Divide by the norm.
         resample: None, `"up"` (twice the size) or `"down"` (half).
-        resample_filter: Taps along one axis of the low-pass filter that belongs to it, an even
-            number of them.
-        fused: By a grouped convolution. It needs a batch size known when the graph is built, and
-            grouped convolutions are slow on CPUs.
+        resample_filter: Taps along one axis of the resampling's low-pass filter, an even number.
+        fused: Use a grouped convolution. It needs a statically known batch size and is slow on
+            CPUs.
         epsilon: Added to the sum of squares.
 
     Returns:
         Tensor (B, H, W, F), or (B, 2 H, 2 W, F), or (B, H / 2, W / 2, F), of the dtype of `x`.
 
     Raises:
-        ValueError: Shapes that do not fit, an unknown `resample`, an odd number of taps, or
-            `fused` without a known batch size.
+        ValueError: If the shapes do not fit, `resample` is unknown, the number of taps is odd, or
+            `fused` is set without a known batch size.
 
     Source: StyleGAN2 (arXiv 1912.04958), section 2.2, equations 1 to 3.
 
@@ -61,22 +62,20 @@ def modulated_conv2d(
     """
     x, kernel, style = (ops.convert_to_tensor(tensor) for tensor in (x, kernel, style))
     _check(x, kernel, style, resample, resample_filter)
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    precise = keras.backend.result_type(dtype, "float32")
+    precise_kernel, precise_style = map(backend.at_least_float32, (kernel, style))
     if fused:
-        scaled = ops.cast(kernel, precise)[None]
-        scaled = scaled * ops.cast(style, precise)[:, None, None, :, None]
+        scaled = precise_kernel[None] * precise_style[:, None, None, :, None]
         if demodulate:
             power = ops.sum(ops.square(scaled), axis=(1, 2, 3), keepdims=True)
             scaled = scaled * ops.rsqrt(power + epsilon)
-        return _grouped(x, ops.cast(scaled, dtype), resample, resample_filter)
-    y = x * ops.cast(style, dtype)[:, None, None, :]
-    y = resampling_conv2d(y, ops.cast(kernel, dtype), resample, resample_filter)
+        return _grouped(x, ops.cast(scaled, x.dtype), resample, resample_filter)
+    y = x * ops.cast(style, x.dtype)[:, None, None, :]
+    y = resampling_conv2d(y, ops.cast(kernel, x.dtype), resample, resample_filter)
     if not demodulate:
         return y
-    power = ops.sum(ops.square(ops.cast(kernel, precise)), axis=(0, 1))
-    power = ops.matmul(ops.square(ops.cast(style, precise)), power)
-    return y * ops.cast(ops.rsqrt(power + epsilon), dtype)[:, None, None, :]
+    power = ops.sum(ops.square(precise_kernel), axis=(0, 1))
+    power = ops.matmul(ops.square(precise_style), power)
+    return y * ops.cast(ops.rsqrt(power + epsilon), x.dtype)[:, None, None, :]
 
 
 def _check(x, kernel, style, resample, taps):
@@ -84,19 +83,22 @@ def _check(x, kernel, style, resample, taps):
     ranks = tuple(len(shape) for shape in shapes)
     if ranks != (4, 4, 2) or not shapes[0][-1] == shapes[1][2] == shapes[2][-1]:
         raise ValueError(
-            "modulated_conv2d takes a tensor (B, H, W, C), a kernel (k, k, C, F) and a style "
-            f"(B, C). Received: shapes {', '.join(map(str, shapes))}"
+            "x must have the shape (B, H, W, C), kernel (k, k, C, F) and style (B, C). "
+            f"Received: shapes {', '.join(map(str, shapes))}"
         )
     check_convolution(shapes[1][3], shapes[1][0], resample)
     if resample and len(taps) % 2:
-        raise ValueError(f"resample_filter takes an even number of taps. Received: {taps}")
+        raise ValueError(f"resample_filter must have an even number of taps. Received: {taps}")
 
 
 def _grouped(x, kernels, resample, taps):
-    """Convolve every sample with its own kernel (B, k, k, C, F), the batch laid on channels."""
+    """Convolve each sample with its own kernel (B, k, k, C, F), as groups of channels."""
     batch, size, _, channels, filters = kernels.shape
     if batch is None:
-        raise ValueError(f"a fused modulation needs a known batch size. Received: {kernels.shape}")
+        raise ValueError(
+            "fused=True needs a statically known batch size. "
+            f"Received: shape {tuple(kernels.shape)} of the kernels"
+        )
     if resample == "down":
         x = filter_before_down(x, size, taps)
     _, height, width, _ = ops.shape(x)
@@ -106,8 +108,9 @@ def _grouped(x, kernels, resample, taps):
     )
     spreads = resample == "up" and size > 1
     if spreads:
-        # keras.ops has no grouped transposed convolution: put the zeros in by hand.
-        x = _zeros_between(x, height, width)
+        # keras.ops has no grouped transposed convolution: insert the zeros by hand.
+        for axis in (1, 2):
+            x = interleave([x, ops.zeros_like(x)], axis)
         around = (size - 1, size - 2)
         x = ops.pad(x, ((0, 0), around, around, (0, 0)))
     padding, strides = "valid" if resample else "same", 2 if resample == "down" else 1
@@ -119,28 +122,20 @@ def _grouped(x, kernels, resample, taps):
     return filter_after_up(x, size, taps) if spreads else upsample_fir(x, taps)
 
 
-def _zeros_between(x, height, width):
-    """A zero after every pixel, along both axes."""
-    zeros = ops.zeros_like(x)
-    x = ops.reshape(ops.stack([x, zeros], axis=2), (1, 2 * height, width, x.shape[-1]))
-    x = ops.stack([x, ops.zeros_like(x)], axis=3)
-    return ops.reshape(x, (1, 2 * height, 2 * width, ops.shape(x)[-1]))
-
-
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class ModulatedConv2D(keras.layers.Layer):
-    """`modulated_conv2d` with an equalised kernel and a style read from w.
+    """`modulated_conv2d` with an equalised kernel and a style computed from w.
 
-    The style is dense(w) of gain 1 whose bias begins at 1. There is no bias on the output:
-    StyleGAN2 adds noise before it.
+    The style is an equalised dense layer of gain 1 whose bias starts at 1. The output has no
+    bias, because StyleGAN2 adds noise before the bias.
 
     Args:
         filters: Output channels.
         kernel_size: Odd integer.
-        demodulate: Normalise the scaled kernels; RGB layers do not.
+        demodulate: Normalise the scaled kernels, which RGB layers do not do.
         resample: None, `"up"` or `"down"`.
-        resample_filter: Taps of the low-pass filter that belongs to it, an even number.
-        fused: By a grouped convolution, see `modulated_conv2d`.
+        resample_filter: Taps of the resampling's low-pass filter, an even number.
+        fused: Use a grouped convolution, see `modulated_conv2d`.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -151,7 +146,7 @@ class ModulatedConv2D(keras.layers.Layer):
         Tensor (B, H, W, filters), or with twice or half the height and width.
 
     Raises:
-        ValueError: An even kernel size, an unknown `resample`, inputs of other ranks.
+        ValueError: If `kernel_size` is even, `resample` unknown, or an input of another rank.
 
     Source: StyleGAN2 (arXiv 1912.04958), section 2.2, figure 2.
 
@@ -183,7 +178,7 @@ class ModulatedConv2D(keras.layers.Layer):
     def build(self, x_shape, w_shape):
         if len(x_shape) != 4 or len(w_shape) != 2:
             raise ValueError(
-                "ModulatedConv2D takes a tensor (B, H, W, C) and a w (B, D). "
+                "x must have the shape (B, H, W, C) and w the shape (B, D). "
                 f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
             )
         channels, size = x_shape[-1], self.kernel_size

@@ -1,6 +1,8 @@
-"""Padding an image to a multiple of a network's output stride, and cropping back."""
+"""Padding images to a network's output stride, and cropping back."""
 
 from keras import ops
+
+from c2f_zoo import checks
 
 
 def pad_to_stride(x, stride, mode="replicate"):
@@ -15,7 +17,7 @@ def pad_to_stride(x, stride, mode="replicate"):
         Tensor (B, H', W', C), H' and W' the next multiples of `stride`.
 
     Raises:
-        ValueError: Wrong rank, stride or mode.
+        ValueError: If the rank, a side, the stride or the mode is not one of the above.
 
     Example:
         >>> import numpy as np
@@ -23,12 +25,10 @@ def pad_to_stride(x, stride, mode="replicate"):
         (1, 8, 16, 3)
     """
     x = ops.convert_to_tensor(x)
-    if len(x.shape) != 4:
-        raise ValueError(f"pad_to_stride takes (B, H, W, C). Received: shape {tuple(x.shape)}")
-    if stride < 1:
-        raise ValueError(f"stride must be at least 1. Received: {stride}")
-    if mode not in ("replicate", "zero"):
-        raise ValueError(f'mode must be "replicate" or "zero". Received: {mode!r}')
+    axes = (None, checks.SOME, checks.SOME, None)
+    checks.shape("x", x, "(B, H, W, C), H and W >= 1", axes)
+    stride = checks.whole("stride", stride, least=1)
+    checks.one_of("mode", mode, ("replicate", "zero"))
     for axis in (1, 2):
         known = x.shape[axis]
         if known is not None and known % stride == 0:
@@ -39,10 +39,8 @@ def pad_to_stride(x, stride, mode="replicate"):
         index = ops.arange(padded, dtype="int32")
         replicated = ops.take(x, ops.minimum(index, size - 1), axis=axis)
         if mode == "zero":
-            keep = ops.reshape(
-                ops.cast(index < size, x.dtype), (-1, 1, 1) if axis == 1 else (-1, 1)
-            )
-            replicated = replicated * keep
+            keep = ops.cast(index < size, x.dtype)
+            replicated = replicated * ops.reshape(keep, (-1, 1, 1) if axis == 1 else (-1, 1))
         x = replicated
     return x
 

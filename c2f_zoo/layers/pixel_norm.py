@@ -3,19 +3,18 @@
 import keras
 from keras import ops
 
+from c2f_zoo import backend, checks
+
 
 def pixel_norm(x, epsilon=1e-8):
-    """Divide each pixel's feature vector by its root mean square.
-
-    The vectors then have a mean square of 1, that is length sqrt(C). Computed in float32 under
-    any lower precision.
+    """Divide each pixel's feature vector by its root mean square, in float32.
 
     Args:
         x: Tensor (..., C), features on the last axis.
         epsilon: Added to the mean square.
 
     Returns:
-        Tensor (..., C) of the dtype of `x`.
+        Tensor (..., C) of the dtype of `x`; the mean square of each vector is 1.
 
     Source: ProGAN (arXiv 1710.10196), section 4.2.
 
@@ -25,10 +24,9 @@ def pixel_norm(x, epsilon=1e-8):
         [0.849, 1.131]
     """
     x = ops.convert_to_tensor(x)
-    dtype = keras.backend.standardize_dtype(x.dtype)
-    values = ops.cast(x, keras.backend.result_type(dtype, "float32"))
+    values = backend.at_least_float32(x)
     power = ops.mean(ops.square(values), axis=-1, keepdims=True)
-    return ops.cast(values * ops.rsqrt(power + epsilon), dtype)
+    return ops.cast(values * ops.rsqrt(power + epsilon), x.dtype)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -36,7 +34,7 @@ class PixelNorm(keras.layers.Layer):
     """`pixel_norm` as a layer.
 
     Args:
-        epsilon: Added to the mean square.
+        epsilon: Added to the mean square, positive.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -55,7 +53,7 @@ class PixelNorm(keras.layers.Layer):
 
     def __init__(self, epsilon=1e-8, **kwargs):
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = checks.number("epsilon", epsilon, above=0)
         self.built = True
 
     def call(self, x):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from c2f_zoo import checks
+
 
 def upsample_bilinear(x, factor):
     """Enlarge by a whole factor, bilinear with half-pixel centres (`align_corners=False`).
@@ -17,7 +19,7 @@ def upsample_bilinear(x, factor):
         Tensor (B, factor * H, factor * W, C).
 
     Raises:
-        ValueError: The factor is below 1.
+        ValueError: If `x` is not of rank 4 or `factor` not a positive integer.
 
     Example:
         >>> import numpy as np
@@ -25,44 +27,49 @@ def upsample_bilinear(x, factor):
         >>> [float(v) for v in np.asarray(up)[0, 0, :, 0]]
         [0.0, 1.0, 3.0, 4.0]
     """
-    if factor < 1:
-        raise ValueError(f"factor must be at least 1. Received: {factor}")
+    factor = checks.whole("factor", factor, least=1)
     x = ops.convert_to_tensor(x)
-    if factor == 1:
-        return x
-    for axis in (1, 2):
+    checks.shape("x", x, "(B, H, W, C)", (None,) * 4)
+    for axis in (1, 2) if factor > 1 else ():
         x = _enlarge(x, factor, axis)
     return x
 
 
 def _enlarge(x, factor, axis):
-    """Bilinear enlargement along one axis, one phase of output pixels at a time.
-
-    `ops.image.resize` computes the same, but on TensorFlow not for a size known only at run time.
-    """
-    shape = list(ops.shape(x))
-    index = ops.arange(shape[axis], dtype="int32")
+    """Bilinear enlargement along one axis, one phase of output pixels at a time."""
+    # On TensorFlow `ops.image.resize` does not take a size known only at run time.
+    size = ops.shape(x)[axis]
+    index = ops.arange(size, dtype="int32")
     before = ops.take(x, ops.maximum(index - 1, 0), axis=axis)
-    after = ops.take(x, ops.minimum(index + 1, shape[axis] - 1), axis=axis)
+    after = ops.take(x, ops.minimum(index + 1, size - 1), axis=axis)
     phases = []
     for phase in range(factor):
         offset = (phase + 0.5) / factor - 0.5  # of the output's centre from the input pixel's
         neighbour = before if offset < 0 else after
         phases.append(x * (1.0 - abs(offset)) + neighbour * abs(offset))
-    shape[axis] = shape[axis] * factor
+    return interleave(phases, axis)
+
+
+def interleave(phases, axis):
+    """Weave n tensors (B, H, W, C) into one that is n times larger along the axis, 1 or 2."""
+    shape = list(ops.shape(phases[0]))
+    shape[axis] = shape[axis] * len(phases)
     return ops.reshape(ops.stack(phases, axis=axis + 1), shape)
 
 
 def space_to_depth(x, size):
-    """Make each square of pixels one pixel; `depth_to_space` undoes it.
+    """Turn each square of pixels into one pixel; `depth_to_space` is the inverse.
 
     Args:
         x: Tensor (B, H, W, C), H and W multiples of `size`.
         size: Side of the square, an integer of at least 1.
 
     Returns:
-        Tensor (B, H / size, W / size, size * size * C); the square's rows, its columns and the
-        channels follow each other in the last axis.
+        Tensor (B, H / size, W / size, size * size * C), the last axis ordered by the square's
+        row, its column and the channel.
+
+    Raises:
+        ValueError: If `x` is not of rank 4 or `size` does not divide its sides.
 
     Example:
         >>> import numpy as np
@@ -70,16 +77,18 @@ def space_to_depth(x, size):
         array([[0., 1., 4., 5.],
                [2., 3., 6., 7.]], dtype=float32)
     """
+    sides = range(0, 2**31, checks.whole("size", size, least=1))
+    checks.shape("x", x, f"(B, H, W, C), H and W divisible by {size}", (None, sides, sides, None))
     if size == 1:
         return x
     _, height, width, channels = ops.shape(x)
     x = ops.reshape(x, (-1, height // size, size, width // size, size, channels))
     x = ops.transpose(x, (0, 1, 3, 2, 4, 5))
-    return ops.reshape(x, (-1, height // size, width // size, size * size * x.shape[-1]))
+    return ops.reshape(x, (-1, height // size, width // size, size * size * channels))
 
 
 def depth_to_space(x, size):
-    """Spread the channels of each pixel over a square of pixels (a sub-pixel convolution's end).
+    """Spread the channels of each pixel over a square of pixels (sub-pixel convolution).
 
     Args:
         x: Tensor (B, h, w, size * size * C), in the order of `space_to_depth`.
@@ -87,6 +96,9 @@ def depth_to_space(x, size):
 
     Returns:
         Tensor (B, size * h, size * w, C).
+
+    Raises:
+        ValueError: If `x` is not of rank 4 or `size` squared does not divide its channels.
 
     Source: Shi et al., arXiv 1609.05158.
 
@@ -96,6 +108,8 @@ def depth_to_space(x, size):
         >>> np.asarray(spread)[0, :, :, 0].tolist()
         [[1.0, 2.0], [3.0, 4.0]]
     """
+    channels = range(0, 2**31, checks.whole("size", size, least=1) ** 2)
+    checks.shape("x", x, f"(B, h, w, {size**2} * C)", (None, None, None, channels))
     if size == 1:
         return x
     _, height, width, _ = ops.shape(x)
@@ -124,7 +138,7 @@ def average_pool(x, factor):
 
 
 def max_pool(x, factor):
-    """Shrink by a whole factor: the maximum of each `factor` x `factor` cell.
+    """Shrink by a whole factor: the maximum of each cell; otherwise as `average_pool`.
 
     Args:
         x: Tensor (B, H, W, C), H and W multiples of `factor`.
@@ -132,11 +146,6 @@ def max_pool(x, factor):
 
     Returns:
         Tensor (B, H / factor, W / factor, C).
-
-    Example:
-        >>> import numpy as np
-        >>> float(max_pool(np.arange(4, dtype="float32").reshape(1, 2, 2, 1), 2)[0, 0, 0, 0])
-        3.0
     """
     return ops.max_pool(x, factor, factor, padding="valid", data_format="channels_last")
 
@@ -163,7 +172,7 @@ class Upsampling(keras.layers.Layer):
 
     def __init__(self, factor, **kwargs):
         super().__init__(**kwargs)
-        self.factor = factor
+        self.factor = checks.whole("factor", factor, least=1)
 
     def call(self, x):
         return upsample_bilinear(x, self.factor)

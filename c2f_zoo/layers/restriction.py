@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from c2f_zoo import backend, checks
 from c2f_zoo.layers.resampling import average_pool
 
 RESTRICTIONS = ("subsample", "average", "bilinear")
@@ -12,13 +13,13 @@ def restrict(x, factor, method="subsample"):
     """Bring images to a mesh that is coarser by a whole factor.
 
     `"subsample"` keeps the first pixel of each `factor` x `factor` cell: noise keeps its level.
-    `"average"` takes the mean of the cell: noise falls by `factor`. `"bilinear"` interpolates at
-    the cell's centre (half-pixel centres, no smoothing): the mean of its 2x2 central pixels for
-    an even factor, the central pixel for an odd one.
+    `"average"` takes the cell's mean: noise falls by `factor`. `"bilinear"` interpolates at the
+    cell's centre without smoothing: the mean of its 2x2 central pixels for an even factor, the
+    central pixel for an odd one.
 
     Args:
-        x: Tensor (B, H, W, C), H and W multiples of `factor`. Integers become float32 where they
-            are averaged or interpolated.
+        x: Tensor (B, H, W, C), H and W multiples of `factor`. Integers become float32 unless
+            they are subsampled.
         factor: Integer of at least 1.
         method: `"subsample"`, `"average"` or `"bilinear"`.
 
@@ -26,7 +27,7 @@ def restrict(x, factor, method="subsample"):
         Tensor (B, H / factor, W / factor, C).
 
     Raises:
-        ValueError: The factor does not divide the size, or there is no such method.
+        ValueError: If the factor does not divide the size, or the method is unknown.
 
     Source: arXiv 2501.12739; its released code subsamples, and interpolates for super-resolution.
 
@@ -36,21 +37,17 @@ def restrict(x, factor, method="subsample"):
         >>> [np.asarray(restrict(x, 2, how))[0, :, :, 0].tolist() for how in RESTRICTIONS[:2]]
         [[[0.0, 2.0], [8.0, 10.0]], [[2.5, 4.5], [10.5, 12.5]]]
     """
-    if method not in RESTRICTIONS:
-        known = ", ".join(map(repr, RESTRICTIONS))
-        raise ValueError(f"method is one of {known}. Received: {method!r}")
+    checks.one_of("method", method, RESTRICTIONS)
+    factor = checks.whole("factor", factor, least=1)
     x = ops.convert_to_tensor(x)
-    for side in x.shape[1:3]:
-        if side is not None and side % factor:
-            raise ValueError(
-                f"Height and width must be divisible by {factor}. Received: shape {tuple(x.shape)}"
-            )
+    multiples = range(0, 2**31, factor)
+    allowed = f"(B, H, W, C), H and W divisible by {factor}"
+    checks.shape("x", x, allowed, (None, multiples, multiples, None))
     if factor == 1:
         return x
-    if method != "subsample" and not keras.backend.is_float_dtype(
-        keras.backend.standardize_dtype(x.dtype)
-    ):
-        x = ops.cast(x, "float32")  # sums of bytes would overflow
+    is_float = keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+    if method != "subsample" and not is_float:
+        x = backend.at_least_float32(x)  # sums of bytes would overflow
     if method == "average":
         return average_pool(x, factor)
     if method == "subsample" or factor % 2:

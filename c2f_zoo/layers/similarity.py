@@ -1,51 +1,25 @@
-"""Structural similarity (SSIM): what its metrics and its loss share."""
+"""Structural similarity (SSIM), shared by metrics and losses."""
 
 import math
 
 import numpy as np
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
 WINDOW_SIZE, WINDOW_SIGMA = 11, 1.5
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 
 def gaussian_window(size=WINDOW_SIZE, sigma=WINDOW_SIGMA):
-    """Weights of a Gaussian window along one axis.
-
-    Args:
-        size: Number of weights.
-        sigma: Standard deviation, in pixels.
-
-    Returns:
-        float64 array, shape (size,), of sum 1.
-
-    Example:
-        >>> [round(float(weight), 3) for weight in gaussian_window(3, 1.0)]
-        [0.274, 0.452, 0.274]
-    """
+    """Weights (size,) of a Gaussian window along one axis, in float64, with sum 1."""
     offset = np.arange(size) - (size - 1) / 2
     window = np.exp(-(offset**2) / (2 * sigma**2))
     return window / window.sum()
 
 
 def blur_inside(images, window):
-    """Apply a window along rows and columns, where it fits inside.
-
-    Written in slices and sums alone, so that it serves numpy in float64 too.
-
-    Args:
-        images: Array or tensor (B, H, W, C), H and W at least k.
-        window: Weights, shape (k,).
-
-    Returns:
-        Array or tensor (B, H - k + 1, W - k + 1, C).
-
-    Example:
-        >>> float(blur_inside(np.ones((1, 4, 4, 1)), gaussian_window(3)).sum().round(6))
-        4.0
-    """
+    """Apply a window (k,) where it fits: (B, H - k + 1, W - k + 1, C). Takes numpy too."""
     last = len(window) - 1
     for axis in (1, 2):
         before = (slice(None),) * axis
@@ -57,34 +31,18 @@ def blur_inside(images, window):
 
 
 def similarity_maps(x, y, blur, max_value=1.0, levels=(0.0, 0.0)):
-    """Similarity of every window of pairs of images, and its contrast-structure factor.
+    """Structural similarity of every window of pairs of images, and its contrast-structure factor.
 
-    With the window's means m, variances v and covariance c, and C1 = (0.01 L)^2,
-    C2 = (0.03 L)^2 for the range L,
+    With the window's means m, variances v and covariance c, C1 = (0.01 L)^2, C2 = (0.03 L)^2:
 
         similarity = (2 m_x m_y + C1) / (m_x^2 + m_y^2 + C1) * contrast,
         contrast = (2 c + C2) / (v_x + v_y + C2).
 
-    Args:
-        x: Array or tensor (B, H, W, C).
-        y: Of the shape of `x`.
-        blur: Function that averages (B, H, W, C) over each window, weighted.
-        max_value: L.
-        levels: What was subtracted from `x` and `y` beforehand, numbers or (B, 1, 1, C): a
-            variance is the difference of two means of squares, which keeps its digits where these
-            are small.
-
-    Returns:
-        Pair (similarity, contrast), each of the shape (B, h, w, C) that `blur` returns.
+    `blur` takes the weighted mean of (B, H, W, C) over each window; `levels`, numbers or
+    (B, 1, 1, C), were subtracted from `x` and `y` to keep the variances precise.
 
     Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural
     Similarity, 2004, equations 12 and 13.
-
-    Example:
-        >>> x = np.random.default_rng(0).random((1, 12, 12, 1))
-        >>> maps = similarity_maps(x, x, lambda image: blur_inside(image, gaussian_window()))
-        >>> bool(np.allclose(maps, 1.0))
-        True
     """
     c1, c2 = (0.01 * max_value) ** 2, (0.03 * max_value) ** 2
     mean_x, mean_y = blur(x), blur(y)
@@ -106,14 +64,15 @@ def structural_similarity(images1, images2, padding="valid", size=WINDOW_SIZE):
         images2: Tensor (B, H, W, C).
         padding: `"valid"` takes the windows that fit inside, `"zero"` one around every pixel,
             zeros beyond the border.
-        size: Side of the window, whose sigma is in proportion. Defaults to 11.
+        size: Side of the window; its sigma is proportional. Defaults to 11.
 
     Returns:
         Pair (similarity, contrast), each (B, H - size + 1, W - size + 1, C), or (B, H, W, C) with
         zero padding.
 
     Raises:
-        ValueError: Unknown padding, or images smaller than the window.
+        ValueError: If the padding is unknown, the shapes differ, or the images are smaller than the
+            window.
 
     Example:
         >>> image = np.random.default_rng(0).random((1, 16, 20, 3), dtype="float32")
@@ -121,17 +80,13 @@ def structural_similarity(images1, images2, padding="valid", size=WINDOW_SIZE):
         >>> tuple(similarity.shape)
         (1, 6, 10, 3)
     """
-    if padding not in ("valid", "zero"):
-        raise ValueError(f'padding must be "valid" or "zero". Received: {padding!r}')
+    checks.one_of("padding", padding, ("valid", "zero"))
     pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in (images1, images2)]
-    sides = pair[0].shape[1:3]
-    if padding == "valid" and any(side is not None and side < size for side in sides):
-        raise ValueError(
-            f"SSIM takes images of at least {size}x{size} pixels. "
-            f"Received: shape {tuple(pair[0].shape)}"
-        )
+    shape = checks.same_shape(("images1", "images2"), pair, "(B, H, W, C)", (None,) * 4)
+    if padding == "valid" and any(side is not None and side < size for side in shape[1:3]):
+        raise ValueError(f"images must have at least {size}x{size} pixels. Received: shape {shape}")
     window = gaussian_window(size, WINDOW_SIGMA * size / WINDOW_SIZE)
-    if padding == "zero":  # the zeros are part of the images: nothing may be subtracted
+    if padding == "zero":  # the zeros belong to the images: nothing may be subtracted
         around = (size // 2, size - 1 - size // 2)
         pair = [ops.pad(x, ((0, 0), around, around, (0, 0))) for x in pair]
         return similarity_maps(*pair, lambda x: _blur(x, window))
@@ -141,7 +96,7 @@ def structural_similarity(images1, images2, padding="valid", size=WINDOW_SIZE):
 
 
 def _blur(images, window):
-    """`blur_inside`, in the form that is fastest on the backend in use."""
+    """`blur_inside` in the backend's fastest form."""
     if backend.backend() == "jax":  # XLA fuses the slices; its grouped convolutions are slow
         return blur_inside(images, window)
     channels = images.shape[-1]
@@ -154,27 +109,13 @@ def _blur(images, window):
 
 
 def multiscale_similarity(x, y, terms, halve):
-    """Combine the similarities of five scales.
+    """Multi-scale structural similarity (B,) from the terms of five scales.
 
-    The product of the contrast-structure terms of the first four scales and the whole similarity
-    of the last, each to the power of its weight; negative terms count as 0.
-
-    Args:
-        x: Array or tensor (B, H, W, C).
-        y: Array or tensor (B, H, W, C).
-        terms: Function of the two that returns each pair's mean similarity and mean contrast,
-            both (B,).
-        halve: Function that halves the sides of (B, H, W, C).
-
-    Returns:
-        Array or tensor (B,).
+    The product of the contrast-structure terms of the first four scales and the similarity of the
+    last, each to the power of its weight; negative terms count as 0. `terms(x, y)` returns each
+    pair's mean similarity and mean contrast, both (B,); `halve(x)` halves the sides.
 
     Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7.
-
-    Example:
-        >>> half = lambda x, y: (np.array([0.5]), np.array([0.5]))
-        >>> multiscale_similarity(0, 0, half, lambda x: x).round(3).tolist()
-        [0.5]
     """
     factors = []
     for level, weight in enumerate(SCALE_WEIGHTS):

@@ -1,4 +1,4 @@
-"""Telling a network the time: sines and cosines of it."""
+"""Embedding of the time that a network is told: its sines and cosines."""
 
 import math
 
@@ -6,22 +6,22 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
+
 
 def sinusoid(time, width, sine_first=False):
-    """Sines and cosines of a time, at frequencies from 1 down to 1/10000.
-
-    The frequencies are `10000^(-i / n)` for i = 0, ..., n - 1, where n is half the width.
+    """Sines and cosines of a time at the frequencies 10000^(-i / n), i < n = width / 2.
 
     Args:
         time: Tensor (B,).
         width: Number of features, even.
-        sine_first: Whether the sines come before the cosines.
+        sine_first: Put the sines before the cosines.
 
     Returns:
         float32 tensor (B, width).
 
     Raises:
-        ValueError: The width is odd or not positive.
+        ValueError: If the width is not a positive even integer or `time` is not of rank 1.
 
     Source: Vaswani et al., arXiv 1706.03762, section 3.5; Ho et al., arXiv 2006.11239, for times.
 
@@ -29,21 +29,22 @@ def sinusoid(time, width, sine_first=False):
         >>> np.asarray(sinusoid(np.zeros(1, "float32"), 4)).tolist()
         [[1.0, 1.0, 0.0, 0.0]]
     """
-    if width < 2 or width % 2:
-        raise ValueError(f"width is an even number of at least 2. Received: {width}")
-    half = width // 2
+    if checks.whole("width", width, least=2) % 2:
+        raise ValueError(f"width must be even. Received: {width}")
+    half = int(width) // 2
     frequency = np.exp(-math.log(10000.0) * np.arange(half) / half).astype("float32")
-    time = ops.cast(ops.convert_to_tensor(time), "float32")
-    phase = time[:, None] * ops.convert_to_tensor(frequency)
+    time = ops.convert_to_tensor(time)
+    checks.shape("time", time, "(B,)", (None,))
+    phase = ops.cast(time, "float32")[:, None] * ops.convert_to_tensor(frequency)
     parts = [ops.cos(phase), ops.sin(phase)]
     return ops.concatenate(parts[::-1] if sine_first else parts, axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class TimeFeatures(keras.layers.Layer):
-    """Features of a time: one half sines and cosines, the other half learned.
+    """Features of a time: half sines and cosines, half a small network's output.
 
-    The learned half is a network 1 - hidden - hidden - width / 2 with ReLU between.
+    The network has the widths 1, hidden, hidden, width / 2 and ReLU between.
 
     Args:
         width: Number of features, a multiple of 4.
@@ -57,7 +58,7 @@ class TimeFeatures(keras.layers.Layer):
         Tensor (B, width).
 
     Raises:
-        ValueError: The width is no multiple of 4.
+        ValueError: If `width` is not a positive multiple of 4 or `hidden` not positive.
 
     Source: Ahamed et al., arXiv 2501.12739, released code.
 
@@ -69,9 +70,10 @@ class TimeFeatures(keras.layers.Layer):
 
     def __init__(self, width, hidden=32, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        if width < 4 or width % 4:
-            raise ValueError(f"width is a multiple of 4. Received: {width}")
-        self.width, self.hidden = int(width), int(hidden)
+        self.width = checks.whole("width", width, least=4)
+        self.hidden = checks.whole("hidden", hidden, least=1)
+        if width % 4:
+            raise ValueError(f"width must be a multiple of 4. Received: {width}")
         widths = (1, self.hidden, self.hidden, self.width // 2)
         self.dense = [
             keras.layers.Dense(

@@ -1,8 +1,7 @@
-"""Losses of two networks that play against each other, as functions of scores and gradients.
+"""Adversarial losses and their penalties, as functions of scores and gradients.
 
-Nothing here knows of networks or of a backend: `training/steps/` computes the gradients, these
-functions say what is wanted of them. Every loss is a mean over the batch. Scores are raw (no
-sigmoid), higher means "more real".
+Every loss is a mean over the batch. Scores are logits (no sigmoid); higher means "more real".
+`training/steps/` computes the gradients.
 """
 
 import dataclasses
@@ -10,9 +9,11 @@ from collections.abc import Callable
 
 from keras import ops
 
+from c2f_zoo import checks
+
 
 def wasserstein_discriminator(real, fake, drift=0.001, average=ops.mean):
-    """Critic's Wasserstein loss, with the drift term that keeps its scores near zero.
+    """Critic's Wasserstein loss with a drift term that keeps its scores near zero.
 
     `L_D = E[D(fake)] - E[D(real)] + drift * E[D(real)^2]`
 
@@ -20,7 +21,7 @@ def wasserstein_discriminator(real, fake, drift=0.001, average=ops.mean):
         real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
         drift: Weight of the drift term.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -32,6 +33,7 @@ def wasserstein_discriminator(real, fake, drift=0.001, average=ops.mean):
         >>> float(wasserstein_discriminator(np.ones((2, 1)), -np.ones((2, 1)), drift=0.5))
         -1.5
     """
+    real, fake = _not_empty(real=real, fake=fake)
     return ops.mean(fake) - ops.mean(real) + drift * ops.mean(ops.square(real))
 
 
@@ -39,9 +41,9 @@ def wasserstein_generator(real, fake, average=ops.mean):
     """Generator's Wasserstein loss: `L_G = -E[D(fake)]`.
 
     Args:
-        real: Unused, may be None.
+        real: Unused.
         fake: Tensor (B, 1), scores of generated images.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -52,6 +54,7 @@ def wasserstein_generator(real, fake, average=ops.mean):
         >>> float(wasserstein_generator(None, np.full((2, 1), 3.0)))
         -3.0
     """
+    (fake,) = _not_empty(fake=fake)
     return -ops.mean(fake)
 
 
@@ -61,8 +64,8 @@ def logistic_discriminator(real, fake, drift=0.0, average=ops.mean):
     Args:
         real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
-        drift: Unused: the loss is bounded below.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        drift: Unused.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -73,6 +76,7 @@ def logistic_discriminator(real, fake, drift=0.0, average=ops.mean):
         >>> round(float(logistic_discriminator(np.zeros((2, 1)), np.zeros((2, 1)))), 4)
         1.3863
     """
+    real, fake = _not_empty(real=real, fake=fake)
     return ops.mean(ops.softplus(fake)) + ops.mean(ops.softplus(-real))
 
 
@@ -80,9 +84,9 @@ def logistic_generator(real, fake, average=ops.mean):
     """Generator's non-saturating logistic loss: `L_G = E[softplus(-D(fake))]`.
 
     Args:
-        real: Unused, may be None.
+        real: Unused.
         fake: Tensor (B, 1), scores of generated images.
-        average: Unused; see `relativistic_hinge_discriminator`.
+        average: Unused.
 
     Returns:
         Scalar tensor.
@@ -93,6 +97,7 @@ def logistic_generator(real, fake, average=ops.mean):
         >>> round(float(logistic_generator(None, np.zeros((2, 1)))), 4)
         0.6931
     """
+    (fake,) = _not_empty(fake=fake)
     return ops.mean(ops.softplus(-fake))
 
 
@@ -104,9 +109,9 @@ def relativistic_hinge_discriminator(real, fake, drift=0.0, average=ops.mean):
     Args:
         real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
-        drift: Unused: only differences of scores count, and the hinge bounds them.
-        average: Function that takes scores (B, 1) to their scalar average. With several
-            replicas it has to average over all of them, because the loss is not linear in it.
+        drift: Unused.
+        average: Function from scores (B, 1) to their scalar average. With several replicas it must
+            average over all of them, because the loss is not linear in it.
 
     Returns:
         Scalar tensor.
@@ -118,16 +123,16 @@ def relativistic_hinge_discriminator(real, fake, drift=0.0, average=ops.mean):
         >>> float(relativistic_hinge_discriminator(np.ones((2, 1)), -np.ones((2, 1))))
         0.0
     """
-    real, fake = ops.convert_to_tensor(real), ops.convert_to_tensor(fake)
+    real, fake = _not_empty(real=real, fake=fake)
     above, below = real - average(fake), fake - average(real)
     return ops.mean(ops.relu(1.0 - above)) + ops.mean(ops.relu(1.0 + below))
 
 
 def relativistic_hinge_generator(real, fake, average=ops.mean):
-    """Generator's relativistic average hinge loss: the discriminator's with the roles swapped.
+    """Generator's relativistic average hinge loss: the discriminator's with swapped roles.
 
     Args:
-        real: Tensor (B, 1), scores of real images: the generator's gradient needs them.
+        real: Tensor (B, 1), scores of real images.
         fake: Tensor (B, 1), scores of generated images.
         average: See `relativistic_hinge_discriminator`.
 
@@ -144,10 +149,9 @@ def relativistic_hinge_generator(real, fake, average=ops.mean):
 
 
 def label_loss(labels, logits):
-    """Softmax cross-entropy of labels: how far the discriminator is from naming the class.
+    """Softmax cross-entropy of labels, which both networks of an AC-GAN minimise.
 
-    `L = E[-sum_c label_c * log softmax(logits)_c]`. Both networks minimise it beside their
-    adversarial loss (AC-GAN).
+    `L = E[-sum_c label_c * log softmax(logits)_c]`
 
     Args:
         labels: Tensor (B, C), one-hot or probabilities.
@@ -156,6 +160,9 @@ def label_loss(labels, logits):
     Returns:
         Scalar tensor.
 
+    Raises:
+        ValueError: If the shapes differ or the batch is empty.
+
     Source: Odena et al., arXiv 1610.09585, equation 3; softmax cross-entropy of weight 1 as in
     the released code of Karras et al., arXiv 1710.10196.
 
@@ -163,23 +170,28 @@ def label_loss(labels, logits):
         >>> round(float(label_loss(np.eye(2, dtype="float32"), np.zeros((2, 2), "float32"))), 4)
         0.6931
     """
+    labels, logits = _not_empty(labels=labels, logits=logits)
+    checks.same_shape(("labels", "logits"), (labels, logits), "(B, C)", (None, None))
     terms = ops.multiply(labels, ops.log_softmax(logits, axis=-1))
     return -ops.mean(ops.sum(terms, axis=-1))
 
 
 def gradient_penalty(gradients, weight=10.0, target=1.0):
-    """Penalty that holds the critic's slope at `target`, taken between reals and fakes.
+    """Penalty on critic slopes other than `target` between real and generated images.
 
-    `weight * E[(||grad D(x)||_2 - target)^2] / target^2`, `x` a random point of the line from a
-    real image to a generated one; the norm runs over all of an image's values.
+    `weight * E[(||grad D(x)||_2 - target)^2] / target^2`, `x` a random point on the line from a
+    real image to a generated one; the norm is over all values of an image.
 
     Args:
-        gradients: Tensor (B, ...), gradient of the scores' sum with respect to `x`.
+        gradients: Tensor (B, ...), gradient of the summed scores with respect to `x`.
         weight: lambda.
-        target: gamma: 1, or 750 for CIFAR-10.
+        target: gamma, positive: 1, or 750 for CIFAR-10.
 
     Returns:
-        Scalar tensor. Its derivative at a gradient of exactly zero is taken to be zero.
+        Scalar tensor. Its derivative at a gradient of exactly zero is defined as zero.
+
+    Raises:
+        ValueError: If `gradients` is empty or `target` not positive.
 
     Source: Gulrajani et al., arXiv 1704.00028, equation 3; target: Karras et al., arXiv
     1710.10196, appendix D.
@@ -188,7 +200,8 @@ def gradient_penalty(gradients, weight=10.0, target=1.0):
         >>> float(gradient_penalty(np.full((1, 2, 2, 1), 2.0), weight=1.0, target=2.0))
         1.0
     """
-    # A square root has no derivative at 0, and the optimizer would spread its NaN everywhere.
+    target = checks.number("target", target, above=0)
+    # A square root has no derivative at 0: its NaN would reach every weight.
     norm = ops.sqrt(ops.maximum(_squared_norm(gradients), 1e-16))
     return weight / target**2 * ops.mean(ops.square(norm - target))
 
@@ -197,11 +210,14 @@ def r1_penalty(gradients, weight=10.0):
     """Penalty that flattens the discriminator at real images: `weight / 2 * E[||grad D||^2]`.
 
     Args:
-        gradients: Tensor (B, ...), gradient of the scores' sum with respect to real images.
+        gradients: Tensor (B, ...), gradient of the summed scores with respect to real images.
         weight: gamma.
 
     Returns:
         Scalar tensor.
+
+    Raises:
+        ValueError: If `gradients` is empty.
 
     Source: Mescheder et al., arXiv 1801.04406, equation 9.
 
@@ -213,10 +229,10 @@ def r1_penalty(gradients, weight=10.0):
 
 
 def path_lengths(gradients):
-    """How far an image moves per unit of movement of its styles.
+    """Length of the image's change per unit change of its styles.
 
-    `length = sqrt(mean_l sum_d J[l, d]^2)`, where `J` is the gradient of the image times noise of
-    variance 1 / (H W), which makes it an unbiased probe of the Jacobian's norm.
+    `length = sqrt(mean_l sum_d J[l, d]^2)`, where `J` is the gradient of the sum of the image
+    times noise of variance 1 / (H W), an unbiased estimate of the Jacobian's norm.
 
     Args:
         gradients: Tensor (B, L, D), gradient with respect to the L layers' styles.
@@ -224,12 +240,17 @@ def path_lengths(gradients):
     Returns:
         Tensor (B,).
 
+    Raises:
+        ValueError: If `gradients` is empty or not of rank 3.
+
     Source: Karras et al., arXiv 1912.04958, equation 4 and appendix B.
 
     Example:
         >>> np.asarray(path_lengths(np.full((1, 2, 9), 1.0))).tolist()
         [3.0]
     """
+    (gradients,) = _not_empty(gradients=gradients)
+    checks.shape("gradients", gradients, "(B, L, D)", (None,) * 3)
     squares = ops.mean(ops.sum(ops.square(gradients), axis=-1), axis=-1)
     return ops.sqrt(ops.maximum(squares, 1e-16))
 
@@ -255,20 +276,30 @@ def path_length_penalty(lengths, mean_length, weight=2.0):
     return weight * ops.mean(ops.square(lengths - mean_length))
 
 
+def _not_empty(**arrays):
+    """Tensors of the arguments, whose mean would be NaN without values."""
+    tensors = [ops.convert_to_tensor(array) for array in arrays.values()]
+    for name, tensor in zip(arrays, tensors, strict=True):
+        if 0 in tensor.shape:
+            raise ValueError(f"{name} must not be empty. Received: shape {tuple(tensor.shape)}")
+    return tensors
+
+
 def _squared_norm(gradients):
+    (gradients,) = _not_empty(gradients=gradients)
     return ops.sum(ops.square(ops.reshape(gradients, (ops.shape(gradients)[0], -1))), axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
-    """A pair of losses and the penalty on gradients that belongs to it.
+    """The losses of both networks, and the gradient penalty that belongs to them.
 
     Attributes:
-        name: What `adversarial_loss` knows it by.
+        name: Name for `adversarial_loss`.
         discriminator: Function (real, fake, drift, average) of scores.
         generator: Function (real, fake, average) of scores.
-        penalty: "gradient" for `gradient_penalty` between reals and fakes, "r1" for `r1_penalty`
-            at the reals, None for no penalty.
+        penalty: `"gradient"` for `gradient_penalty` between real and generated images, `"r1"` for
+            `r1_penalty` at real images, or None.
         is_relativistic: Whether the generator's loss needs the scores of real images.
 
     Example:
@@ -300,17 +331,17 @@ ADVERSARIAL_LOSSES = {
 
 
 def adversarial_loss(name):
-    """Look up a pair of losses.
+    """Look up an adversarial loss.
 
     Args:
-        name: "wgan-gp", "logistic", "logistic-r1", "relativistic-hinge", or an `AdversarialLoss`,
-            which is returned as it is.
+        name: `"wgan-gp"`, `"logistic"`, `"logistic-r1"`, `"relativistic-hinge"`, or an
+            `AdversarialLoss`, which is returned unchanged.
 
     Returns:
         `AdversarialLoss`.
 
     Raises:
-        ValueError: The name is not known.
+        ValueError: If the name is unknown.
 
     Example:
         >>> adversarial_loss("wgan-gp").penalty
@@ -318,7 +349,4 @@ def adversarial_loss(name):
     """
     if isinstance(name, AdversarialLoss):
         return name
-    if name not in ADVERSARIAL_LOSSES:
-        known = ", ".join(map(repr, ADVERSARIAL_LOSSES))
-        raise ValueError(f"An adversarial loss is one of {known}. Received: {name!r}")
-    return ADVERSARIAL_LOSSES[name]
+    return ADVERSARIAL_LOSSES[checks.one_of("name", name, ADVERSARIAL_LOSSES)]

@@ -3,18 +3,22 @@
 import keras
 from keras import ops
 
+from c2f_zoo import backend, checks
 from c2f_zoo.layers import average_pool, max_pool, upsample_bilinear
 
 # Weights alpha of levels 6 to 2: PWC-Net, section 4.
 PAPER_LEVEL_WEIGHTS = (0.32, 0.08, 0.02, 0.01, 0.005)
 # Weights of PWC-Net+'s KITTI solver (arXiv 1809.05571's released prototxt), all levels robust.
 KITTI_LEVEL_WEIGHTS = (0.08, 0.02, 0.005, 0.0025, 0.001)
+# Stride of PWC-Net's coarsest level. Only used where TensorFlow does not know the image size
+# before it runs.
+COARSEST_STRIDE = 64
 
 
 class _MultiscaleFlowLoss(keras.losses.Loss):
-    """What the multiscale losses share: levels, units, masks, the sum over pixels."""
+    """Weighted sum over pyramid levels of a penalty of each pixel's flow error."""
 
-    takes_levels = True  # a DeeplySupervised model hands over every level
+    takes_levels = True  # a DeeplySupervised model passes all levels
 
     def __init__(
         self,
@@ -26,31 +30,28 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         dtype="float32",
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.level_weights = tuple(float(weight) for weight in level_weights)
-        self.flow_unit = float(flow_unit)
+        self.level_weights = tuple(checks.number("level_weights", w) for w in level_weights)
+        self.flow_unit = checks.number("flow_unit", flow_unit, above=0)
         self.sparse = bool(sparse)
-        if not self.level_weights or self.flow_unit <= 0:
-            raise ValueError(
-                "level_weights must not be empty and flow_unit must be positive. "
-                f"Received: level_weights={level_weights}, flow_unit={flow_unit}"
-            )
+        if not self.level_weights:
+            raise ValueError(f"level_weights must not be empty. Received: {level_weights}")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Compute the loss.
 
         Args:
             y_true: Tensor (B, H, W, 2), ground truth in pixels.
-            y_pred: The levels' flows in full-resolution pixels, coarse to fine, each
-                (B, H / s, W / s, 2), at most one per weight; or one tensor alone, which is taken
-                as the finest level.
+            y_pred: List of the levels' flows (B, H / s, W / s, 2) in full-resolution pixels,
+                coarse to fine, at most one per weight; or one tensor, the finest level.
             sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,). Ground truth
-                of weight 0 may hold anything, NaN too.
+                of weight 0 may be NaN.
 
         Returns:
             Scalar, or (B,) with `reduction=None`.
 
         Raises:
-            ValueError: The number of levels, or a level's size, does not fit.
+            ValueError: If there are too many levels, a level's size does not divide the ground
+                truth's, or the batch is empty.
         """
         truth = {"flow": y_true}
         if sample_weight is not None:
@@ -58,28 +59,31 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
-        weights = self.level_weights
+        weights, stride = self.level_weights, COARSEST_STRIDE
         if not isinstance(y_pred, (list, tuple)):
-            weights, y_pred = weights[-1:], [y_pred]
+            weights, y_pred, stride = weights[-1:], [y_pred], None
         if len(weights) < len(y_pred):
             raise ValueError(
-                f"{type(self).__name__} has {len(self.level_weights)} level weights and takes at "
-                f"most as many levels. Received: {len(y_pred)} levels"
+                f"y_pred must have at most {len(self.level_weights)} levels, one per weight. "
+                f"Received: {len(y_pred)} levels"
             )
         flow, valid = y_true["flow"], y_true.get("weight")
+        checks.shape("y_true", flow, "(B, H, W, 2), B >= 1", (checks.SOME, None, None, 2))
         if valid is not None:
             valid = ops.broadcast_to(valid, (*ops.shape(flow)[:3], 1))
             flow = ops.where(valid > 0, flow, ops.zeros_like(flow))
         total = 0.0
         # Fewer levels than weights: training that has not reached the finest level yet.
-        for weight, level in zip(weights, y_pred, strict=False):
-            error = self._level_error(flow, valid, level)
+        for index, (weight, level) in enumerate(zip(weights, y_pred, strict=False)):
+            if weight == 0:
+                continue
+            level, factor = _with_factor(flow, level, stride and stride >> index)
+            error = self._level_error(flow, valid, level, factor)
             total = total + weight * ops.sum(error, axis=(1, 2, 3))
         return total
 
-    def _level_error(self, flow, valid, level):
+    def _level_error(self, flow, valid, level, factor):
         """Weighted penalty of each pixel of one level, (B, h, w, 1)."""
-        factor = _factor(flow, level)
         if self.sparse:
             level = upsample_bilinear(level, factor)
         elif factor > 1:
@@ -114,7 +118,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class MultiscaleEndPointError(_MultiscaleFlowLoss):
-    """PWC-Net's training loss: the L2 error of every level, summed over its pixels.
+    """PWC-Net's training loss: the L2 error summed over the pixels of every level.
 
     `L = sum_l alpha_l sum_x ||w_l(x) - w_gt,l(x)||_2 / 20`: flows in units of 20 pixels, the
     ground truth averaged down to the level, summed over pixels and averaged over the batch.
@@ -122,11 +126,9 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
     Args:
         level_weights: alpha, coarse to fine; the default is the paper's for levels 6 to 2.
         flow_unit: Pixels per unit of flow.
-        sparse: Enlarge the prediction to the ground truth's size instead of averaging the
-            ground truth down: the form for sparse ground truth (KITTI).
-        reduction: Of `keras.losses.Loss`; the default averages over the batch.
-        name: Of `keras.losses.Loss`.
-        dtype: Precision in which the sum is computed.
+        sparse: Enlarge the predictions to the ground truth's size instead of averaging the ground
+            truth down, as sparse ground truth (KITTI) needs it.
+        reduction, name, dtype: Of `keras.losses.Loss`; averages over the batch in float32.
 
     Call arguments:
         y_true: Flow (B, H, W, 2) in pixels; y_pred: list of levels (B, h, w, 2) in
@@ -160,17 +162,17 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
 class MultiscaleRobust(_MultiscaleFlowLoss):
     """PWC-Net's fine-tuning loss: `sum_l alpha_l sum_x (|w_l(x) - w_gt,l(x)|_1 + eps)^q`.
 
-    `|.|` is the L1 norm of the two components; q < 1 gives outliers less weight.
+    `|.|` is the L1 norm of the two components; q < 1 gives outliers less weight. With
+    `level_weights=(0, 0, 0, 0, alpha), sparse=True` the finest level alone is compared, enlarged,
+    with the ground truth at full resolution.
 
     Args:
         level_weights: alpha, coarse to fine; the default is the paper's for levels 6 to 2.
         flow_unit: Pixels per unit of flow.
         sparse: As in `MultiscaleEndPointError`.
-        epsilon: eps, in units of flow.
-        exponent: q.
-        reduction: Of `keras.losses.Loss`; the default averages over the batch.
-        name: Of `keras.losses.Loss`.
-        dtype: Precision in which the sum is computed.
+        epsilon: eps, positive, in units of flow.
+        exponent: q, positive.
+        reduction, name, dtype: Of `keras.losses.Loss`; averages over the batch in float32.
 
     Call arguments:
         y_true: Flow (B, H, W, 2) in pixels; y_pred: list of levels (B, h, w, 2) in
@@ -198,13 +200,8 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
         dtype="float32",
     ):
         super().__init__(level_weights, flow_unit, sparse, reduction, name, dtype)
-        self.epsilon = float(epsilon)
-        self.exponent = float(exponent)
-        if self.epsilon <= 0 or self.exponent <= 0:
-            raise ValueError(
-                "epsilon and exponent must be positive. "
-                f"Received: epsilon={epsilon}, exponent={exponent}"
-            )
+        self.epsilon = checks.number("epsilon", epsilon, above=0)
+        self.exponent = checks.number("exponent", exponent, above=0)
 
     def penalty(self, difference):
         """Generalised Charbonnier-like penalty of the L1 error.
@@ -223,28 +220,34 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
 
 
 def _as_map(weight):
-    """Give a weight of shape (B, H, W, 1), (B, H, W) or (B,) four axes."""
+    """Append axes to a weight (B, H, W, 1), (B, H, W) or (B,) up to rank 4."""
     while len(weight.shape) < 4:
         weight = weight[..., None]
     return weight
 
 
-def _factor(flow, level):
-    """Whole factor between the ground truth's size and a level's."""
-    for axis in (1, 2):
-        full, coarse = flow.shape[axis], level.shape[axis]
-        if full is None or coarse is None:
+def _with_factor(flow, level, stride):
+    """The level, and the whole factor between the ground truth's size and the level's.
+
+    `stride` stands in for the factor where a size is unknown, and is checked at run time.
+    """
+    if None in (*flow.shape[1:3], *level.shape[1:3]):
+        if stride is None:
             raise ValueError(
-                "a multiscale flow loss needs the height and width of its batch. "
+                "A multiscale flow loss of a single level needs its height and width. "
                 f"Received: shapes {tuple(flow.shape)} and {tuple(level.shape)}"
             )
+        full, coarse = (ops.stack(ops.shape(x)[1:3]) for x in (flow, level))
+        message = f"The level must be {stride} times smaller than the ground truth. Received:"
+        fits = ops.all(coarse * stride == full)
+        return backend.check_at_run_time(level, fits, message, coarse), stride
     factor = flow.shape[1] // level.shape[1]
     if (level.shape[1] * factor, level.shape[2] * factor) != tuple(flow.shape[1:3]):
         raise ValueError(
             "a level's size must divide the ground truth's by one whole factor. "
             f"Received: ground truth {tuple(flow.shape)}, level {tuple(level.shape)}"
         )
-    return factor
+    return level, factor
 
 
 def _norm(vector):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.layers import structural_similarity
 
 
@@ -10,24 +11,23 @@ from c2f_zoo.layers import structural_similarity
 class SSIMLoss(keras.losses.Loss):
     """`offset - SSIM`, of images in [0, 1], under an 11x11 Gaussian window of sigma 1.5.
 
-    The loss of restoration and super-resolution networks where structure counts more than
-    brightness. `SSIMLoss(padding="zero", offset=0)` is -SSIM as the multiscale super-resolution
-    training of Ahamed et al. has it; the offset changes the number and not the gradient.
+    A loss for restoration and super-resolution where structure matters more than brightness.
+    `SSIMLoss(padding="zero", offset=0)` is the -SSIM of Ahamed et al.'s multiscale
+    super-resolution; the offset does not affect the gradient.
 
     Args:
-        padding: `"valid"` counts windows inside the image; `"zero"` one window around each pixel,
+        padding: `"valid"` takes windows inside the image; `"zero"` one window around each pixel,
             zeros beyond the border. Defaults to `"valid"`.
-        offset: Defaults to 1, so that equal images lose 0.
-        reduction: Of `keras.losses.Loss`; the default averages over the batch.
-        name: Of `keras.losses.Loss`.
-        dtype: Precision in which the loss is averaged; the similarity is computed in float32.
+        offset: Defaults to 1, so that equal images have the loss 0.
+        reduction, name, dtype: Of `keras.losses.Loss`; the similarity is computed in float32.
 
     Call arguments:
         y_true: Images (B, H, W, C) in [0, 1], H and W at least 11 unless padded.
         y_pred: Images (B, H, W, C).
 
     Raises:
-        ValueError: Unknown padding; images of different shapes or smaller than the window.
+        ValueError: If the padding is unknown, the batch empty, or the images differ in shape or are
+            smaller than the window.
 
     Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural
     Similarity, 2004; Ahamed et al., arXiv 2501.12739, released code.
@@ -48,20 +48,12 @@ class SSIMLoss(keras.losses.Loss):
         dtype="float32",
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if padding not in ("valid", "zero"):
-            raise ValueError(f'padding must be "valid" or "zero". Received: {padding!r}')
-        self.padding, self.offset = padding, float(offset)
+        self.padding = checks.one_of("padding", padding, ("valid", "zero"))
+        self.offset = checks.number("offset", offset)
 
     def call(self, y_true, y_pred):
-        shapes = tuple(y_true.shape), tuple(y_pred.shape)
-        fits = len(shapes[0]) == len(shapes[1]) == 4 and all(
-            a == b or a is None or b is None for a, b in zip(*shapes, strict=True)
-        )
-        if not fits:
-            raise ValueError(
-                "SSIMLoss takes two batches (B, H, W, C) of one shape. "
-                f"Received: shapes {shapes[0]} and {shapes[1]}"
-            )
+        axes = (checks.SOME, None, None, None)
+        checks.same_shape(("y_true", "y_pred"), (y_true, y_pred), "(B, H, W, C), B >= 1", axes)
         similarity, _ = structural_similarity(y_true, y_pred, self.padding)
         return self.offset - ops.mean(similarity, axis=(1, 2, 3))
 

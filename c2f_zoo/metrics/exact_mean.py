@@ -1,4 +1,4 @@
-"""A weighted mean that stays exact however long it runs."""
+"""A weighted mean without accumulated rounding errors."""
 
 import math
 
@@ -7,14 +7,14 @@ from keras import ops
 
 
 class ExactMean(keras.metrics.Metric):
-    """Weighted mean of everything added since the last reset, in float32 whatever the policy.
+    """Weighted mean of everything added since the last reset, computed in float32.
 
-    A thousand images of a million pixels sum to far more than float32 resolves, so the sum and
-    the count each keep their rounding error in a second variable (Knuth's two-sum).
+    A thousand images of a million pixels exceed float32's resolution, so the sum and the count
+    each keep their rounding error in a second variable (Knuth's two-sum).
 
     Args:
         name: Name in logs.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
     """
 
     def __init__(self, name=None, dtype=None):
@@ -29,20 +29,15 @@ class ExactMean(keras.metrics.Metric):
         )
 
     def add(self, total, count):
-        """Add a part.
-
-        Args:
-            total: Scalar tensor, weighted sum of the figures.
-            count: Scalar tensor, sum of the weights.
-        """
+        """Add scalars: a weighted sum of figures and the sum of their weights."""
         _add_to(self._total, total)
         _add_to(self._count, count)
 
     def result(self):
-        """Give the mean so far.
+        """Compute the mean so far.
 
         Returns:
-            Scalar float32 tensor; NaN if nothing was counted, because 0 would claim a perfect
+            Scalar float32 tensor; NaN if nothing was counted, as 0 would look like a perfect
             estimate.
         """
         total = self._total[0] + self._total[1]

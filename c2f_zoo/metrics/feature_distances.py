@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, Moments, RowStore
 
 _FIGURES = ("fid", "kid", "precision_recall")
@@ -11,24 +12,24 @@ _BLOCK = 1 << 22  # distances held at once, 32 MiB
 class FeatureDistances(ImageSetMetric):
     """FID, KID and improved precision and recall, from one pass through a feature network.
 
-    FID needs only mean and covariance of the features; KID and precision and recall keep every
-    image's features, in a temporary file where they exceed `memory_limit`.
+    FID needs only mean and covariance of the features; the others keep all features, in a
+    temporary file beyond `memory_limit`.
 
     Args:
         features: Function from a batch of images, uint8 array (B, H, W, 3), to an array or tensor
             (B, D) of their features. `c2f_zoo.models.InceptionV3Features.from_fid_package()` is
-            the network of the published figures.
-        figures: Which to compute, of `"fid"`, `"kid"`, `"precision_recall"`. Default FID and KID.
+            the network of published figures.
+        figures: Some of `"fid"`, `"kid"`, `"precision_recall"`. Default FID and KID.
         neighbours: k of precision and recall. Default 3.
         subsets: Number of KID's random subsets. Default 100.
-        subset_size: Images in each, at most; never more than there are. Default 1000.
-        seed: Whole number that the subsets follow from. Default 0.
+        subset_size: Images in each subset, at most. Default 1000.
+        seed: Integer seed of the subsets. Default 0.
         memory_limit: Bytes per set beyond which features go to a file. Default 1 GiB.
-        batch_size: Images that `features` is given at once, at most: its maps fill memory.
-            Default 32.
+        batch_size: Most images to pass to `features` at once. Default 32.
 
     Raises:
-        ValueError: An unknown figure, none, no batch size, or features of another shape.
+        ValueError: If a figure is unknown, a number not positive, or the features have another
+            shape or are not finite.
 
     Source: Heusel et al., arXiv 1706.08500; Binkowski et al., arXiv 1801.01401; Kynkaanniemi et
     al., arXiv 1904.06991.
@@ -54,14 +55,15 @@ class FeatureDistances(ImageSetMetric):
         batch_size=32,
     ):
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
         figures = (figures,) if isinstance(figures, str) else tuple(figures)
         if not figures or set(figures) - set(_FIGURES):
-            raise ValueError(f"figures are some of {', '.join(_FIGURES)}. Received: {figures}")
-        self.features, self.figures, self.neighbours = features, figures, neighbours
-        self.subsets, self.subset_size, self.seed = subsets, subset_size, seed
-        self.memory_limit, self.batch_size = memory_limit, batch_size
+            raise ValueError(f"figures must be some of {', '.join(_FIGURES)}. Received: {figures}")
+        self.features, self.figures = features, figures
+        self.seed, self.memory_limit = seed, memory_limit
+        self.neighbours = checks.whole("neighbours", neighbours, least=1)
+        self.subsets = checks.whole("subsets", subsets, least=1)
+        self.subset_size = checks.whole("subset_size", subset_size, least=2)
+        self.batch_size = checks.whole("batch_size", batch_size, least=1)
         self._moments, self._stores = {}, {}
 
     def _reset(self, which):
@@ -79,11 +81,11 @@ class FeatureDistances(ImageSetMetric):
         features = np.asarray(features, np.float32)
         if features.ndim != 2 or len(features) != len(images):
             raise ValueError(
-                f"features must be (B, D) for {len(images)} images. "
+                f"features must return the shape (B, D) for {len(images)} images. "
                 f"Received: shape {features.shape}"
             )
         if not np.isfinite(features).all():
-            raise ValueError("features must be finite. Received: NaN or infinity")
+            raise ValueError("features must return finite numbers. Received: NaN or infinity")
         columns = features.shape[1]
         if "fid" in self.figures:
             self._moments.setdefault(which, Moments(columns)).update(features)
@@ -95,19 +97,20 @@ class FeatureDistances(ImageSetMetric):
         """Compute the figures.
 
         Args:
-            progress: Whether to show a bar over the distances of precision and recall, which for
-                50,000 images take minutes. Default False.
+            progress: Show a progress bar of precision and recall, which take minutes for 50,000
+                images. Default False.
 
         Returns:
             Dictionary: `fid`; `kid` and `kid_std`, mean and deviation over subsets; `precision`
             and `recall`, 0 to 1.
 
         Raises:
-            ValueError: A set has fewer than two images, or than precision and recall's k + 1.
+            ValueError: If a set has fewer than two images, or fewer than k + 1 for precision and
+                recall.
         """
         if min(self._counts.values()) < 2:
             raise ValueError(
-                "Distances between sets need at least two real and two generated images. "
+                "There must be at least two real and two generated images. "
                 f"Received: {self._counts['real']} real, {self._counts['fake']} generated"
             )
         figures = {}
@@ -132,9 +135,8 @@ class FeatureDistances(ImageSetMetric):
 def frechet_distance(mean1, covariance1, mean2, covariance2):
     """Frechet distance of two Gaussians: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
-    The trace of the root is taken as that of the symmetric (S C2 S)^(1/2), S = C1^(1/2), whose
-    eigenvalues are those of C1 C2: real and not negative but for rounding, where the root of the
-    product itself can turn complex.
+    The trace of the root is computed as that of the symmetric (S C2 S)^(1/2), S = C1^(1/2), which
+    has the eigenvalues of C1 C2 and, unlike its root, cannot become complex by rounding.
 
     Args:
         mean1: Array (D,).
@@ -143,10 +145,10 @@ def frechet_distance(mean1, covariance1, mean2, covariance2):
         covariance2: Array (D, D), symmetric.
 
     Returns:
-        The distance, as float.
+        float.
 
     Raises:
-        ValueError: The shapes do not fit.
+        ValueError: If the shapes do not fit.
 
     Source: Dowson and Landau, The Frechet distance between multivariate normal distributions,
     1982; Heusel et al., arXiv 1706.08500.
@@ -157,10 +159,10 @@ def frechet_distance(mean1, covariance1, mean2, covariance2):
     """
     arrays = [np.asarray(a, np.float64) for a in (mean1, covariance1, mean2, covariance2)]
     mean1, covariance1, mean2, covariance2 = arrays
-    size = (len(mean1),)
+    size = mean1.shape[:1]
     if [array.shape for array in arrays] != [size, size * 2] * 2:
         raise ValueError(
-            "Means are (D,) and covariances (D, D). "
+            "Means must have the shape (D,) and covariances (D, D). "
             f"Received: shapes {', '.join(str(array.shape) for array in arrays)}"
         )
     values, vectors = np.linalg.eigh(covariance1)
@@ -168,7 +170,7 @@ def frechet_distance(mean1, covariance1, mean2, covariance2):
     product = np.linalg.eigvalsh(root @ covariance2 @ root)
     trace = np.trace(covariance1) + np.trace(covariance2)
     trace -= 2 * np.sqrt(np.maximum(product, 0)).sum()
-    # Rounding can bring equal sets a little below zero.
+    # Rounding can bring equal sets slightly below zero.
     return max(float(np.sum((mean1 - mean2) ** 2) + trace), 0.0)
 
 
@@ -181,14 +183,14 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
         real: Features, array (N, D).
         fake: Features, array (M, D).
         subsets: Number of subsets. Default 100.
-        subset_size: Rows in each, drawn without repetition; at most N and M. Default 1000.
-        seed: Whole number that the subsets follow from. Default 0.
+        subset_size: Rows in each, drawn without replacement; at most N and M. Default 1000.
+        seed: Integer seed of the subsets. Default 0.
 
     Returns:
         (mean, standard deviation) over the subsets, two floats.
 
     Raises:
-        ValueError: Fewer than two rows or one subset, or different D.
+        ValueError: If there are fewer than two rows or one subset, or D differs.
 
     Source: Binkowski et al., Demystifying MMD GANs, arXiv 1801.01401, sections 3 and 4.
 
@@ -198,19 +200,18 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
         >>> near[0] < far[0]
         True
     """
-    size = min(subset_size, len(real), len(fake))
     _check_features(real, fake)
-    if size < 2 or subsets < 1:
+    subsets = checks.whole("subsets", subsets, least=1)
+    size = min(checks.whole("subset_size", subset_size, least=2), len(real), len(fake))
+    if size < 2:
         raise ValueError(
-            "KID needs two rows a subset and one subset. "
-            f"Received: {len(real)} and {len(fake)} rows, subset_size={subset_size}, "
-            f"subsets={subsets}"
+            f"real and fake must have at least 2 rows. Received: {len(real)} and {len(fake)} rows"
         )
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(subsets):
         x, y = (
-            # In the order of the rows, which a file is read faster in.
+            # Sorted, because a file is read faster in order.
             np.asarray(rows[np.sort(rng.choice(len(rows), size, replace=False))], np.float64)
             for rows in (real, fake)
         )
@@ -223,21 +224,21 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
 def precision_recall(real, fake, neighbours=3, progress=False):
     """Improved precision and recall.
 
-    Each set's manifold is the union of balls around its rows, each of the radius of that row's
-    k-th nearest neighbour in the set. Precision is the share of generated rows inside the real
-    manifold (quality), recall that of real rows inside the generated one (variation).
+    A set's manifold is the union of balls around its rows that reach the row's k-th nearest
+    neighbour in the set. Precision is the share of generated rows inside the real manifold
+    (quality), recall that of real rows inside the generated one (variation).
 
     Args:
         real: Features, array (N, D).
         fake: Features, array (M, D).
         neighbours: k. Default 3.
-        progress: Whether to show a bar. Default False.
+        progress: Show a progress bar. Default False.
 
     Returns:
         (precision, recall), two floats from 0 to 1.
 
     Raises:
-        ValueError: A set has no more rows than `neighbours`, or different D.
+        ValueError: If a set does not have more rows than `neighbours`, or D differs.
 
     Source: Kynkaanniemi et al., Improved Precision and Recall Metric, arXiv 1904.06991,
     equations 1 and 2.
@@ -250,12 +251,12 @@ def precision_recall(real, fake, neighbours=3, progress=False):
     _check_features(real, fake)
     if not 1 <= neighbours < min(len(real), len(fake)):
         raise ValueError(
-            "Each set needs more rows than the number of neighbours, which is at least 1. "
+            "neighbours must be at least 1 and less than the number of rows of each set. "
             f"Received: {len(real)} and {len(fake)} rows, neighbours={neighbours}"
         )
     from tqdm import tqdm
 
-    # Distances do not change with the origin, and near the rows they lose fewer digits.
+    # Distances do not depend on the origin; one near the rows loses fewer digits.
     centre = np.mean(real, axis=0, dtype=np.float64)
     total = 2 * (len(real) + len(fake))
     with tqdm(total=total, desc="precision and recall", disable=not progress) as bar:
@@ -273,7 +274,7 @@ def _radii(rows, centre, neighbours, bar):
         for second, others in _blocks(rows, centre):
             distances = _squared_distances(some, others)
             if first == second:
-                np.fill_diagonal(distances, 0)  # itself, which rounding may have moved away
+                np.fill_diagonal(distances, 0)  # exactly, despite rounding
             both = np.concatenate([nearest, distances], axis=1)
             nearest = np.partition(both, neighbours, axis=1)[:, : neighbours + 1]
         radii.append(nearest.max(axis=1))
@@ -312,5 +313,6 @@ def _check_features(real, fake):
     shapes = np.shape(real), np.shape(fake)
     if any(len(shape) != 2 for shape in shapes) or shapes[0][1] != shapes[1][1]:
         raise ValueError(
-            "Features are (N, D) and (M, D). Received: shapes " + " and ".join(map(str, shapes))
+            f"real and fake must have the shapes (N, D) and (M, D). "
+            f"Received: shapes {shapes[0]} and {shapes[1]}"
         )

@@ -5,32 +5,30 @@ import math
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.metrics.exact_mean import ExactMean
 
 
 class _PixelMean(ExactMean):
-    """Weighted mean of a per-pixel figure over every pixel seen since the last reset.
-
-    Weighting pixels, not images or batches, is how Sintel and KITTI report; so the result does
-    not depend on the batch size.
-    """
+    """Weighted mean of a per-pixel figure over all pixels, as Sintel and KITTI report."""
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch.
 
         Args:
-            y_true: Tensor (B, H, W, 2), ground truth in pixels. Where the weight is 0 it may
-                hold anything, NaN and infinity too.
-            y_pred: Tensor (B, H, W, 2), estimate in pixels.
-            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,); every pixel
-                counts once by default.
+            y_true: Tensor (B, H, W, 2), true flow in pixels. May be NaN or infinite where the
+                weight is 0.
+            y_pred: Tensor (B, H, W, 2), estimated flow in pixels.
+            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,); by default
+                every pixel counts once.
 
         Raises:
-            ValueError: The shapes do not fit each other.
+            ValueError: If the shapes do not fit.
         """
         truth = ops.cast(ops.convert_to_tensor(y_true), "float32")
         estimate = ops.cast(ops.convert_to_tensor(y_pred), "float32")
-        _check_flows(truth, estimate)
+        pair, axes = (truth, estimate), (None, None, None, 2)
+        checks.same_shape(("y_true", "y_pred"), pair, "(B, H, W, 2)", axes)
         magnitude = _norm(truth)
         weight = ops.ones_like(magnitude)
         if sample_weight is not None:
@@ -43,7 +41,7 @@ class _PixelMean(ExactMean):
         self.add(_sum(figure), _sum(weight))
 
     def _selects(self, magnitude):
-        """Which pixels, by the length of their true flow (B, H, W), enter the mean."""
+        """Which pixels enter the mean, by the length of their true flow (B, H, W)."""
         return ops.ones_like(magnitude, dtype="bool")
 
 
@@ -58,10 +56,10 @@ class EndPointError(_PixelMean):
         max_magnitude: Count only pixels whose true flow is shorter than this, in pixels. Sintel
             reports 0-10, 10-40 and over 40.
         name: Name in logs; by default `epe`, `epe_0_10`, `epe_40_plus` and so on.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
 
     Raises:
-        ValueError: `min_magnitude` is negative or not below `max_magnitude`.
+        ValueError: If `min_magnitude` is negative or not below `max_magnitude`.
 
     Source: Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011,
     section 4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation,
@@ -80,7 +78,7 @@ class EndPointError(_PixelMean):
         high = math.inf if max_magnitude is None else float(max_magnitude)
         if not 0 <= low < high:
             raise ValueError(
-                "min_magnitude must not be negative and must be below max_magnitude. "
+                "min_magnitude must be >= 0 and below max_magnitude. "
                 f"Received: min_magnitude={min_magnitude}, max_magnitude={max_magnitude}"
             )
         super().__init__(name=name or _range_name("epe", min_magnitude, max_magnitude), dtype=dtype)
@@ -99,26 +97,25 @@ class EndPointError(_PixelMean):
         return _norm(estimate - truth)
 
     def get_config(self):
-        """Return the constructor's arguments, as Keras' serialization wants them."""
-        return {
-            **super().get_config(),
-            "min_magnitude": self.min_magnitude,
-            "max_magnitude": self.max_magnitude,
-        }
+        config = {"min_magnitude": self.min_magnitude, "max_magnitude": self.max_magnitude}
+        return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class OutlierRate(_PixelMean):
     """Share of wrong pixels in percent: KITTI's Fl-all.
 
-    A pixel is wrong if its end-point error exceeds 3 px AND 5 % of the length of the true flow.
+    A pixel is wrong if its end-point error exceeds 3 px and 5 % of the length of the true flow.
 
     Args:
-        threshold: Error in pixels that a wrong pixel exceeds. Defaults to 3.
-        relative_threshold: Fraction of the true flow's length that its error exceeds as well.
-            Defaults to 0.05.
+        threshold: Error in pixels that a wrong pixel exceeds, at least 0. Defaults to 3.
+        relative_threshold: Fraction of the true flow's length that its error exceeds as well, at
+            least 0. Defaults to 0.05.
         name: Name in logs. Defaults to `fl_all`.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
+
+    Raises:
+        ValueError: If a threshold is negative.
 
     Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015, section 5.
 
@@ -134,39 +131,33 @@ class OutlierRate(_PixelMean):
 
     def __init__(self, threshold=3.0, relative_threshold=0.05, name="fl_all", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self.threshold = float(threshold)
-        self.relative_threshold = float(relative_threshold)
+        self.threshold = checks.number("threshold", threshold, least=0)
+        self.relative_threshold = checks.number("relative_threshold", relative_threshold, least=0)
 
     def _per_pixel(self, truth, estimate, magnitude):
         error = _norm(estimate - truth)
-        # Written as "not small" so that an estimate of NaN is wrong, not right.
+        # "not small" rather than "large" makes an estimate of NaN wrong.
         is_right = ops.logical_or(
             error <= self.threshold, error <= self.relative_threshold * magnitude
         )
         return 100.0 * ops.cast(ops.logical_not(is_right), "float32")
 
     def get_config(self):
-        """Return the constructor's arguments, as Keras' serialization wants them."""
-        return {
-            **super().get_config(),
-            "threshold": self.threshold,
-            "relative_threshold": self.relative_threshold,
-        }
+        thresholds = {"threshold": self.threshold, "relative_threshold": self.relative_threshold}
+        return {**super().get_config(), **thresholds}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class AngularError(_PixelMean):
-    """Mean angle between (u, v, 1) and (u_gt, v_gt, 1), in degrees by default.
-
-    AE = arccos of the scalar product of both vectors scaled to unit length.
+    """Mean angle between (u, v, 1) and (u_gt, v_gt, 1).
 
     Args:
         unit: `"degrees"` or `"radians"`.
         name: Name in logs. Defaults to `angular_error`.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
 
     Raises:
-        ValueError: `unit` is neither of the two.
+        ValueError: If `unit` is neither of the two.
 
     Source: Barron, Fleet and Beauchemin, Performance of Optical Flow Techniques, IJCV 1994;
     Baker et al., IJCV 2011, section 4.1.
@@ -180,23 +171,20 @@ class AngularError(_PixelMean):
     """
 
     def __init__(self, unit="degrees", name="angular_error", dtype=None):
-        if unit not in ("degrees", "radians"):
-            raise ValueError(f'unit must be "degrees" or "radians". Received: {unit!r}')
         super().__init__(name=name, dtype=dtype)
-        self.unit = unit
+        self.unit = checks.one_of("unit", unit, ("degrees", "radians"))
 
     def _per_pixel(self, truth, estimate, magnitude):
         u, v = truth[..., 0], truth[..., 1]
         du, dv = estimate[..., 0] - u, estimate[..., 1] - v
-        # atan2(|a x b|, a . b) is the same angle as the arccos, and unlike it is exact for the
-        # small angles that a good estimate makes; the differences avoid cancellation in a x b.
+        # atan2(|a x b|, a . b) equals the arccos and is exact for small angles too; writing a x b
+        # with differences avoids cancellation.
         cross = ops.sqrt(du * du + dv * dv + ops.square(u * dv - v * du))
         dot = estimate[..., 0] * u + estimate[..., 1] * v + 1.0
         angle = ops.arctan2(cross, dot)
         return angle * (180.0 / math.pi) if self.unit == "degrees" else angle
 
     def get_config(self):
-        """Return the constructor's arguments, as Keras' serialization wants them."""
         return {**super().get_config(), "unit": self.unit}
 
 
@@ -227,12 +215,12 @@ def _norm(flow):
 
 
 def _sum(values):
-    """Sum row by row first: short sums keep float32 exact enough on any backend."""
+    """Sum of a map (B, H, W), axis by axis: short sums keep float32 exact enough."""
     return ops.sum(ops.sum(ops.sum(values, axis=2), axis=1))
 
 
 def _as_map(weight, flow_shape):
-    """Bring a weight to something that broadcasts against (B, H, W)."""
+    """A weight that broadcasts against (B, H, W)."""
     rank = len(weight.shape)
     if rank == 4 and weight.shape[-1] == 1:
         return weight[..., 0]
@@ -241,21 +229,9 @@ def _as_map(weight, flow_shape):
     if rank == 1:
         return weight[:, None, None]
     raise ValueError(
-        "sample_weight must be (B, H, W, 1), (B, H, W) or (B,) for a flow of shape "
+        "sample_weight must have the shape (B, H, W, 1), (B, H, W) or (B,) for a flow of shape "
         f"{tuple(flow_shape)}. Received: shape {tuple(weight.shape)}"
     )
-
-
-def _check_flows(truth, estimate):
-    shapes = tuple(truth.shape), tuple(estimate.shape)
-    fits = all(len(shape) == 4 and shape[-1] in (2, None) for shape in shapes) and all(
-        a == b or a is None or b is None for a, b in zip(*shapes, strict=True)
-    )
-    if not fits:
-        raise ValueError(
-            "y_true and y_pred must both be (B, H, W, 2). "
-            f"Received: shapes {shapes[0]} and {shapes[1]}"
-        )
 
 
 def _range_name(stem, low, high):

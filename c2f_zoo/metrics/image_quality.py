@@ -1,10 +1,11 @@
-"""How near restored images are to the true ones: PSNR, SSIM and MS-SSIM."""
+"""How close restored images are to the true ones: PSNR, SSIM and MS-SSIM."""
 
 import math
 
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.layers import average_pool, luma, pad_to_stride
 from c2f_zoo.layers.similarity import WINDOW_SIZE, multiscale_similarity, structural_similarity
 from c2f_zoo.metrics.exact_mean import ExactMean
@@ -18,15 +19,15 @@ def psnr(y_true, y_pred, channel="rgb", border=0):
     Args:
         y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1].
         y_pred: Tensor (B, H, W, C), estimates, uint8 or float; not clipped to [0, 1].
-        channel: `"rgb"` compares the channels as they are (of grey images too), `"y"` the luma
-            of RGB images by BT.601 (studio range), as super-resolution reports.
-        border: Pixels to leave out on each side. Super-resolution by s usually leaves out s.
+        channel: `"rgb"` compares all channels (of grey images too), `"y"` the luma of RGB images
+            by BT.601 (studio range), as super-resolution reports.
+        border: Pixels to leave out on each side; super-resolution by s usually leaves out s.
 
     Returns:
         float32 tensor (B,); infinity for equal images.
 
     Raises:
-        ValueError: The shapes, the channel or the border do not fit.
+        ValueError: If the shapes differ, the channel is unknown or the border leaves nothing.
 
     Source: Dong et al., SRCNN, ECCV 2014, for the Y channel.
 
@@ -36,7 +37,7 @@ def psnr(y_true, y_pred, channel="rgb", border=0):
         >>> round(float(psnr(images, images + 0.1)[0]), 3)
         20.0
     """
-    truth, estimate = _prepare(y_true, y_pred, channel, border)
+    truth, estimate = _prepare(y_true, y_pred, channel, border, 1)
     error = ops.mean(ops.square(truth - estimate), axis=(1, 2, 3))
     return -10.0 / math.log(10.0) * ops.log(error)
 
@@ -45,22 +46,21 @@ def ssim(y_true, y_pred, channel="rgb", border=0):
     """Structural similarity of each image, averaged over its 11x11 windows and channels.
 
     Gaussian windows of sigma 1.5 that fit inside the image, constants 0.01 and 0.03, variances
-    without Bessel's correction, as in the paper. Where scikit-image's `structural_similarity` is
-    told the same (`gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1`)
-    it gives the same.
+    without Bessel's correction, as in the paper; scikit-image's `structural_similarity` with
+    `gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1` is equal.
 
     Args:
         y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1], at least 11x11 within
             the border.
         y_pred: Tensor (B, H, W, C), estimates.
-        channel: As of `psnr`.
-        border: As of `psnr`.
+        channel: See `psnr`.
+        border: See `psnr`.
 
     Returns:
         float32 tensor (B,), at most 1.
 
     Raises:
-        ValueError: The shapes, the channel or the border do not fit.
+        ValueError: As `psnr`, and if the images are too small.
 
     Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural
     Similarity, 2004.
@@ -71,8 +71,7 @@ def ssim(y_true, y_pred, channel="rgb", border=0):
         >>> bool(ssim(images, 1 - images)[0] < -0.9)
         True
     """
-    truth, estimate = _prepare(y_true, y_pred, channel, border)
-    _check_sides("SSIM", truth, WINDOW_SIZE)
+    truth, estimate = _prepare(y_true, y_pred, channel, border, WINDOW_SIZE)
     similarity, _ = structural_similarity(truth, estimate)
     return ops.mean(similarity, axis=(1, 2, 3))
 
@@ -81,22 +80,22 @@ def ms_ssim(y_true, y_pred, channel="rgb", border=0):
     """Multi-scale structural similarity of each image.
 
     SSIM's terms at five scales, each half of the one before by 2x2 averages (an odd side repeats
-    its last row or column), multiplied with the paper's exponents; negative terms count as 0. On
-    a scale smaller than the window, the window and its sigma shrink to the image: sides below 176
-    pixels are measured, but not comparable with published figures.
+    its last row or column), multiplied with the paper's exponents; negative terms count as 0.
+    Where a scale is smaller than the window, the window and its sigma shrink to it: results for
+    sides below 176 pixels are not comparable with published ones.
 
     Args:
         y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1], at least 16x16 within
             the border.
         y_pred: Tensor (B, H, W, C), estimates.
-        channel: As of `psnr`.
-        border: As of `psnr`.
+        channel: See `psnr`.
+        border: See `psnr`.
 
     Returns:
         float32 tensor (B,), 0 to 1.
 
     Raises:
-        ValueError: The shapes, the channel or the border do not fit.
+        ValueError: As `psnr`, and if the images are too small.
 
     Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7.
 
@@ -106,8 +105,7 @@ def ms_ssim(y_true, y_pred, channel="rgb", border=0):
         >>> round(float(ms_ssim(images, images)[0]), 4)
         1.0
     """
-    truth, estimate = _prepare(y_true, y_pred, channel, border)
-    _check_sides("MS-SSIM", truth, MINIMUM_SIDE)
+    truth, estimate = _prepare(y_true, y_pred, channel, border, MINIMUM_SIDE)
     return multiscale_similarity(truth, estimate, _terms, _halve)
 
 
@@ -115,11 +113,11 @@ class _ImageMean(ExactMean):
     """Mean of a figure over images, each counted once or by its weight."""
 
     def __init__(self, channel="rgb", border=0, name=None, dtype=None):
-        _check_options(channel, border)
+        border = _check_options(channel, border)
         if name is None:
             name = self._per_image.__name__ + ("_y" if channel == "y" else "")
         super().__init__(name=name, dtype=dtype)
-        self.channel, self.border = channel, int(border)
+        self.channel, self.border = channel, border
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch.
@@ -127,45 +125,39 @@ class _ImageMean(ExactMean):
         Args:
             y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1].
             y_pred: Tensor (B, H, W, C), estimates.
-            sample_weight: Weight of each image, (B,); every image counts once by default, and one
-                of weight 0 may hold anything.
+            sample_weight: Weight of each image, (B,); 1 by default. Images of weight 0 may be
+                NaN.
 
         Raises:
-            ValueError: The shapes do not fit each other or the metric.
+            ValueError: If the shapes do not fit each other or the metric.
         """
         figure = self._per_image(y_true, y_pred, self.channel, self.border)
         weight = ops.ones_like(figure)
         if sample_weight is not None:
             weight = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
-            if len(weight.shape) != 1:
-                raise ValueError(
-                    "sample_weight weighs images: it must be (B,). "
-                    f"Received: shape {tuple(weight.shape)}"
-                )
+            checks.shape("sample_weight", weight, "(B,)", (None,))
             figure = ops.where(weight > 0, figure * weight, ops.zeros_like(figure))
         self.add(ops.sum(figure), ops.sum(weight))
 
     def get_config(self):
-        """Return the constructor's arguments, as Keras' serialization wants them."""
         return {**super().get_config(), "channel": self.channel, "border": self.border}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class PSNR(_ImageMean):
-    """Mean peak signal-to-noise ratio, in dB, of the images seen since the last reset.
+    """Mean peak signal-to-noise ratio of images, in dB.
 
     The mean of the images' ratios, as the field reports it, not the ratio of the mean error.
 
     Args:
-        channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
-        border: Pixels to leave out on each side.
+        channel, border: See `psnr`.
         name: Name in logs. Defaults to `psnr`, with `"y"` to `psnr_y`.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
 
     Raises:
-        ValueError: Unknown channel, or a negative border.
+        ValueError: If the channel is unknown or the border negative.
 
-    Source: as of `psnr`.
+    Source: See `psnr`.
 
     Example:
         >>> import numpy as np
@@ -180,18 +172,17 @@ class PSNR(_ImageMean):
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class SSIM(_ImageMean):
-    """Mean structural similarity of the images seen since the last reset.
+    """Mean structural similarity of images.
 
     Args:
-        channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
-        border: Pixels to leave out on each side.
+        channel, border: See `psnr`.
         name: Name in logs. Defaults to `ssim`, with `"y"` to `ssim_y`.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
 
     Raises:
-        ValueError: Unknown channel, or a negative border.
+        ValueError: If the channel is unknown or the border negative.
 
-    Source: as of `ssim`.
+    Source: See `ssim`.
 
     Example:
         >>> import numpy as np
@@ -207,21 +198,19 @@ class SSIM(_ImageMean):
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class MSSSIM(_ImageMean):
-    """Mean multi-scale structural similarity of the images seen since the last reset.
+    """Mean multi-scale structural similarity of images to the true ones.
 
-    It compares estimates with the truth; `PairwiseMSSSIM` compares generated images with each
-    other.
+    `PairwiseMSSSIM` compares generated images with each other.
 
     Args:
-        channel: `"rgb"`, or `"y"` for the luma of RGB images (BT.601, studio range).
-        border: Pixels to leave out on each side.
+        channel, border: See `psnr`.
         name: Name in logs. Defaults to `ms_ssim`, with `"y"` to `ms_ssim_y`.
-        dtype: Kept for Keras; everything is computed in float32.
+        dtype: Accepted for Keras; computed in float32.
 
     Raises:
-        ValueError: Unknown channel, or a negative border.
+        ValueError: If the channel is unknown or the border negative.
 
-    Source: as of `ms_ssim`.
+    Source: See `ms_ssim`.
 
     Example:
         >>> import numpy as np
@@ -246,23 +235,18 @@ def _halve(images):
     return average_pool(pad_to_stride(images, 2), 2)
 
 
-def _prepare(y_true, y_pred, channel, border):
-    """Check a batch of pairs; give the part of it that is compared, in float32."""
-    _check_options(channel, border)
+def _prepare(y_true, y_pred, channel, border, least):
+    """Check pairs of images; return the part of them to compare, as float32."""
+    border = _check_options(channel, border)
     pair = [ops.convert_to_tensor(images) for images in (y_true, y_pred)]
-    shapes = [tuple(images.shape) for images in pair]
-    fits = len(shapes[0]) == len(shapes[1]) == 4 and all(
-        a == b or a is None or b is None for a, b in zip(*shapes, strict=True)
-    )
-    if not fits:
+    axes = (None, None, None, 3 if channel == "y" else None)
+    allowed = "(B, H, W, 3)" if channel == "y" else "(B, H, W, C)"
+    shape = checks.same_shape(("y_true", "y_pred"), pair, allowed, axes)
+    if any(side is not None and side - 2 * border < least for side in shape[1:3]):
         raise ValueError(
-            "y_true and y_pred must both be (B, H, W, C). "
-            f"Received: shapes {shapes[0]} and {shapes[1]}"
+            f"y_true must have at least {least}x{least} pixels within a border of {border}. "
+            f"Received: shape {shape}"
         )
-    if channel == "y" and shapes[0][-1] != 3:
-        raise ValueError(f'channel="y" takes RGB images. Received: shape {shapes[0]}')
-    if any(side is not None and side <= 2 * border for side in shapes[0][1:3]):
-        raise ValueError(f"A border of {border} leaves nothing. Received: shape {shapes[0]}")
     inside = slice(border, -border or None)
     pair = [_unit_range(images[:, inside, inside]) for images in pair]
     return [luma(images) for images in pair] if channel == "y" else pair
@@ -271,21 +255,11 @@ def _prepare(y_true, y_pred, channel, border):
 def _unit_range(images):
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype != "uint8" and "float" not in dtype:
-        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: dtype {dtype}")
+        raise ValueError(f"images must be uint8 or float in [0, 1]. Received: dtype {dtype}")
     images = ops.cast(images, "float32")
     return images / 255.0 if dtype == "uint8" else images
 
 
 def _check_options(channel, border):
-    if channel not in ("rgb", "y"):
-        raise ValueError(f'channel must be "rgb" or "y". Received: {channel!r}')
-    if border != int(border) or border < 0:
-        raise ValueError(f"border is a whole number of at least 0. Received: {border!r}")
-
-
-def _check_sides(name, images, least):
-    if any(side is not None and side < least for side in images.shape[1:3]):
-        raise ValueError(
-            f"{name} takes images of at least {least}x{least} pixels within the border. "
-            f"Received: shape {tuple(images.shape)}"
-        )
+    checks.one_of("channel", channel, ("rgb", "y"))
+    return checks.whole("border", border, least=0)

@@ -1,7 +1,8 @@
-"""Multi-scale structural similarity, as a measure of how much generated images vary."""
+"""Multi-scale structural similarity of generated images, a measure of their variation."""
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.layers.similarity import (
     SCALE_WEIGHTS,
     WINDOW_SIGMA,
@@ -19,14 +20,12 @@ _AT_ONCE = 1 << 22  # numbers compared at once, which bounds the memory
 class PairwiseMSSSIM(ImageSetMetric):
     """Mean multi-scale structural similarity of random pairs of generated images.
 
-    Two images of a varied set are unlike each other: lower is more variation, and a collapsed
-    generator approaches 1. Pairs are the first and second, third and fourth, ... image given,
-    which are random pairs where the latents are random. The paper takes 10,000 pairs.
-
-    Real images are not needed, and ignored.
+    Lower is more variation; a collapsed generator approaches 1. The first and second image are a
+    pair, the third and fourth, and so on: random pairs if the latents are random. The paper takes
+    10,000 pairs. Real images are ignored.
 
     Raises:
-        ValueError: A batch of images whose sides are no multiples of 16.
+        ValueError: If the sides of images are not multiples of 16.
 
     Source: Karras et al., arXiv 1710.10196, section 5, after Odena et al., arXiv 1610.09585;
     Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, for the five weights.
@@ -52,7 +51,7 @@ class PairwiseMSSSIM(ImageSetMetric):
         if which == "real":
             return
         _check(images)
-        if self._left is not None:  # the odd one of the batch before
+        if self._left is not None:  # the unpaired image of the batch before
             images = np.concatenate([self._left, images])
         paired = len(images) // 2 * 2
         self._left = images[paired:].copy() if paired < len(images) else None
@@ -64,55 +63,34 @@ class PairwiseMSSSIM(ImageSetMetric):
         """Compute the mean over all pairs so far.
 
         Args:
-            progress: Not used: there is nothing left to wait for.
+            progress: Unused.
 
         Returns:
             Dictionary with `ms_ssim`, 0 to 1.
 
         Raises:
-            ValueError: There was no pair yet.
+            ValueError: If there was no pair yet.
         """
         if not self._pairs:
             raise ValueError(
-                f"MS-SSIM compares pairs of images. Received: {self._counts['fake']} images"
+                f"There must be a pair of images. Received: {self._counts['fake']} images"
             )
         return {"ms_ssim": self._total / self._pairs}
 
 
 def similarity_of_pairs(images1, images2):
-    """Multi-scale structural similarity of pairs of images.
+    """Multi-scale structural similarity of pairs of images, in float64.
 
-    Five scales, each half of the one before by 2x2 averages; an 11x11 Gaussian window of sigma 1.5
-    that shrinks with images smaller than it (and its sigma with it), applied where it fits
-    inside; constants 0.01 and 0.03. The result is the product of the contrast-structure terms of
-    the first four scales and the whole similarity of the last, each to the power of its weight;
-    negative ones count as 0. In float64, because a variance is a difference of large numbers.
-
-    Args:
-        images1: Array (B, H, W, C), values from 0 to 255; H and W multiples of 16.
-        images2: Array (B, H, W, C).
-
-    Returns:
-        float64 array (B,), 1 for equal images.
-
-    Raises:
-        ValueError: The shapes differ, or a side is no multiple of 16.
+    `c2f_zoo.metrics.ms_ssim` of arrays (B, H, W, C) with values from 0 to 255, H and W multiples of
+    16. Returns an array (B,).
 
     Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7; the
     released code of Karras et al. for the choices that it leaves open.
-
-    Example:
-        >>> image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3))
-        >>> similarity_of_pairs(image, image).tolist()
-        [1.0]
     """
     images1, images2 = np.asarray(images1), np.asarray(images2)
     _check(images1)
-    if images1.shape != images2.shape:
-        raise ValueError(
-            "Pairs of images have the same shape. "
-            f"Received: shapes {images1.shape} and {images2.shape}"
-        )
+    pair = (images1, images2)
+    checks.same_shape(("images1", "images2"), pair, "(B, H, W, C)", (None,) * 4)
     step = max(1, _AT_ONCE // images1[0].size)
     parts = [
         _similarity(images1[first : first + step], images2[first : first + step])
@@ -127,7 +105,7 @@ def _similarity(images1, images2):
 
 
 def _terms(x, y):
-    """Mean similarity, and mean of its contrast-structure part, of each pair: two arrays (B,)."""
+    """Mean similarity and mean contrast-structure term of each pair: two arrays (B,)."""
     size = min(WINDOW_SIZE, *x.shape[1:3])
     window = gaussian_window(size, size * WINDOW_SIGMA / WINDOW_SIZE)
     maps = similarity_maps(x, y, lambda images: blur_inside(images, window), max_value=255)
@@ -141,8 +119,6 @@ def _halve(images):
 
 def _check(images):
     factor = 2 ** (len(SCALE_WEIGHTS) - 1)
-    if images.ndim != 4 or images.shape[1] % factor or images.shape[2] % factor:
-        raise ValueError(
-            f"MS-SSIM takes images (B, H, W, C) whose sides are multiples of {factor}. "
-            f"Received: shape {images.shape}"
-        )
+    sides = range(factor, 2**31, factor)
+    allowed = f"(B, H, W, C), H and W multiples of {factor}"
+    checks.shape("images", images, allowed, (checks.SOME, sides, sides, None))

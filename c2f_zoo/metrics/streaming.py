@@ -1,22 +1,23 @@
-"""What the metrics of sets of images share: batches in, rows kept, means and covariances."""
+"""Shared parts of metrics of image sets: batches, stored features, means and covariances."""
 
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
-# Rows beyond this many bytes go to a temporary file.
+from c2f_zoo import checks
+
+# Bytes of rows beyond which they go to a temporary file.
 MEMORY_LIMIT = 1 << 30
 
 
 class ImageSetMetric:
-    """A figure that compares a set of real images with a set of generated ones.
+    """Base of metrics that compare a set of real images with a set of generated ones.
 
-    Both are given in batches, in any order, by `update_real` and `update_fake`; `result` gives
-    the figures. What is known of the real images can be kept with `reset(keep_real=True)`, so that
-    a training compares against it again and again.
+    Give batches in any order to `update_real` and `update_fake`, then call `result`. During a
+    training `reset(keep_real=True)` keeps the real images' statistics.
 
-    A subclass gives `_update(which, images)`, `_reset(which)` and `result(progress=False)`.
+    Subclasses define `_update(which, images)`, `_reset(which)` and `result(progress=False)`.
     """
 
     uses_real = True
@@ -44,7 +45,7 @@ class ImageSetMetric:
         """Forget the images.
 
         Args:
-            keep_real: Whether to forget the generated ones only. Default False.
+            keep_real: Forget the generated images only. Default False.
         """
         for which in ("fake",) if keep_real else ("real", "fake"):
             self._counts[which] = 0
@@ -57,21 +58,22 @@ class ImageSetMetric:
 
 
 def measure_images(metrics, real=None, fake=None, num_images=None, progress=True):
-    """Feed sets of images to metrics and give all their figures.
+    """Compute metrics of sets of images.
 
     Args:
         metrics: One or a list of `SlicedWasserstein`, `PairwiseMSSSIM`, `FeatureDistances`.
         real: Array (N, H, W, 3), uint8 or float in [0, 1], or an iterable of such batches. None
-            where the metrics hold the real images already or need none.
-        fake: The same, generated.
-        num_images: Images to take from each; by default all, so an endless iterable needs it.
-        progress: Whether to show a bar. Default True.
+            if the metrics hold the real images already or need none.
+        fake: The same of generated images.
+        num_images: Images to take from each set, at least 1; None takes all. Endless iterables
+            need it.
+        progress: Show progress bars. Default True.
 
     Returns:
         Dictionary of figures by name.
 
     Raises:
-        ValueError: There are fewer images than `num_images`, or a batch has another shape or
+        ValueError: If there are fewer images than `num_images`, or a batch has a wrong shape or
             range.
 
     Example:
@@ -82,6 +84,8 @@ def measure_images(metrics, real=None, fake=None, num_images=None, progress=True
         ['swd_32', 'swd_16', 'swd']
     """
     metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    if num_images is not None:
+        num_images = checks.whole("num_images", num_images, least=1)
     for which, images in (("real", real), ("fake", fake)):
         users = [metric for metric in metrics if which == "fake" or metric.uses_real]
         if images is None or not users:
@@ -114,54 +118,36 @@ def _batches(images, num_images, which, progress):
                 return
     if num_images is not None:
         raise ValueError(
-            f"There are fewer {which} images than num_images={num_images}. Received: {seen}"
+            f"There must be at least num_images={num_images} {which} images. Received: {seen}"
         )
 
 
 def as_uint8(images):
-    """Bring a batch of images to the 256 levels that pictures are saved with.
-
-    Args:
-        images: Array or tensor (B, H, W, C), uint8 or float in [0, 1].
-
-    Returns:
-        uint8 numpy array (B, H, W, C).
-
-    Raises:
-        ValueError: Another shape, dtype or range.
-
-    Example:
-        >>> as_uint8(np.full((1, 1, 1, 1), 0.5)).item()
-        128
-    """
+    """Convert a batch of images (B, H, W, C), uint8 or float in [0, 1], to uint8."""
     if hasattr(images, "detach"):  # PyTorch
         images = images.detach().cpu()
     images = np.asarray(images)
-    if images.ndim != 4 or 0 in images.shape:
-        raise ValueError(f"Images are a batch (B, H, W, C). Received: shape {images.shape}")
+    checks.shape("images", images, "(B, H, W, C), not empty", (checks.SOME,) * 4)
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind != "f" and images.dtype.name != "bfloat16":
-        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: dtype {images.dtype}")
+        raise ValueError(f"images must be uint8 or float in [0, 1]. Received: dtype {images.dtype}")
     images = images.astype(np.float32)
     low, high = float(images.min()), float(images.max())
     # A generator overshoots a little; -1 to 1 or 0 to 255 is a mistake. NaN fails too.
     if not (low >= -0.01 and high <= 1.01):
         raise ValueError(
-            "Float images have values in [0, 1] (clip, or give uint8). "
-            f"Received: values from {low:g} to {high:g}"
+            f"images of floats must be in [0, 1]. Received: values from {low:g} to {high:g}"
         )
     return np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
 class RowStore:
-    """Rows of numbers appended in batches: in memory while they are few, then in a file.
-
-    The file is temporary and disappears with the store.
+    """Rows of numbers appended in batches, in memory or beyond a limit in a temporary file.
 
     Args:
         columns: Numbers in a row.
-        memory_limit: Bytes from which on the rows go to the file. Default 1 GiB.
+        memory_limit: Bytes beyond which the rows go to the file. Default 1 GiB.
 
     Example:
         >>> store = RowStore(3, memory_limit=0)
@@ -178,7 +164,7 @@ class RowStore:
         """Add rows.
 
         Args:
-            rows: Array (N, columns), kept as float32.
+            rows: Array (N, columns), stored as float32.
         """
         rows = np.ascontiguousarray(rows, np.float32)
         self.count += len(rows)
@@ -194,10 +180,10 @@ class RowStore:
             self._parts = []
 
     def rows(self):
-        """Give all rows.
+        """Return all rows.
 
         Returns:
-            float32 array (N, columns), memory-mapped if the rows went to a file.
+            float32 array (N, columns), memory-mapped if the rows are in a file.
         """
         if self._folder is not None:
             shape = (self.count, self.columns)
@@ -215,8 +201,8 @@ class RowStore:
 class Moments:
     """Mean and covariance of rows that arrive in batches, in float64.
 
-    Batches are merged by Chan's formula, which subtracts each one's own mean first: sums of
-    squares would lose the small variances of features with a large mean.
+    Batches are merged by Chan's formula: plain sums of squares would lose small variances of
+    features with a large mean.
 
     Args:
         columns: Numbers in a row.
@@ -244,7 +230,7 @@ class Moments:
             rows: Array (N, columns).
         """
         self._waiting.append(np.asarray(rows, np.float64))
-        # A merge passes over the whole matrix: too much to do for a few rows.
+        # A merge passes over the whole matrix, too much for a few rows.
         if sum(map(len, self._waiting)) >= self._columns:
             self._merge()
 
@@ -257,7 +243,7 @@ class Moments:
         rows = rows - mean
         total = self._merged + len(rows)
         shift = mean - self._mean
-        # The shift between the means enters as one more row.
+        # The shift between the means acts as one more row.
         rows = np.concatenate([rows, shift[None] * np.sqrt(self._merged * len(rows) / total)])
         self._scatter += rows.T @ rows
         self._mean = self._mean + shift * ((len(rows) - 1) / total)
@@ -279,5 +265,5 @@ class Moments:
         """Unbiased covariance: float64 array (columns, columns)."""
         self._merge()
         if self._merged < 2:
-            raise ValueError(f"A covariance needs 2 rows. Received: {self._merged}")
+            raise ValueError(f"A covariance needs at least 2 rows. Received: {self._merged}")
         return self._scatter / (self._merged - 1)

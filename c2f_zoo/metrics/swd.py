@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, RowStore
 
 _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
@@ -9,29 +10,29 @@ _BLOCK = 1 << 24  # projections held at once, 64 MiB in float32
 
 
 class SlicedWasserstein(ImageSetMetric):
-    """Distance between the patches of real and generated images, per scale (x 1000).
+    """Sliced Wasserstein distance of patches of real and generated images, per scale (x 1000).
 
-    Each level of a Laplacian pyramid, from the images' height down to 16, gives `patches_per_image`
-    random patches of 7x7x3 per image. Per level, set and channel they are normalised to mean 0
-    and variance 1; the distance is the mean over random directions of the one-dimensional
-    Wasserstein distance of both sets' projections, times 1000. Small is good: a coarse level
-    compares structure, the finest one noise and sharpness.
+    Each level of a Laplacian pyramid, from the images' height down to 16, gives
+    `patches_per_image` random patches of 7x7x3 per image, normalised per level, set and channel
+    to mean 0 and variance 1. The distance is the mean over random directions of the
+    one-dimensional Wasserstein distance of both sets' projections, times 1000; lower is better.
+    Coarse levels compare structure, the finest noise and sharpness.
 
-    The patches are kept as float32, in a temporary file where they exceed `memory_limit`. The
-    paper takes 16,384 images, 1.2 GB per level and set.
+    The patches are kept as float32, in a temporary file beyond `memory_limit`: 1.2 GB per level
+    and set for the paper's 16,384 images.
 
     Args:
         patches_per_image: Patches of each level of each image. Default 128.
         patch_size: Side of a patch, odd. Default 7.
-        repeats: How often new directions are drawn. Default 4.
-        directions: Directions in each repeat. Default 128.
+        repeats: Number of draws of directions. Default 4.
+        directions: Directions in each draw. Default 128.
         min_resolution: Height of the coarsest level. Default 16.
-        seed: Whole number that patches and directions follow from. Default 0.
+        seed: Integer seed of patches and directions. Default 0.
         memory_limit: Bytes per level and set beyond which patches go to a file. Default 1 GiB.
 
     Raises:
-        ValueError: An option is out of range; images of another size than before, smaller than
-            `min_resolution`, or that cannot be halved to it.
+        ValueError: If an option is out of range, or images differ in size, are smaller than
+            `min_resolution` or cannot be halved to it.
 
     Source: Karras et al., arXiv 1710.10196, section 5, and the released code's metric; Rabin et
     al., Wasserstein Barycenter and Its Application to Texture Mixing, 2011.
@@ -56,25 +57,20 @@ class SlicedWasserstein(ImageSetMetric):
         memory_limit=MEMORY_LIMIT,
     ):
         super().__init__()
-        if patch_size % 2 != 1 or not 1 <= patch_size <= min_resolution:
-            raise ValueError(
-                "patch_size is odd and at most min_resolution. "
-                f"Received: patch_size={patch_size}, min_resolution={min_resolution}"
-            )
-        if min(patches_per_image, repeats, directions) < 1:
-            raise ValueError(
-                "patches_per_image, repeats and directions are at least 1. "
-                f"Received: {patches_per_image}, {repeats}, {directions}"
-            )
-        self.patches_per_image, self.patch_size = patches_per_image, patch_size
-        self.repeats, self.directions, self.seed = repeats, directions, seed
-        self.min_resolution, self.memory_limit = min_resolution, memory_limit
+        self.min_resolution = checks.whole("min_resolution", min_resolution, least=1)
+        self.patch_size = checks.whole("patch_size", patch_size, 1, self.min_resolution)
+        if self.patch_size % 2 == 0:
+            raise ValueError(f"patch_size must be odd. Received: {patch_size}")
+        self.patches_per_image = checks.whole("patches_per_image", patches_per_image, least=1)
+        self.repeats = checks.whole("repeats", repeats, least=1)
+        self.directions = checks.whole("directions", directions, least=1)
+        self.seed, self.memory_limit = seed, memory_limit
         self._stores, self._rngs = {}, {}
         self.reset()
 
     def _reset(self, which):
         self._stores.pop(which, None)
-        # Real and generated patches lie at different places, as in the released code.
+        # Real and generated patches are drawn independently, as in the released code.
         self._rngs[which] = np.random.default_rng((self.seed, ("real", "fake").index(which)))
 
     def _update(self, which, images):
@@ -84,7 +80,7 @@ class SlicedWasserstein(ImageSetMetric):
             self._shape = shape
         if shape != self._shape:
             raise ValueError(
-                f"All images must have one size, {self._shape} so far. Received: {shape}"
+                f"images must all have one size, {self._shape} so far. Received: {shape}"
             )
         if which not in self._stores:
             columns = self.patch_size**2 * 3
@@ -99,19 +95,19 @@ class SlicedWasserstein(ImageSetMetric):
         """Compute the distances.
 
         Args:
-            progress: Whether to show a bar over the levels and directions. Default False.
+            progress: Show a progress bar. Default False.
 
         Returns:
             Dictionary: `swd_H` for each height H, finest first, and `swd`, their mean.
 
         Raises:
-            ValueError: The sets are empty or differ in size.
+            ValueError: If the sets are empty or differ in size.
         """
         from tqdm import tqdm
 
         if self._counts["real"] != self._counts["fake"] or not self._counts["fake"]:
             raise ValueError(
-                "The sliced Wasserstein distance takes as many generated as real images. "
+                "There must be as many generated as real images, at least one. "
                 f"Received: {self._counts['fake']} generated, {self._counts['real']} real"
             )
         figures = {}
@@ -134,10 +130,10 @@ class SlicedWasserstein(ImageSetMetric):
 
 
 def laplacian_pyramid(images, num_levels):
-    """Split images into scales: each level minus the next one enlarged, the last one whole.
+    """Split images into a Laplacian pyramid with OpenCV's `pyrDown` and `pyrUp`.
 
-    Down: a 5x5 binomial filter with mirrored borders, every second pixel; up: zeros between the
-    pixels, the same filter times 4: OpenCV's `pyrDown` and `pyrUp`.
+    Down: a 5x5 binomial filter with mirrored borders, then every second pixel. Up: zeros between
+    the pixels, then the same filter times 4.
 
     Args:
         images: Array (B, H, W, C), H and W divisible by 2 ** (`num_levels` - 1).
@@ -161,7 +157,7 @@ def laplacian_pyramid(images, num_levels):
 
 
 def _halve(images, axis):
-    """Filter along one axis and keep every second pixel."""
+    """Filter along one axis, then keep every second pixel."""
     size = images.shape[axis]
     # Rows -2 to size + 1, mirrored at the centres of the border pixels.
     index = np.arange(-2, size + 2)
@@ -175,10 +171,10 @@ def _halve(images, axis):
 
 
 def _double(images, axis):
-    """Put zeros between the pixels of one axis and filter, times 2."""
+    """Put zeros between the pixels of one axis, then filter, times 2."""
     size = images.shape[axis]
     before = np.take(images, np.abs(np.arange(-1, size - 1)), axis=axis)
-    # The row after the last is a mirror image too: of the enlarged rows, 2n mirrors 2n - 2.
+    # The row after the last is mirrored too: of the enlarged rows, 2n mirrors 2n - 2.
     after = np.take(images, np.minimum(np.arange(1, size + 1), size - 1), axis=axis)
     if size == 1:
         before = images
@@ -215,7 +211,9 @@ def _normaliser(rows):
     mean = total / (count * pixels)
     deviation = np.sqrt(np.maximum(square / (count * pixels) - mean**2, 0))
     if (deviation == 0).any():
-        raise ValueError(f"All patches are one colour. Received: standard deviations {deviation}")
+        raise ValueError(
+            f"Patches must not all be of one colour. Received: standard deviations {deviation}"
+        )
     return rows, np.repeat(mean, pixels), np.repeat(deviation, pixels)
 
 
@@ -231,7 +229,7 @@ def _sliced_distance(sets, axes):
 
 
 def _sorted_projections(rows, mean, deviation, axes):
-    # Normalising the axes rather than the rows leaves the rows, which may lie in a file, alone.
+    # Normalises the axes rather than the rows, which may be in a file.
     scaled = np.ascontiguousarray((axes / deviation[:, None]).T, np.float32)
     offset = (scaled @ mean.astype(np.float32))[:, None]
     out = np.empty((len(scaled), len(rows)), np.float32)
@@ -249,13 +247,9 @@ def _levels(shape, least):
     while heights[-1] // 2 >= least:
         heights.append(heights[-1] // 2)
     factor = 2 ** (len(heights) - 1)
-    if channels != 3 or min(height, width) < least or height % factor or width % factor:
+    if channels != 3 or height % factor or width % factor or min(height, width) // factor < least:
         raise ValueError(
-            f"Images have 3 channels and sides of at least {least} that can be halved down to it. "
-            f"Received: shape {shape}"
-        )
-    if width // factor < least:
-        raise ValueError(
-            f"The coarsest level must be at least {least} wide. Received: shape {shape}"
+            f"images must have 3 channels and sides that are multiples of {factor}, at least "
+            f"{least * factor}. Received: shape {shape}"
         )
     return heights

@@ -50,7 +50,12 @@ from .gans import (
     mix_styles as mix_styles,
 )
 from .inception import InceptionV3Features as InceptionV3Features
-from .pwcnet import PWCNet as PWCNet
+from .pwcnet import (
+    PWCNet as PWCNet,
+)
+from .pwcnet import (
+    PWCNetLite as PWCNetLite,
+)
 from .restoration import (
     MultiscaleUNet as MultiscaleUNet,
 )

@@ -1,60 +1,82 @@
-"""What every optical flow model of the zoo shares: input checks and the image level."""
+"""Optical flow: the image level of every flow network of the zoo, and its input checks."""
+
+import operator
+import os
+import sys
 
 import keras
 import numpy as np
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.layers import pad_to_stride
 
 
 class FlowTask:
-    """Mixin that gives a flow network its image level and its checks of what comes in.
+    """Mixin that gives a flow network its image level and its input checks.
 
     The network's `call` takes a pair of images (B, H, W, 3), or a stack of consecutive frames
     (N, H, W, 3), and returns flows. For a stream of frames it takes and returns dictionaries:
     `{"frames": (N, H, W, 3)}` gives `{"features": ...}` of the last frame, and `{"frames",
     "features"}` gives `{"flow": (N, H, W, 2), "features": ...}`, the flows from the frame whose
-    features were given through all of these. What the features are is the network's own.
+    features were given through all of these. The features are whatever the network needs.
+
+    Attributes:
+        minimum_size: Smallest height and width that `call` takes.
+        output_stride: The image level pads images to its multiples, so that a compiled network
+            serves all sizes of one grid.
     """
 
     minimum_size = 16
+    output_stride = 1
 
-    def flow(self, image1, image2=None, batch_size=4):
-        """Estimate optical flow between images, or between all consecutive frames of a list.
+    def flow(self, image1, image2=None, batch_size=4, progress=None):
+        """Estimate optical flow between two images, or between consecutive frames.
 
         Args:
-            image1: Path, PIL image or array (H, W), (H, W, 1 to 4), uint8 or float in [0, 1],
-                of any size from 16x16; or a list of such frames, all of one size.
-            image2: The second image, of the size of the first; None for a list of frames.
-            batch_size: Flows computed at once for a list of frames. Each frame goes through the
-                feature pyramid once.
+            image1: Path, PIL image or array (H, W), (H, W, 1 to 4), uint8 or float in [0, 1], of
+                any size. Without `image2` frames of one size: a list, a generator, an array
+                (N, H, W, C), or the path of a folder of images or a video.
+            image2: The second image, of the size of the first; or, if `image1` is a list, array
+                or folder, as many second images, for the flow of each pair.
+            batch_size: Frames computed at once. Each goes through the feature pyramid once.
+            progress: Whether to show a progress bar with the mean time per flow. By default for
+                several flows, where standard error is a terminal.
 
         Returns:
             numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
-            a list of N frames a list of N - 1 of them.
+            N frames a list of N - 1 of them; for N pairs a list of N.
 
         Raises:
-            ValueError: Images of different sizes, too small or unreadable, fewer than two frames.
+            ValueError: Images of different sizes, empty or unreadable; fewer than two frames.
 
         Example:
             >>> import numpy as np
-            >>> from c2f_zoo import PWCNet
-            >>> frames = [np.zeros((20, 30, 3), "uint8")] * 3
-            >>> [flow.shape for flow in PWCNet("lite").flow(frames)]
+            >>> from c2f_zoo import PWCNetLite
+            >>> frames = np.zeros((3, 20, 30, 3), "uint8")
+            >>> [flow.shape for flow in PWCNetLite().flow(frames)]
             [(20, 30, 2), (20, 30, 2)]
         """
-        from c2f_zoo.data.files.images import load_image
-
         if image2 is None:
-            if not isinstance(image1, (list, tuple)):
-                raise ValueError(
-                    "flow takes two images, or a list of frames. "
-                    f"Received: one {type(image1).__name__}"
-                )
-            return list(self.flow_stream(image1, batch_size))
-        frames = self._stack(_one_size([load_image(image1), load_image(image2)]))
-        return backend.to_numpy(self.predict_on_batch(frames))[0]
+            frames = _images(image1)
+            total = max(0, operator.length_hint(frames) - 1)
+            return _all(self.flow_stream(frames, batch_size), total, progress)
+        if not _is_several(image1):
+            return self._flow_of_pair(image1, image2)
+        first, second = _images(image1), _images(image2)
+        counts = operator.length_hint(first), operator.length_hint(second)
+        if 0 not in counts and counts[0] != counts[1]:
+            raise ValueError(
+                "image1 and image2 must hold equally many images. "
+                f"Received: {counts[0]} and {counts[1]}"
+            )
+        flows = (self._flow_of_pair(*pair) for pair in zip(first, second, strict=True))
+        return _all(flows, counts[0], progress)
+
+    def _flow_of_pair(self, image1, image2):
+        first = _load(image1)
+        pair = [first, _load(image2, first)]
+        return self._cropped(self.predict_on_batch(self._padded(pair)), first)[0]
 
     def flow_stream(self, frames, batch_size=4):
         """Estimate the flows between consecutive frames of any iterable, lazily.
@@ -71,22 +93,19 @@ class FlowTask:
 
         Example:
             >>> import numpy as np
-            >>> from c2f_zoo import PWCNet
+            >>> from c2f_zoo import PWCNetLite
             >>> video = (np.zeros((16, 16, 3), "uint8") for _ in range(3))
-            >>> sum(1 for flow in PWCNet("lite").flow_stream(video))
+            >>> sum(1 for flow in PWCNetLite().flow_stream(video))
             2
         """
-        from c2f_zoo.data.files.images import load_image
-
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1. Received: {batch_size}")
-        # A batch holds the frames that are new; of the one before them the features are kept.
+        batch_size = checks.whole("batch_size", batch_size, least=1)
+        # A batch holds the new frames; of the frame before them only the features are kept.
         held, last, count, features = [], None, 0, None
         for frame in frames:
             count += 1
-            last = _one_size([last, load_image(frame)])[-1]
+            last = _load(frame, last)
             if count == 1:
-                first = self._stack([last])
+                first = self._padded([last])
                 continue
             if count == 2:
                 features = self.predict_on_batch({"frames": first})["features"]
@@ -102,46 +121,47 @@ class FlowTask:
 
     def _flows_to(self, frames, features):
         """Flows that lead to each new frame, and the features of the last."""
-        result = self.predict_on_batch({"frames": self._stack(frames), "features": features})
-        return backend.to_numpy(result["flow"]), result["features"]
+        result = self.predict_on_batch({"frames": self._padded(frames), "features": features})
+        return self._cropped(result["flow"], frames[0]), result["features"]
 
-    def _stack(self, images):
-        # Checked here as well as in the network, where Keras wraps the message in its own.
-        self._check_size(images[0].shape)
-        return np.stack(images)
+    def _padded(self, images):
+        """Stack images, padded on the host to the network's stride and minimum size."""
+        stride = self.output_stride
+        pads = []
+        for size in images[0].shape[:2]:
+            padded = -(-max(size, self.minimum_size) // stride) * stride
+            pads.append((0, padded - size))
+        return np.pad(np.stack(images), ((0, 0), *pads, (0, 0)), "edge")
 
-    def _check_size(self, shape):
-        if any(size is not None and size < self.minimum_size for size in shape[-3:-1]):
-            raise ValueError(
-                f"{type(self).__name__} takes images of at least {self.minimum_size}x"
-                f"{self.minimum_size} pixels. Received: shape {tuple(shape)}"
-            )
+    def _cropped(self, flows, image):
+        height, width = image.shape[:2]
+        return [np.array(flow[:height, :width]) for flow in backend.to_numpy(flows)]
 
     def __call__(self, inputs, *args, **kwargs):
         self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
         return super().__call__(inputs, *args, **kwargs)
 
     def check_inputs(self, inputs):
-        """Check what the network was called with.
+        """Check the inputs of the network.
 
         Args:
-            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3), or a dictionary of
-                frames and, but for the first, the features of the one before them.
+            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3), or a dictionary of frames
+                and, except for the first, the features of the frame before them.
 
         Raises:
-            ValueError: What came in is none of these, or too small.
+            ValueError: The inputs are none of these, or too small.
         """
         is_stream = isinstance(inputs, dict)
         if is_stream:
             if not {"frames"} <= set(inputs) <= {"frames", "features"}:
                 raise ValueError(
-                    f"{type(self).__name__} takes a dictionary of frames and, but for the first, "
-                    f"of the features of the one before. Received: keys {sorted(inputs)}"
+                    f"{type(self).__name__} takes a dictionary of 'frames' and, except for the "
+                    f"first, 'features' of the frame before. Received: keys {sorted(inputs)}"
                 )
             inputs = inputs["frames"]
             if isinstance(inputs, (list, tuple)):
                 raise ValueError(
-                    "The frames of a stream are one array (N, H, W, 3). "
+                    "The frames of a stream must be one array (N, H, W, 3). "
                     f"Received: {len(inputs)} of them"
                 )
         is_pair = isinstance(inputs, (list, tuple))
@@ -160,10 +180,15 @@ class FlowTask:
             raise ValueError(
                 f"A stack of frames needs at least two of them. Received: shape {shapes[0]}"
             )
-        self._check_size(shapes[0])
+        if any(size is not None and size < self.minimum_size for size in shapes[0][1:3]):
+            raise ValueError(
+                f"{type(self).__name__} takes images of at least {self.minimum_size}x"
+                f"{self.minimum_size} pixels; flow() takes smaller ones too. "
+                f"Received: shape {shapes[0]}"
+            )
 
     def stack_inputs(self, inputs):
-        """Stack what the network was called with into one batch of images.
+        """Stack the inputs into one batch of images.
 
         Args:
             inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3).
@@ -182,22 +207,33 @@ class FlowTask:
         Args:
             filepath: Where to.
             *args: Of `keras.Model.export`: `format`, `verbose`.
-            input_signature: Default: a pair of images (B, H, W, 3) with B, H and W left open,
-                for TensorFlow's SavedModel, the format that is tested. Other formats and
-                backends want fixed sizes: give `[(spec, spec)]` of `keras.InputSpec`.
+            input_signature: Default: a pair of images (B, H, W, 3) of any size, for TensorFlow's
+                SavedModel. Other backends and formats need `[(spec, spec)]`, two
+                `keras.InputSpec` of a fixed size.
             **kwargs: Of `keras.Model.export`.
 
         Returns:
             What `keras.Model.export` returns.
+
+        Raises:
+            ValueError: The backend or format needs an input signature of a fixed size.
         """
         if input_signature is None:
+            file_format = args[0] if args else kwargs.get("format", "tf_saved_model")
+            if backend.backend() != "tensorflow" or file_format != "tf_saved_model":
+                raise ValueError(
+                    "Only TensorFlow exports a network of open image size, as tf_saved_model. "
+                    "Give a fixed one: image = keras.InputSpec(shape=(1, 448, 1024, 3), "
+                    'dtype="float32"); input_signature=[(image, image)]. '
+                    f"Received: format={file_format!r}, backend={backend.backend()!r}"
+                )
             image = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
             input_signature = [(image, image)]
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
 
 
 def to_unit_range(image):
-    """Bring uint8 images to float32 in [0, 1]; float images pass unchanged.
+    """Convert uint8 images to float32 in [0, 1]; float images keep their values.
 
     Args:
         image: Tensor (B, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
@@ -214,23 +250,18 @@ def to_unit_range(image):
 
 
 def pad_truth(flow, weight, stride):
-    """Pad ground truth to the network's grid, the padding without weight.
+    """Pad ground truth to the network's grid; padding gets no weight.
 
     Args:
-        flow: Ground truth (B, H, W, 2), pixels.
+        flow: Ground truth (B, H, W, 2), pixels. TensorFlow may not know H and W yet.
         weight: Validity mask (B, H, W, 1), (B, H, W) or (B,), or None.
         stride: The network's output stride.
 
     Returns:
-        Flow (B, H', W', 2) and weight (B, H', W', 1), or None where nothing was padded or
-        masked.
+        Flow (B, H', W', 2), and the weight (B, H', W', 1), or as it was given if H and W are
+        known to be multiples of the stride.
     """
-    if None in flow.shape[1:3]:
-        raise ValueError(
-            "Training needs ground truth of known height and width. "
-            f"Received: shape {tuple(flow.shape)}"
-        )
-    if flow.shape[1] % stride == 0 and flow.shape[2] % stride == 0:
+    if all(size is not None and size % stride == 0 for size in flow.shape[1:3]):
         return flow, weight
     weight = ops.ones_like(flow[..., :1]) if weight is None else ops.cast(weight, "float32")
     while len(weight.shape) < 4:
@@ -239,15 +270,48 @@ def pad_truth(flow, weight, stride):
     return pad_to_stride(flow, stride), pad_to_stride(weight, stride, mode="zero")
 
 
-def _one_size(frames):
-    """Check the newest frame against the one before it, if there is one."""
-    if frames[-2] is not None and frames[-1].shape != frames[-2].shape:
+def _is_several(source):
+    """Whether `source` stands for several images: a folder, or an iterable that is no image."""
+    if isinstance(source, (str, os.PathLike)):
+        return os.path.isdir(os.path.expanduser(source))
+    if hasattr(source, "shape"):
+        return len(source.shape) == 4
+    return hasattr(source, "__iter__") and not isinstance(source, dict)
+
+
+def _images(source):
+    """An iterable of the images that `source` stands for."""
+    if isinstance(source, (str, os.PathLike)):
+        from c2f_zoo.data.files.video import read_frames
+
+        return read_frames(os.path.expanduser(source))
+    if not _is_several(source):
         raise ValueError(
-            "All frames must have one size. "
-            f"Received: {_size(frames[-2])} and then {_size(frames[-1])} (width x height)"
+            "flow takes two images; or a list, generator, array (N, H, W, C), folder or video of "
+            f"frames. Received: one {type(source).__name__}"
         )
-    return frames
+    return source
 
 
-def _size(image):
-    return f"{image.shape[1]}x{image.shape[0]}"
+def _all(flows, total, progress):
+    """The list of flows, computed under a progress bar if there are several."""
+    if progress is None:
+        progress = total != 1 and sys.stderr.isatty()
+    if progress:
+        from tqdm import tqdm
+
+        flows = tqdm(flows, total=total or None, unit="flow", dynamic_ncols=True)
+    return list(flows)
+
+
+def _load(image, previous=None):
+    """Load an image, and check that it has the size of the previous one."""
+    from c2f_zoo.data.files.images import load_image
+
+    image = load_image(image)
+    if previous is not None and image.shape != previous.shape:
+        sizes = (f"{width}x{height}" for height, width, _ in (previous.shape, image.shape))
+        raise ValueError(
+            f"All frames must have one size. Received: {' and then '.join(sizes)} (width x height)"
+        )
+    return image

@@ -32,6 +32,8 @@ from .callbacks import (
     TrainingState as TrainingState,
 )
 from .deep_supervision import DeeplySupervised as DeeplySupervised
+from .ema import OnAverage as OnAverage
+from .ema import averaged_weights as averaged_weights
 from .growth import (
     GrowthPhase as GrowthPhase,
 )
@@ -72,4 +74,5 @@ from .multilevel import (
     gradient_variance as gradient_variance,
 )
 from .schedules import Halving as Halving
+from .schedules import PiecewiseCosine as PiecewiseCosine
 from .schedules import WarmupPlateauCosine as WarmupPlateauCosine

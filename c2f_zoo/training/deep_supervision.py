@@ -69,6 +69,13 @@ class DeeplySupervised:
         both = [*_as_list(metrics), *_as_list(weighted_metrics)]
         super().compile(*args, weighted_metrics=both or None, **kwargs)
 
+    def compile_from_config(self, config):
+        # What was saved is what `keras.Model.compile` received, all defaults filled in; our own
+        # `compile` would add its default metrics once more.
+        keras.Model.compile(self, **keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = getattr(self, "loss", None)
         if not getattr(loss, "takes_levels", False):

@@ -1,6 +1,12 @@
-"""A generator's exponential moving average, by which it is shown and measured."""
+"""Exponential moving averages of weights: a generator's, and that of a Keras optimizer."""
 
+import contextlib
+
+import keras
+import numpy as np
 from keras import ops
+
+from c2f_zoo import backend
 
 
 def half_life_decay(images, half_life):
@@ -78,3 +84,81 @@ def update_average(average, network, decay):
             ours.assign(theirs.value + past)
         else:
             ours.assign(theirs.value)
+
+
+@contextlib.contextmanager
+def averaged_weights(model):
+    """Put the optimizer's average of the weights into a model for the length of a block.
+
+    The average is that of `keras.optimizers.Optimizer(use_ema=True, ema_momentum=decay)`: after
+    every step `a <- decay * a + (1 - decay) * w`, the first `a` being the first step's `w`. It is
+    one of the optimizer's variables, so `TrainingState` keeps it, and a run that resumes
+    continues it exactly. Before the first step the model's own weights stay.
+
+    Keras leaves the average in the model when `fit` ends. To train on, put the raw weights back:
+    `TrainingState.restore` does.
+
+    Args:
+        model: A compiled model.
+
+    Yields:
+        None: within the block the model itself has the average for its trainable weights.
+
+    Raises:
+        ValueError: If the optimizer keeps no average.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> model.compile(keras.optimizers.Adam(use_ema=True, ema_momentum=0.999), "mse")
+        >>> with averaged_weights(model):
+        ...     answer = model.predict(np.zeros((1, 2)), verbose=0)
+    """
+    if not model.optimizer.use_ema:
+        raise ValueError(
+            "averaged_weights needs an optimizer made with use_ema=True and a decay ema_momentum. "
+            f"Received: {type(model.optimizer).__name__} without"
+        )
+    if not model.optimizer.built or int(model.optimizer.iterations) == 0:
+        yield
+        return
+    # Copies: an array of PyTorch on the host shares the memory of its variable.
+    raw = [np.array(backend.to_numpy(variable)) for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, raw, strict=True):
+            variable.assign(value)
+
+
+class OnAverage(keras.callbacks.Callback):
+    """Lets other callbacks see the averaged weights at the end of an epoch.
+
+    Args:
+        *callbacks: Callbacks that measure, show or save the model in `on_epoch_end`.
+
+    Example:
+        ```python
+        model.compile(keras.optimizers.Adam(use_ema=True, ema_momentum=0.999))
+        model.fit(data, callbacks=[OnAverage(FlowPictures("run/pictures", samples)), state])
+        ```
+    """
+
+    def __init__(self, *callbacks):
+        super().__init__()
+        self.callbacks = callbacks
+
+    def set_model(self, model):
+        super().set_model(model)
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params):
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    def on_epoch_end(self, epoch, logs=None):
+        with averaged_weights(self.model):
+            for callback in self.callbacks:
+                callback.on_epoch_end(epoch, logs)

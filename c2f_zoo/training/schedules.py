@@ -51,6 +51,55 @@ class WarmupPlateauCosine(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
+class PiecewiseCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Pass through given rates at given steps, along half a cosine between any two.
+
+    Warmup, plateaus, falls and warm restarts are all of them such points.
+
+    Args:
+        steps: Increasing steps, two at least. Before the first and after the last the rate stays.
+        rates: The learning rate at each of them.
+
+    Raises:
+        ValueError: If `steps` do not increase or `rates` are not one positive number for each.
+
+    Source: cosine annealing with warm restarts, Loshchilov and Hutter, arXiv 1608.03983.
+
+    Example:
+        >>> two_falls = PiecewiseCosine([0, 10, 20, 21, 40], [1e-5, 1e-3, 1e-6, 1e-3, 1e-6])
+        >>> [round(float(two_falls(step)), 6) for step in (0, 10, 15, 20, 21, 40, 50)]
+        [1e-05, 0.001, 0.0005, 1e-06, 0.001, 1e-06, 1e-06]
+    """
+
+    def __init__(self, steps, rates):
+        steps, rates = [float(step) for step in steps], [float(rate) for rate in rates]
+        if (
+            len(steps) < 2
+            or len(steps) != len(rates)
+            or any(a >= b for a, b in zip(steps, steps[1:], strict=False))
+            or any(rate <= 0 for rate in rates)
+        ):
+            raise ValueError(
+                "PiecewiseCosine needs two or more increasing steps and a positive rate for each. "
+                f"Received: steps={steps}, rates={rates}"
+            )
+        self.steps, self.rates = steps, rates
+
+    def __call__(self, step):
+        step, rate = ops.cast(step, "float32"), self.rates[0]
+        # The sum of the changes up to here.
+        for begin, end, old, new in zip(
+            self.steps, self.steps[1:], self.rates, self.rates[1:], strict=False
+        ):
+            progress = ops.clip((step - begin) / (end - begin), 0.0, 1.0)
+            rate = rate + (new - old) * 0.5 * (1.0 - ops.cos(math.pi * progress))
+        return rate
+
+    def get_config(self):
+        return {"steps": self.steps, "rates": self.rates}
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
 class Halving(keras.optimizers.schedules.LearningRateSchedule):
     """Halve the learning rate at given steps.
 

@@ -46,7 +46,7 @@ def test_weights_become_a_preset_that_says_where_it_is_from(
     assert main(["convert", str(source), "-o", str(folder)]) == 0
     assert importer.read == [source]
     metadata = json.loads((folder / "metadata.json").read_text())
-    assert metadata["class"] == "PWCNet"
+    assert metadata["class"] == "PWCNetLite"
     assert metadata["recipe"]["command"] == "c2f convert pwc_net.pth.tar -o pwcnet.official"
     assert "CC BY-NC-SA 4.0" in metadata["limits"][0]
     assert (folder / "README.md").is_file()

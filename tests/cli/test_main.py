@@ -34,6 +34,7 @@ def run_python(*arguments, **environment):
     )
 
 
+@pytest.mark.backend_free
 class TestHelp:
     def test_it_names_every_verb_with_examples(self, capsys):
         assert main(["--help"]) == 0
@@ -62,10 +63,12 @@ class TestHelp:
         captured = capsys.readouterr()
         assert captured.out == "" and "verbs:" in captured.err
 
-    def test_it_imports_no_framework(self):
+    def test_no_help_imports_keras_numpy_or_a_framework(self):
         code = (
-            "import sys; from c2f_zoo.cli.main import main; main(['--help']); "
-            "print({'keras', 'numpy', 'PIL', 'tqdm', 'huggingface_hub'} & set(sys.modules))"
+            "import sys; from c2f_zoo.cli.main import main; "
+            f"[main(words) for words in [['--help'], *([v, '--help'] for v in {VERBS!r})]]; "
+            "heavy = {'jax', 'keras', 'numpy', 'tensorflow', 'torch', 'PIL', 'tqdm', 'h5py'}; "
+            "print((heavy | {'huggingface_hub', 'statistics'}) & set(sys.modules))"
         )
         assert run_python("-c", code).stdout.splitlines()[-1] == "set()"
 
@@ -110,6 +113,7 @@ def test_options_may_stand_anywhere(order):
     assert arguments.quiet and not arguments.images
 
 
+@pytest.mark.backend_free
 class TestExitStatus:
     @pytest.fixture
     def fail_with(self, monkeypatch):
@@ -167,6 +171,19 @@ class TestExitStatus:
         assert main(arguments) == 2
         assert "usage: c2f" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        ("words", "meant"),
+        [
+            (["flwo", "a", "b"], "flow"),
+            (["upscale", "a.png", "--overwite"], "--overwrite"),
+            (["flow", "--format", "kiti"], "kitti"),
+            (["flow", "--dtype", "mixed_bfloat"], "mixed_bfloat16"),
+        ],
+    )
+    def test_a_mistyped_word_gets_the_nearest_one(self, capsys, words, meant):
+        assert main(words) == 2
+        assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
     def test_an_unknown_preset_lists_what_there_is(self, capsys):
         assert main(["show", "./no/such/preset"]) == 1
         lines = capsys.readouterr().err.splitlines()
@@ -193,6 +210,7 @@ class TestExitStatus:
         assert capsys.readouterr().err == ""
 
 
+@pytest.mark.backend_free
 class TestBackend:
     """Which backend is chosen, by what is installed and asked for."""
 
@@ -264,6 +282,23 @@ class TestQuietStart:
             raise ImportError
         assert capfd.readouterr().err == "libcudart is missing\n"
 
+    def test_a_command_prints_no_log_line_of_a_framework(self, tmp_path):
+        recipe = tmp_path / "recipe.py"
+        recipe.write_text(
+            "from keras import ops\n\ndef main(argv):\n    print(float(ops.sum(ops.ones(4))))\n"
+        )
+        environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+        done = subprocess.run(
+            [sys.executable, "-m", "c2f_zoo", "train", str(recipe)],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[2],
+            env=environment,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "4" in done.stdout
+
     def test_the_log_level_is_the_user_s_where_it_is_set(self, monkeypatch):
         monkeypatch.setattr(common, "choose_backend", lambda: "jax")
         monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
@@ -274,6 +309,45 @@ class TestQuietStart:
         assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
 
 
+class TestOptions:
+    """`--dtype` and `--debug`, which every verb hands on in one place."""
+
+    @pytest.fixture
+    def loaded_with(self, monkeypatch):
+        from c2f_zoo import hub
+
+        calls = []
+        monkeypatch.setattr(common, "start_backend", lambda: "jax")
+        monkeypatch.setattr(hub, "load", lambda name, **options: calls.append(options))
+        return calls
+
+    @pytest.mark.parametrize(
+        "verb", ["flow", "denoise", "deblur", "inpaint", "upscale", "generate", "evaluate"]
+    )
+    def test_every_verb_that_computes_takes_a_dtype(self, monkeypatch, loaded_with, verb):
+        words = {"inpaint": ["a", "--mask", "b"], "evaluate": "--dataset x --root y".split()}
+        words = [verb, *words.get(verb, ["a"]), "--dtype", "mixed_bfloat16"]
+        run = sys.modules[f"c2f_zoo.cli.{verb}"]
+        monkeypatch.setattr(run, "run", lambda arguments: common.load_model("any.preset"))
+        assert main(words) == 0
+        assert loaded_with == [{"dtype": "mixed_bfloat16"}]
+
+    def test_it_holds_for_one_command_only(self, monkeypatch, loaded_with):
+        monkeypatch.setattr(models, "run", lambda arguments: common.load_model("any.preset"))
+        with common.options_of(argparse.Namespace(dtype="mixed_float16")):
+            common.load_model("any.preset")
+        main(["models"])
+        assert loaded_with == [{"dtype": "mixed_float16"}, {}]
+
+    def test_debug_lets_frameworks_speak(self, monkeypatch):
+        monkeypatch.setattr(common, "choose_backend", lambda: "tensorflow")
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+        with common.options_of(argparse.Namespace(debug=True)):
+            common.start_backend()
+        assert "TF_CPP_MIN_LOG_LEVEL" not in os.environ
+
+
+@pytest.mark.backend_free
 class TestTable:
     def test_numbers_stand_to_the_right_and_gaps_are_shown(self):
         lines = common.table(

@@ -45,7 +45,7 @@ def network(preset):
 @pytest.fixture
 def loaded_once(network, preset, monkeypatch):
     """The verbs get a network that is compiled already; each test would else wait for it."""
-    monkeypatch.setattr("c2f_zoo.hub.presets.load", lambda name: {str(preset): network}[name])
+    monkeypatch.setattr("c2f_zoo.hub.load", lambda name: {str(preset): network}[name])
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_models_lists_what_is_shipped(shipped, network, capsys):
     assert main(["models"]) == 0
     lines = capsys.readouterr().out.splitlines()
     words = lines[2].split()
-    assert words[:3] == ["pwcnet_lite.random", "optical_flow", "PWCNet"]
+    assert words[:3] == ["pwcnet_lite.random", "optical_flow", "PWCNetLite"]
     assert int(words[3].replace(",", "")) == network.count_params()
     assert words[-1] == "Apache-2.0"
 

@@ -2,11 +2,16 @@
 
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from c2f_zoo.cli.main import main
-from c2f_zoo.cli.train import split_recipe_arguments
+from c2f_zoo.cli.train import NO_RECIPES, split_recipe_arguments
+
+pytestmark = pytest.mark.backend_free
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -99,6 +104,42 @@ def test_the_list_shows_names_and_first_lines(repository, capsys):
         ["demo_recipe", "Trains", "nothing,", "quickly."]
     ]
     assert not any("shared_part" in line or "_private" in line for line in lines)
+
+
+def test_the_list_holds_the_recipes_of_the_families_and_no_tools(repository, capsys):
+    for place in ("flow/small_net", "flow/data", "common/runs", "collect/photos", "measure/flow"):
+        file = repository / "training" / f"{place}.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'"""About {place}."""\n\n\ndef main(argv):\n    return 5\n')
+    (repository / "training" / "flow" / "recipe.py").write_text("def train(): pass\n")
+    assert main(["train", "--list"]) == 0
+    lines = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert {"small_net", "demo_recipe"} <= set(lines)
+    assert not {"data", "runs", "photos", "flow", "recipe"} & set(lines)
+    assert main(["train", "small_net"]) == 5
+
+
+def test_the_repository_s_own_list_holds_a_recipe_for_each_preset(capsys):
+    assert main(["train", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = {line.split()[0] for line in lines}
+    presets = {path.parent.name for path in (ROOT / "models").glob("*/config.json")}
+    assert {name.replace(".", "_") for name in presets} <= names
+    tools = {path.stem for tool in NO_RECIPES for path in (ROOT / "training" / tool).glob("*.py")}
+    assert not names & tools
+
+
+@pytest.mark.parametrize("name", ["small_net.photos", "small_net_photos"])
+def test_a_recipe_runs_by_the_name_of_the_preset_that_it_makes(repository, name):
+    folder = repository / "training" / "restoration"
+    folder.mkdir()
+    (folder / "small_net_photos.py").write_text("def main(argv):\n    return len(argv)\n")
+    assert main(["train", name, "x"]) == 1
+
+
+def test_a_mistyped_recipe_gets_the_nearest_one(repository, capsys):
+    assert main(["train", "demo_recip"]) == 1
+    assert "Did you mean 'demo_recipe'?" in capsys.readouterr().err
 
 
 def test_an_unknown_recipe_lists_those_there_are(repository, capsys):

@@ -78,8 +78,15 @@ def main():
     (folder / "config.json").write_text(config.replace("6", "7"))
     record("push of an edited config", lambda: push(folder, "me/flow"))
 
+    cache = tempfile.mkdtemp()
     urllib.request.urlopen(f"{os.environ['HF_ENDPOINT']}/tamper", data=b"").close()
-    record("tampered", lambda: load("hf://me/flow", cache_dir=tempfile.mkdtemp()))
+    record("tampered", lambda: load("hf://me/flow", cache_dir=cache))
+    urllib.request.urlopen(f"{os.environ['HF_ENDPOINT']}/tamper", data=b"").close()  # and back
+    record("after tampering", lambda: equal(load("hf://me/flow", cache_dir=cache), second))
+    (metadata,) = pathlib.Path(cache).glob("*/snapshots/*/metadata.json")
+    metadata.write_text("{")
+    record("truncated metadata", lambda: load("hf://me/flow", cache_dir=cache))
+    record("after truncation", lambda: equal(load("hf://me/flow", cache_dir=cache), second))
     happened["backend"] = keras.backend.backend()
     json.dump(happened, sys.stdout)
 

@@ -6,6 +6,8 @@ import pytest
 from c2f_zoo.hub import render_card
 from c2f_zoo.hub.resolving import shipped_folders
 
+pytestmark = pytest.mark.backend_free
+
 METADATA = {
     "format": 1,
     "class": "PWCNet",
@@ -88,6 +90,13 @@ def test_the_header_is_the_yaml_that_the_hub_reads():
             }
         ],
     }
+
+
+def test_figures_of_one_data_set_stand_together():
+    twice = [{**METADATA["metrics"][0], "name": name} for name in ("EPE", "Fl-all")]
+    (index,) = header(render_card({**METADATA, "metrics": twice}))["model-index"]
+    (result,) = index["results"]
+    assert [metric["name"] for metric in result["metrics"]] == ["EPE (px)", "Fl-all (px)"]
 
 
 def test_the_hubs_own_client_reads_the_header():

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.backend_free
+
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 
@@ -130,6 +132,13 @@ def test_a_tampered_download_is_not_opened(happened):
     message = happened["tampered"]
     assert "model.weights.h5 is not the file that was published" in message
     assert "Expected sha256" in message and "Received:" in message
+
+
+def test_a_damaged_download_is_removed_and_fetched_anew(happened):
+    for message in (happened["tampered"], happened["truncated metadata"]):
+        assert "It was removed from the local cache" in message
+    assert happened["after tampering"] is True
+    assert happened["after truncation"] is True
 
 
 FETCH = """

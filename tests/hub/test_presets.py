@@ -1,15 +1,20 @@
+import contextlib
 import errno
 import json
+import warnings
 
 import keras
 import numpy as np
 import pytest
 
+from c2f_zoo.cli import show
 from c2f_zoo.hub import (
     PresetError,
     PresetMixin,
     PresetSaveError,
+    list_presets,
     load,
+    load_weights,
     read_metadata,
     render_card,
     save_preset,
@@ -123,6 +128,12 @@ def test_the_precision_to_compute_in_is_chosen_when_loading(folder, dtype):
     assert keras.config.dtype_policy() == before
 
 
+def test_a_precision_that_keras_does_not_know_is_not_blamed_on_the_preset(folder):
+    with pytest.raises(ValueError) as caught:
+        load(folder, dtype="bfloat17")
+    assert not isinstance(caught.value, PresetError)
+
+
 def test_weights_of_a_bfloat16_model_are_saved_in_float32(folder, tmp_path):
     half = load(folder, dtype="bfloat16")
     loaded = load(half.save_pretrained(tmp_path / "half"))
@@ -195,7 +206,7 @@ def test_a_changed_file_is_named_with_what_was_expected_and_found(folder, monkey
 @pytest.mark.parametrize("name", ["metadata.json", "model.weights.h5"])
 def test_a_missing_file_is_named(folder, name):
     (folder / name).unlink()
-    with pytest.raises(PresetError, match=f"no complete preset: {name} is missing"):
+    with pytest.raises(PresetError, match=f"not a complete preset: {name} is missing"):
         load(folder)
 
 
@@ -214,7 +225,7 @@ def rewrite(folder, name, change):
 def test_metadata_cannot_name_files_elsewhere(folder, name):
     entry = {"size": 1, "sha256": "0" * 64}
     rewrite(folder, "metadata.json", lambda record: record["files"].update({name: entry}))
-    with pytest.raises(PresetError, match="lists a file that is no part"):
+    with pytest.raises(PresetError, match="lists a file that does not belong"):
         load(folder)
 
 
@@ -312,7 +323,7 @@ def test_metadata_that_makes_no_sense_is_refused(model, tmp_path, metadata, comp
 
 @pytest.mark.parametrize("options", [{"precision": "int8"}, {"max_shard_size": 0}])
 def test_options_that_make_no_sense_are_refused(model, tmp_path, options):
-    with pytest.raises(PresetError, match="Received: "):
+    with pytest.raises(ValueError, match="Received: "):
         model.save_pretrained(tmp_path / "new", **options)
 
 
@@ -361,6 +372,112 @@ def test_a_disk_without_room_is_seen_before_hdf5_writes(model, folder, monkeypat
 def test_a_folder_with_files_of_yours_is_not_replaced(model, folder):
     (folder / "notes.txt").write_text("mine")
     before = contents(folder)
-    with pytest.raises(PresetSaveError, match=r"no preset's \(notes\.txt\)"):
+    with pytest.raises(PresetSaveError, match=r"belong to a preset \(notes\.txt\)"):
         model.save_pretrained(folder)
     assert contents(folder) == before
+
+
+# Damaged JSON raises nothing but PresetError, or does no harm.
+
+VALUES = (None, True, -1, 0.5, "x", [], [None], {}, {"x": None})
+
+
+def places(value, path=()):
+    """Paths to every value in nested JSON, the whole first."""
+    yield path
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in items:
+            yield from places(item, (*path, key))
+
+
+def replaced(value, path, new):
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = replaced(value[path[0]], path[1:], new)
+    return copy
+
+
+SAID = {
+    "paper": {"title": "Flow", "authors": ["A", "B"], "year": 2020, "arxiv": "1.2", "bibtex": "@a"},
+    "training_data": [{"name": "Chairs", "licence": "MIT", "url": "x", "hub_id": "a/b"}],
+    "recipe": {"command": "c2f train", "steps": 3},
+    "metrics": [
+        {
+            "name": "EPE",
+            "value": 1.5,
+            "unit": "px",
+            "dataset": "Chairs",
+            "command": "c2f evaluate",
+            "compared_with": {"DIS": 2.5},
+        }
+    ],
+    "limits": ["Fast motion."],
+}
+
+
+def test_any_changed_value_of_the_metadata_is_told_or_harmless(model, tmp_path, monkeypatch):
+    folder = model.save_pretrained(tmp_path / "flow", SAID)
+    path = folder / "metadata.json"
+    content = json.loads(path.read_text())
+    monkeypatch.setattr("c2f_zoo.hub.resolving.shipped_folders", lambda: {"flow": folder})
+    for place in places(content):
+        for value in VALUES:
+            path.write_text(json.dumps(replaced(content, place, value)))
+            try:
+                render_card(read_metadata(folder))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    list_presets()
+                show._description("flow", read_metadata(folder))
+            except PresetError as error:
+                assert "metadata.json" in str(error) or "model card" in str(error)
+
+
+@pytest.mark.parametrize("kind", ["built", "built by its input"])
+def test_any_changed_value_of_the_config_is_told_or_harmless(model, tiny_models, tmp_path, kind):
+    if kind == "built by its input":
+        model = tiny_models.TinyRestorer()
+        model(np.zeros((1, 4, 4, 3), "float32"))
+    folder = model.save_pretrained(tmp_path / "flow")
+    content = json.loads((folder / "config.json").read_text())
+    for place in places(content):
+        for value in (None, -1, "x", [None], {"x": None}):
+            new = replaced(content, place, value)
+            (folder / "config.json").write_text(json.dumps(new))
+            fingerprint = module.fingerprint(folder / "config.json")
+            rewrite(
+                folder,
+                "metadata.json",
+                lambda record, new=fingerprint: record["files"].update({"config.json": new}),
+            )
+            with contextlib.suppress(PresetError):
+                load(folder)
+
+
+def test_an_override_that_the_model_refuses_keeps_the_model_s_own_error(folder):
+    with pytest.raises(ValueError) as caught:
+        load(folder, channels=-1)
+    assert not isinstance(caught.value, PresetError)
+
+
+def test_any_flipped_or_cut_byte_of_weights_is_told(model, folder, rng):
+    data = (folder / "model.weights.h5").read_bytes()
+    for position in rng.integers(0, len(data), 60):
+        changed = bytearray(data)
+        changed[position] ^= 1 << int(rng.integers(8))
+        for damaged in (bytes(changed), data[:position]):
+            (folder / "model.weights.h5").write_bytes(damaged)
+            with contextlib.suppress(PresetError):
+                load_weights(model, folder)
+
+
+@pytest.mark.parametrize(
+    "weight_map", [None, [], {"a": None}, {"a": [None]}, {"a": {}}, {"a": [["model_0"]]}]
+)
+def test_a_damaged_index_of_shards_is_told(model, tmp_path, weight_map):
+    folder = model.save_pretrained(tmp_path / "shards", max_shard_size=1.1e-6)
+    rewrite(folder, "model.weights.json", lambda index: index.update(weight_map=weight_map))
+    with pytest.raises(PresetError, match=r"model\.weights\.json"):
+        load(folder)

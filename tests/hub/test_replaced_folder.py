@@ -1,12 +1,18 @@
 import errno
 import os
+import pathlib
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from c2f_zoo.hub import PresetSaveError
 from c2f_zoo.hub import atomic as module
 from c2f_zoo.hub.atomic import replaced_folder
+
+pytestmark = pytest.mark.backend_free
 
 
 @pytest.fixture
@@ -91,7 +97,7 @@ def test_a_place_that_cannot_be_written_is_told(target, monkeypatch, code):
     def refuse(*_arguments, **_options):
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr(module.tempfile, "mkdtemp", refuse)
+    monkeypatch.setattr(module.pathlib.Path, "mkdir", refuse)
     with pytest.raises(PresetSaveError, match="choose another folder") as caught:
         replace(target)
     assert caught.value.errno == code
@@ -105,3 +111,37 @@ def test_a_read_only_folder_is_not_replaced(target, monkeypatch):
     with pytest.raises(PresetSaveError, match="You may not write there"):
         replace(target)
     assert names(target) == ["a"]
+
+
+KILLED = """
+import os, pathlib, signal, sys
+from c2f_zoo.hub.atomic import replaced_folder
+target, place = pathlib.Path(sys.argv[1]), sys.argv[2]
+rename = os.rename
+def rename_and_die(*paths):
+    rename(*paths)
+    os.kill(os.getpid(), signal.SIGKILL)
+if place == "between the renames":
+    os.rename = rename_and_die
+with replaced_folder(target, {"a", "b"}) as folder:
+    (folder / "half").write_text("half")
+    if place == "while writing":
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.parametrize("place", ["while writing", "between the renames"])
+def test_what_a_killed_process_left_is_gone_after_the_next_save(target, place):
+    root = str(pathlib.Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(target), place],
+        env={**os.environ, "PYTHONPATH": root},
+        check=False,
+    )
+    assert -done.returncode in (signal.SIGTERM, signal.SIGKILL)
+    assert len(names(target.parent)) == 2  # the folder, or what it held, and the temporary one
+    with pytest.raises(KeyError), replaced_folder(target, {"a", "b"}):
+        raise KeyError
+    assert names(target) == ["a"] and names(target.parent) == ["target"]
+    replace(target)
+    assert names(target) == ["b"] and names(target.parent) == ["target"]

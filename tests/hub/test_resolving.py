@@ -6,6 +6,8 @@ import pytest
 from c2f_zoo.hub import PresetNotFoundError, list_presets, resolve
 from c2f_zoo.hub import resolving as module
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
@@ -123,6 +125,26 @@ def test_the_list_says_what_is_shipped_and_touches_no_network(home, monkeypatch)
     assert (preset.parameters, preset.licence, preset.size) == (7, "MIT", 10)
     assert preset.path == folder
     assert preset.metrics[0]["value"] == 3.5
+
+
+@pytest.mark.parametrize(
+    ("alias", "task"),
+    [
+        ("flow", "optical_flow"),
+        ("stereo", "stereo_matching"),
+        ("depth", "depth_estimation"),
+        ("Denoising", "image_restoration"),
+        ("restoration", "image_restoration"),
+        ("super-resolution", "super_resolution"),
+        ("inpainting", "image_inpainting"),
+        ("generation", "image_generation"),
+    ],
+)
+def test_a_task_goes_by_shorter_names_too(home, alias, task):
+    for name in ("image_restoration", "optical_flow", "image_generation", task):
+        if not (home / "presets" / name).exists():
+            write(home / "presets" / name, task=name)
+    assert [preset.task for preset in list_presets(task=alias)] == [task]
 
 
 def test_a_damaged_preset_is_left_out_of_the_list_with_a_warning(home):

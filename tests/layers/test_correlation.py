@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -69,6 +70,19 @@ def test_half_precision_is_kept():
     cost = ops.convert_to_numpy(local_correlation(features, features))
     assert cost.dtype == np.float16
     assert cost[0, 0, 0, 40] == 1
+
+
+@pytest.mark.parametrize(
+    "known", [((1, 2, None, 3), (1, None, None, 3)), ((None,) * 4, (1, 2, 20, 3))]
+)
+def test_sizes_known_of_one_input_only_are_taken_from_it(rng, known):
+    tf = pytest.importorskip("tensorflow")
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("only TensorFlow traces tensors of partly known shape")
+    query, key = (rng.normal(size=(1, 2, 20, 3)).astype("float32") for _ in range(2))
+    signature = [tf.TensorSpec(shape, "float32") for shape in known]
+    cost = tf.function(local_correlation, input_signature=signature)(query, key)
+    np.testing.assert_allclose(cost, slow_correlation(query, key, 4), atol=1e-5)
 
 
 def test_wrong_input_is_named():

@@ -127,6 +127,24 @@ def test_fir_convolutions_equal_their_parts(rng, size, kernel_size):
     close(result, expected[:, ::2, ::2], 1e-4)
 
 
+@pytest.mark.parametrize("kernel_size", [3, 5, 7, 9])
+def test_a_kernel_that_is_zero_but_for_its_centre_changes_no_resampling(rng, kernel_size):
+    x = rng.normal(size=(1, 6, 10, 2)).astype("float32")
+    kernel = np.zeros((kernel_size, kernel_size, 2, 2), "float32")
+    kernel[kernel_size // 2, kernel_size // 2] = np.eye(2)
+    expected = ops.convert_to_numpy(upsample_fir(x))
+    close(resampling_conv2d(x, kernel, "up", (1, 3, 3, 1)), expected)
+    expected = ops.convert_to_numpy(downsample_fir(x))
+    close(resampling_conv2d(x, kernel, "down", (1, 3, 3, 1)), expected)
+
+
+@pytest.mark.parametrize("size", [(5, 70), (66, 9)])
+def test_large_sides_are_filtered_in_the_same_way(rng, size):
+    x = rng.normal(size=(1, *size, 2)).astype("float32")
+    close(blur(x, (1, 2, 3)), slow_upfirdn(x, (1, 2, 3), pad=(1, 1)))
+    close(downsample_fir(x), slow_upfirdn(x, (1, 3, 3, 1), down=2, pad=(1, 1)))
+
+
 @pytest.mark.parametrize("taps", [None, (1, 2, 1), (1, 3, 3, 1)])
 @pytest.mark.parametrize("resample", ["up", "down"])
 def test_first_and_second_derivatives_are_right(rng, check_derivatives, taps, resample):
@@ -145,11 +163,15 @@ def test_wrong_arguments_are_named():
     for function in (lambda x: blur(x, (1, 2, 1)), upsample_nearest, upsample_fir, downsample_fir):
         with pytest.raises(ValueError, match=r"Received: shape \(4, 4, 1\)$"):
             function(x[0])
+    with pytest.raises(ValueError, match="resample must .*Received: 'left'$"):
+        resampling_conv2d(x, np.zeros((3, 3, 1, 2), "float32"), "left")
+    with pytest.raises(ValueError, match=r"kernel must .*Received: shape \(3, 3, 4, 2\)$"):
+        resampling_conv2d(x, np.zeros((3, 3, 4, 2), "float32"))
     with pytest.raises(ValueError, match="Received: 0$"):
         upsample_nearest(x, 0)
     with pytest.raises(ValueError, match=r"Received: \[1.0\]$"):
         downsample_fir(x, (1,), 2)
     with pytest.raises(ValueError, match=r"Received: \[1.0, -1.0\]$"):
         blur(x, (1, -1))
-    with pytest.raises(ValueError, match="Received: 1$"):
+    with pytest.raises(ValueError, match=r"4 taps. Received: shape \(1, 1, 4, 1\)$"):
         downsample_fir(x[:, :1])

@@ -48,7 +48,7 @@ def test_wrong_arguments_are_named():
         minibatch_stddev(np.zeros((4, 4, 3), "float32"))
     with pytest.raises(ValueError, match="3 channels. Received: 2$"):
         minibatch_stddev(np.zeros((4, 4, 4, 3), "float32"), num_features=2)
-    with pytest.raises(ValueError, match="Received: group_size=0, num_features=1$"):
+    with pytest.raises(ValueError, match="group_size must be an integer >= 1. Received: 0$"):
         MinibatchStddev(0)
 
 

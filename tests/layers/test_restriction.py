@@ -23,7 +23,7 @@ def by_hand(x, factor, method):
 @pytest.mark.parametrize("dtype", ["float32", "uint8", "int32"])
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])
 @pytest.mark.parametrize("method", RESTRICTIONS)
-def test_it_is_the_sample_or_the_mean_of_each_cell(method, factor, dtype):
+def test_equals_numpy_over_cells(method, factor, dtype):
     x = (np.random.default_rng(0).random((2, 12, 24, 3)) * 255).astype(dtype)
     found = to_numpy(restrict(x, factor, method))
     np.testing.assert_allclose(found, by_hand(x, factor, method), rtol=1e-5)
@@ -35,5 +35,5 @@ def test_a_factor_that_does_not_divide_the_size_is_refused():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="method is one of.*Received: 'nearest'"):
+    with pytest.raises(ValueError, match="method must be one of.*Received: 'nearest'"):
         restrict(np.zeros((1, 4, 4, 3), "float32"), 2, "nearest")

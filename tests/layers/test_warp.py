@@ -1,7 +1,9 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.backend import to_numpy
 from c2f_zoo.layers import warp
 
 
@@ -86,7 +88,7 @@ def test_gradients_equal_finite_differences(rng, gradient_of):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
-def test_flow_without_meaning_reads_nothing_outside_the_image(bad):
+def test_nan_and_huge_flows_sample_zeros(bad):
     flow = np.zeros((1, 3, 3, 2), "float32")
     flow[0, 1, 1] = bad
     warped, mask = warp(np.ones((1, 3, 3, 1), "float32"), flow, return_mask=True)
@@ -96,18 +98,39 @@ def test_flow_without_meaning_reads_nothing_outside_the_image(bad):
     np.testing.assert_array_equal(warped, 1)
 
 
-def test_half_precision_images_keep_exact_coordinates():
-    image = np.zeros((1, 1, 600, 1), "float16")
-    image[0, 0, 513] = 1
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_coordinates_and_weights_are_float32_for_images_of_any_precision(rng, dtype):
+    # Far from the origin, where 16 bits hold neither the coordinate nor its fraction. Grey levels
+    # near 1 that 16 bits hold exactly: all that may be lost is the rounding of the result.
+    image = 1 + rng.integers(0, 2, (1, 3, 600, 2)) / 2
+    flow = rng.uniform(-3, 3, (1, 3, 600, 2)).astype("float32")
+    warped = warp(ops.convert_to_tensor(image, dtype), flow)
+    assert keras.backend.standardize_dtype(warped.dtype) == dtype
+    resolution = {"float16": 2**-11, "bfloat16": 2**-8}.get(dtype, 0)
+    # float32 coordinates around 600 resolve 2^-14 of a pixel.
+    np.testing.assert_allclose(to_numpy(warped), slow_warp(image, flow), rtol=resolution, atol=3e-4)
+
+
+def test_gradient_of_a_bfloat16_image_is_summed_in_float32(gradient_of):
+    # 600 samples of one pixel: bfloat16 counts to 256.
     flow = np.zeros((1, 1, 600, 2), "float32")
-    warped = ops.convert_to_numpy(warp(ops.convert_to_tensor(image), flow))
-    assert warped.dtype == np.float16
-    np.testing.assert_array_equal(warped, image)
+    flow[..., 0] = -np.arange(600)
+    image = np.zeros((1, 1, 600, 1), "float32")
+
+    def total(image):
+        return ops.sum(ops.cast(warp(ops.cast(image, "bfloat16"), flow), "float32"))
+
+    (gradient,) = gradient_of(total, image)
+    assert gradient[0, 0, 0, 0] == 600
 
 
 @pytest.mark.parametrize(
     ("image", "flow", "received"),
-    [((4, 4, 3), (1, 4, 4, 2), r"\(4, 4, 3\)$"), ((1, 4, 4, 3), (1, 4, 4, 3), r"\(1, 4, 4, 3\)$")],
+    [
+        ((4, 4, 3), (1, 4, 4, 2), r"image must .*\(4, 4, 3\)$"),
+        ((1, 4, 4, 3), (1, 4, 4, 3), r"flow must .*\(1, 4, 4, 3\)$"),
+        ((2, 4, 4, 3), (3, 4, 4, 2), r"flow must .*\(3, 4, 4, 2\)$"),
+    ],
 )
 def test_wrong_shapes_are_named(image, flow, received):
     with pytest.raises(ValueError, match=received):

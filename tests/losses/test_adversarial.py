@@ -6,6 +6,7 @@ from c2f_zoo.losses import (
     ADVERSARIAL_LOSSES,
     adversarial_loss,
     gradient_penalty,
+    label_loss,
     path_length_penalty,
     path_lengths,
     r1_penalty,
@@ -33,7 +34,7 @@ def softplus(x):
         ("logistic-r1", (softplus(FAKE) + softplus(-REAL)).mean(), softplus(-FAKE).mean()),
     ],
 )
-def test_a_loss_is_the_formula_of_its_paper(name, discriminator, generator):
+def test_losses_equal_the_formulas_of_their_papers(name, discriminator, generator):
     loss = adversarial_loss(name)
     drift = 0.001
     assert value(loss.discriminator(REAL, FAKE, drift=drift)) == pytest.approx(discriminator)
@@ -51,7 +52,7 @@ def test_the_relativistic_hinge_compares_with_the_average_of_the_other_side():
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
-def test_each_side_wants_the_opposite_of_the_other(name, gradient_of):
+def test_gradients_of_generator_and_discriminator_oppose_each_other(name, gradient_of):
     loss = adversarial_loss(name)
     real, fake = gradient_of(lambda r, f: loss.discriminator(r, f, drift=0.0), REAL, FAKE)
     assert real.sum() < 0 < fake.sum()
@@ -87,6 +88,27 @@ def test_path_lengths_average_over_layers_and_sum_over_styles(rng):
     assert penalty == pytest.approx(2 * np.mean((expected - 2.5) ** 2), 1e-5)
 
 
-def test_an_unknown_loss_is_named_with_those_known():
+def test_an_unknown_loss_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match="'wgan-gp'.*Received: 'lsgan'"):
         adversarial_loss("lsgan")
+
+
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
+def test_empty_batches_are_refused_instead_of_giving_nan(name):
+    loss, empty = adversarial_loss(name), REAL[:0]
+    with pytest.raises(ValueError, match=r"must not be empty. Received: shape \(0, 1\)$"):
+        loss.discriminator(REAL, empty, drift=0.0)
+    with pytest.raises(ValueError, match=r"must not be empty. Received: shape \(0, 1\)$"):
+        loss.generator(REAL, empty)
+    for penalty in (gradient_penalty, r1_penalty, path_lengths):
+        with pytest.raises(ValueError, match=r"gradients must not be empty. Received: shape"):
+            penalty(np.zeros((0, 2, 3), "float32"))
+
+
+def test_wrong_shapes_and_targets_are_named():
+    with pytest.raises(ValueError, match=r"\(B, L, D\). Received: shape \(2, 3\)$"):
+        path_lengths(np.zeros((2, 3), "float32"))
+    with pytest.raises(ValueError, match=r"labels and logits .*shapes \(2, 3\) and \(2, 4\)$"):
+        label_loss(np.zeros((2, 3), "float32"), np.zeros((2, 4), "float32"))
+    with pytest.raises(ValueError, match="target must be a number > 0. Received: 0$"):
+        gradient_penalty(np.zeros((2, 3), "float32"), target=0)

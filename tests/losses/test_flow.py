@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.layers import upsample_bilinear
 from c2f_zoo.losses import PAPER_LEVEL_WEIGHTS, MultiscaleEndPointError, MultiscaleRobust
 
 
@@ -103,6 +104,17 @@ def test_gradients_equal_finite_differences(loss_class, rng, gradient_of):
         assert gradient[index] == pytest.approx((values[0] - values[1]) / (2 * step), abs=2e-3)
 
 
+def test_weights_of_zero_leave_the_finest_level_alone_at_full_resolution(batch):
+    truth, levels = batch
+    unseen = [np.full_like(level, np.nan) for level in levels[:-1]]
+    loss = MultiscaleRobust(level_weights=(0,) * len(unseen) + (0.5,), sparse=True)
+    factor = truth.shape[1] // levels[-1].shape[1]
+    enlarged = ops.convert_to_numpy(upsample_bilinear(levels[-1], factor))
+    penalty = (np.abs(enlarged - truth).sum(-1) / 20 + 0.01) ** 0.4
+    expected = 0.5 * penalty.sum((1, 2)).mean()
+    assert float(loss(truth, [*unseen, levels[-1]])) == pytest.approx(expected, rel=1e-5)
+
+
 def test_configuration_survives_a_round_trip():
     loss = MultiscaleRobust(level_weights=(1.0, 2.0), flow_unit=5, sparse=True, exponent=0.5)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
@@ -115,7 +127,36 @@ def test_wrong_levels_are_named(batch):
         MultiscaleEndPointError(level_weights=(1.0, 2.0))(truth, levels)
     with pytest.raises(ValueError, match=r"\(2, 3, 5, 2\)$"):
         MultiscaleEndPointError(level_weights=(1.0,))(truth, [np.zeros((2, 3, 5, 2), "float32")])
-    with pytest.raises(ValueError, match="flow_unit=0$"):
+    with pytest.raises(ValueError, match="flow_unit must be a number > 0. Received: 0$"):
         MultiscaleEndPointError(flow_unit=0)
-    with pytest.raises(ValueError, match="exponent=-1$"):
+    with pytest.raises(ValueError, match="exponent must be a number > 0. Received: -1$"):
         MultiscaleRobust(exponent=-1)
+    with pytest.raises(ValueError, match="epsilon must be a number > 0. Received: 0$"):
+        MultiscaleRobust(epsilon=0)
+    with pytest.raises(ValueError, match=r"level_weights must not be empty. Received: \(\)$"):
+        MultiscaleEndPointError(level_weights=())
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8, 2), (1, 8, 8, 3)])
+def test_empty_batches_and_other_channels_are_refused(shape):
+    flow = np.zeros(shape, "float32")
+    with pytest.raises(ValueError, match=r"y_true must .*B >= 1. Received: shape"):
+        MultiscaleEndPointError()(flow, flow)
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="only TensorFlow has tensors of open size"
+)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_sizes_may_be_unknown_until_the_graph_runs(sparse, batch):
+    import tensorflow as tf
+
+    truth, levels = batch
+    loss = MultiscaleEndPointError(sparse=sparse)
+    unknown = tf.TensorSpec((None, None, None, 2))
+    compiled = tf.function(loss, input_signature=[unknown, [unknown] * 5], autograph=False)
+    assert float(compiled(truth, levels)) == pytest.approx(float(loss(truth, levels)), rel=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="64 times smaller"):
+        compiled(truth, levels[1:] + levels[:1])
+    with pytest.raises(ValueError, match="single level needs its height"):
+        tf.function(loss, input_signature=[unknown, unknown], autograph=False)(truth, levels[-1])

@@ -38,7 +38,7 @@ def test_by_default_it_is_one_minus_the_metric(pair):
     np.testing.assert_allclose(each, expected, atol=1e-6)
 
 
-def test_the_form_of_the_multiscale_training_pads_with_zeros(pair):
+def test_zero_padding_equals_the_multiscale_training_loss(pair):
     truth, estimate = pair
     expected = -np.mean(
         [
@@ -75,7 +75,7 @@ def test_it_is_restored_from_its_configuration(pair):
     assert float(keras.losses.deserialize(stored)(*pair)) == pytest.approx(float(loss(*pair)))
 
 
-def test_what_does_not_fit_is_named():
+def test_wrong_images_and_options_are_named():
     image = np.zeros((1, 12, 12, 3))
     with pytest.raises(ValueError, match="Received: 'same'$"):
         SSIMLoss("same")
@@ -84,3 +84,5 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"11x11 pixels. Received: shape \(1, 9, 12, 3\)$"):
         SSIMLoss()(image[:, :9], image[:, :9])
     assert float(SSIMLoss("zero")(image[:, :9], image[:, :9])) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match=r"B >= 1. Received: shapes \(0, 12, 12, 3\)"):
+        SSIMLoss()(image[:0], image[:0])

@@ -116,13 +116,13 @@ def test_batches_of_images_give_the_figures_of_the_whole_sets(rng):
     assert metric.result()["fid"] == pytest.approx(found["fid"], rel=1e-9)
 
 
-def test_what_does_not_fit_is_refused(sets):
+def test_wrong_features_and_options_are_refused(sets):
     images = np.zeros((4, 8, 8, 3))
     with pytest.raises(ValueError, match=r"kid, precision_recall. Received: \('is',\)$"):
         FeatureDistances(features_of, "is")
     with pytest.raises(ValueError, match=r"\(B, D\) for 4 images. Received: shape \(4, 8, 8, 3\)$"):
         FeatureDistances(lambda images: images).update_real(images)
-    with pytest.raises(ValueError, match="must be finite. Received"):
+    with pytest.raises(ValueError, match="finite numbers. Received"):
         FeatureDistances(lambda images: images[:, 0, 0] * np.nan).update_real(images)
     metric = FeatureDistances(features_of)
     metric.update_real(images)
@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused(sets):
         precision_recall(*sets, neighbours=80)
     with pytest.raises(ValueError, match=r"Received: shapes \(80, 6\) and \(60, 5\)$"):
         kernel_distance(sets[0], sets[1][:, :5])
-    with pytest.raises(ValueError, match="subsets=0$"):
+    with pytest.raises(ValueError, match="subsets must be an integer >= 1. Received: 0$"):
         kernel_distance(*sets, subsets=0)
     with pytest.raises(ValueError, match=r"Received: shapes \(2,\), \(2, 2\), \(3,\), \(3, 3\)$"):
         frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
@@ -150,5 +150,5 @@ def test_the_network_never_sees_more_images_than_the_batch_size(rng):
     metric.update_fake(images[:5])
     assert seen == [4, 4, 3, 4, 1]
     assert metric._counts == {"real": 11, "fake": 5}
-    with pytest.raises(ValueError, match="batch_size must be at least 1. Received: 0$"):
+    with pytest.raises(ValueError, match="batch_size must be an integer >= 1. Received: 0$"):
         FeatureDistances(features, batch_size=0)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from c2f_zoo.training import StopOnNaN
+from c2f_zoo.hub import load, read_metadata
+from c2f_zoo.training import StopOnNaN, averaged_weights
 
 FOLDER = Path(__file__).parents[2] / "training"
 
@@ -53,10 +54,73 @@ def test_lite_recipe_stopped_by_ctrl_c_resumes_to_the_weights_of_an_unbroken_run
     out = tmp_path / "a_tiny"
     assert len(list((out / "pictures").glob("*.png"))) == 2
     assert len((out / "log.csv").read_text().splitlines()) == 3
-    from c2f_zoo.hub import load
-
     preset = load(str(out / "pwcnet_lite.scenes"))
-    assert preset.variant == "lite"
+    assert type(preset).__name__ == "PWCNetLite"
+
+
+def test_a_continued_recipe_resumes_to_the_average_and_figures_of_an_unbroken_run(recipe, tmp_path):
+    module = recipe("pwcnet_lite_scenes")
+    options = ["--tiny", "--start", str(FOLDER.parent / "models" / module.CONTINUED.preset)]
+    unbroken = module.main([*options, "--out", str(tmp_path / "a")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlC)
+        module.main([*options, "--out", str(tmp_path / "b")])
+    assert not (tmp_path / "b_tiny" / module.CONTINUED.preset).exists()
+    resumed = module.main([*options, "--out", str(tmp_path / "b")])
+    # Of the optimizer too: the average is one of its variables.
+    for ours, theirs in (
+        (unbroken.weights, resumed.weights),
+        (unbroken.optimizer.variables, resumed.optimizer.variables),
+    ):
+        for a, b in zip(ours, theirs, strict=True):
+            a, b = ops.convert_to_numpy(a), ops.convert_to_numpy(b)
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    with averaged_weights(unbroken):
+        average = weights(unbroken)
+    preset = load(str(tmp_path / "a_tiny" / module.CONTINUED.preset))
+    for a, b in zip(average, weights(preset), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)  # float16
+    tables = [(tmp_path / run / "held_out.csv").read_text().split() for run in ("a_tiny", "b_tiny")]
+    assert len(tables[0]) == 3 and tables[0][0] == tables[1][0]
+    figures = [[line.split(",")[2:] for line in table[1:]] for table in tables]
+    np.testing.assert_allclose(*np.array(figures, float), rtol=1e-3, atol=1e-3)
+    best = load(str(tmp_path / "a_tiny" / "best" / module.CONTINUED.preset))
+    assert type(best).__name__ == "PWCNetLite"
+
+
+def test_frames_of_a_translated_photograph_agree_where_the_motion_says(recipe):
+    validation = importlib.import_module("training.flow.validation")
+    random = np.random.default_rng(0)
+    photographs = [random.random((40, 50, 3)) for _ in range(4)]
+    photographs.append(np.zeros((20, 90, 3)))  # too low
+    first, second, motions = validation.translated_pairs(photographs, 5, (24, 32))
+    assert first.shape == second.shape == (4, 24, 32, 3)
+    assert sorted(map(tuple, motions.tolist())) == [(-5, 0), (0, -5), (0, 5), (5, 0)]
+    for one, two, (x, y) in zip(first, second, motions.astype(int), strict=True):
+        for row in range(max(-y, 0), 24 - max(y, 0)):
+            for column in range(max(-x, 0), 32 - max(x, 0)):
+                np.testing.assert_array_equal(two[row + y, column + x], one[row, column])
+
+
+def test_errors_are_told_by_the_length_of_the_true_motion(recipe):
+    validation = importlib.import_module("training.flow.validation")
+    random = np.random.default_rng(0)
+    truth, estimate = random.normal(0, 12, (2, 3, 8, 9, 2))
+    valid = random.random((3, 8, 9, 1)) < 0.8
+    errors = validation.LengthErrors()
+    for index in range(3):
+        errors.update(truth[index], estimate[index], valid[index])
+    ends = {"epe_0-3": 3, "epe_3-10": 10, "epe_10-20": 20, "epe_20-40": 40, "epe_40+": np.inf}
+    by_range = {name: [] for name in ("epe", *ends)}
+    for index in np.ndindex(3, 8, 9):
+        if not valid[index]:
+            continue
+        length, error = np.hypot(*truth[index]), np.hypot(*(truth[index] - estimate[index]))
+        name = next(name for name, end in ends.items() if length < end)
+        by_range["epe"].append(error)
+        by_range[name].append(error)
+    expected = {name: np.mean(some) for name, some in by_range.items()}
+    assert errors.result() == pytest.approx(expected)
 
 
 def test_paper_recipe_runs_on_the_official_layout(recipe, tmp_path):
@@ -82,8 +146,6 @@ def test_generative_recipes_rehearse(recipe, tmp_path, name):
     total = module.RECIPE.tiny().schedule() or None
     assert int(model.images_shown) == (total.total if total else 24)
     assert (out / "growth.gif").exists() and list((out / "grids").glob("*.png"))
-    from c2f_zoo.hub import load
-
     assert load(str(out / module.RECIPE.preset)).resolution[0] == module.RECIPE.resolution
 
 
@@ -150,8 +212,6 @@ PHOTOS = ["unet_denoise", "unet_deblur", "unet_inpaint", "srnet_x2"]
 def test_recipes_for_photographs_rehearse(recipe, tmp_path, name):
     module = recipe(f"{name}_photos")
     module.main(["--tiny", "--out", str(tmp_path / "run")])
-    from c2f_zoo.hub import load
-
     network = load(str(tmp_path / "run_tiny" / module.RECIPE.preset))
     image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), "uint8")
     if network.mask:
@@ -186,8 +246,6 @@ def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path, name)
     "name", ["unet_denoise_photos", "unet_deblur_photos", "unet_inpaint_photos", "srnet_x2_photos"]
 )
 def test_the_card_of_a_restoration_preset_tells_of_its_recipe(recipe, name):
-    from c2f_zoo.hub import load, read_metadata
-
     module = recipe(name)
     said, model = read_metadata(module.RECIPE.preset), load(module.RECIPE.preset)
     assert said["recipe"]["steps"].startswith(f"{module.RECIPE.iterations:,} of ")

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.training import Halving, WarmupPlateauCosine
+from c2f_zoo.training import Halving, PiecewiseCosine, WarmupPlateauCosine
 
 
 def test_rate_rises_holds_and_falls():
@@ -22,7 +22,21 @@ def test_paper_schedules_halve_where_the_paper_says():
     assert float(fine(450_000)) == pytest.approx(1.25e-6, rel=1e-5)
 
 
-@pytest.mark.parametrize("schedule", [Halving.long(), WarmupPlateauCosine(1e-3, 1, 2, 3)])
+def test_a_rate_passes_through_its_points_along_half_cosines():
+    steps, rates = [0, 100, 300, 301, 900], [1e-5, 3e-4, 1e-6, 2e-4, 1e-6]
+    schedule = PiecewiseCosine(steps, rates)
+    at_points = [float(schedule(step)) for step in [*steps, 5000]]
+    np.testing.assert_allclose(at_points, [*rates, rates[-1]], rtol=1e-3)
+    for step, begin, end in ((25, 0, 1), (150, 1, 2), (800, 3, 4)):
+        share = (step - steps[begin]) / (steps[end] - steps[begin])
+        expected = rates[end] + (rates[begin] - rates[end]) * (1 + np.cos(np.pi * share)) / 2
+        assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Halving.long(), WarmupPlateauCosine(1e-3, 1, 2, 3), PiecewiseCosine([0, 2.5], [1e-3, 1e-6])],
+)
 def test_configuration_survives_inside_an_optimizer(schedule):
     optimizer = keras.optimizers.Adam(schedule)
     again = keras.optimizers.Adam.from_config(optimizer.get_config())
@@ -34,3 +48,7 @@ def test_senseless_schedules_are_refused():
         WarmupPlateauCosine(1e-3, warmup=1, hold=5, total=5)
     with pytest.raises(ValueError, match=r"steps=\[2, 1\]$"):
         Halving(1e-3, [2, 1])
+    with pytest.raises(ValueError, match=r"steps=\[0.0, 0.0\], rates=\[1.0, 2.0\]$"):
+        PiecewiseCosine([0, 0], [1, 2])
+    with pytest.raises(ValueError, match=r"rates=\[1.0, 0.0\]$"):
+        PiecewiseCosine([0, 1], [1, 0])

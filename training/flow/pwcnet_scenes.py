@@ -23,9 +23,7 @@ RECIPE = Recipe(
         Stage(epochs=30, size=(320, 448), batch_size=8, motion=6.0),
     ),
     steps_per_epoch=1000,
-    peak=4e-4,
-    hold=0.5,
-    warmup=1000,
+    rates=((0, 1.6e-5), (1, 4e-4), (25, 4e-4), (50, 4e-7)),
     clip=20.0,
     # As in the lite network, which learned nothing in 500 steps from features that were normalised
     # over the whole map only (docs/training.md).

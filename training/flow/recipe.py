@@ -14,8 +14,9 @@ class Stage:
     epochs: int
     size: tuple
     batch_size: int
-    motion: float  # median motion of the scenes, pixels
+    motion: float | tuple  # median motion, pixels; or of a mixture (share, median, spread) each
     finest_level: int = 2  # of the pyramid; coarser ones cost less and teach a shared decoder
+    loss: str = "multiscale"  # or "robust": of the finest levels, at full resolution
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class Recipe:
     variant: str
     stages: tuple
     steps_per_epoch: int
-    peak: float  # learning rate
-    hold: float  # share of all steps after which the rate falls
-    warmup: int  # steps
+    rates: tuple  # learning rate as (epoch, rate), half a cosine from each to the next
     clip: float  # global gradient norm
+    average: float = 0.999  # decay of the average of the weights, a step
     normalize_features: bool | None = None
     weight_decay: float = 0.0
-    validation_batches: int = 6
+    validation_batches: int = 12
     validation_size: tuple = (256, 320)
+    validation_motion: float | tuple = 6.0
     layers: tuple = (2, 8)
     precision: str = "float32"  # dtype policy of the network; the checkpoint keeps float16
     seed: int = 1
@@ -48,23 +49,23 @@ class Recipe:
 
     def tiny(self):
         """The same run with everything small: a rehearsal."""
-        # One stage per level at which estimation stops: the sizes are all one here.
-        levels = {stage.finest_level: stage for stage in self.stages}
+        # One stage per level at which estimation stops and loss: the sizes are all one here.
+        kinds = {(stage.finest_level, stage.loss): stage for stage in self.stages}
         stages = tuple(
-            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in levels.values()
+            replace(stage, epochs=1, size=(64, 64), batch_size=2) for stage in kinds.values()
         )
         return replace(
             self,
             stages=stages,
+            rates=tuple((epoch * len(stages) / self.epochs, rate) for epoch, rate in self.rates),
             steps_per_epoch=2,
-            warmup=1,
             validation_batches=1,
             validation_size=(64, 64),
             layers=(1, 2),
         )
 
 
-def parse(recipe, description, argv):
+def parse(recipe, continued, description, argv):
     """Read the command line shared by the recipes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", default=f"runs/{recipe.preset}", help="folder of the run")
@@ -77,14 +78,31 @@ def parse(recipe, description, argv):
         "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
     )
     parser.add_argument("--until", type=int, help="stop after this epoch, to be resumed later")
-    parser.add_argument("--start", help="preset whose weights to start from")
+    parser.add_argument(
+        "--start",
+        help="preset whose weights to start from"
+        + (", by the stages that are planned for it" if continued else ""),
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        help="of the network, in all stages (default: "
+        + " with --start ".join(plan.precision for plan in (recipe, continued) if plan)
+        + ")",
+    )
     parser.add_argument("--export", help="also write the preset folder here when done")
     return parser.parse_args(argv)
 
 
-def train(recipe, description, argv=None):
-    """Run, or resume, a recipe; returns the trained model."""
-    arguments = parse(recipe, description, argv)
+def train(recipe, description, argv=None, continued=None):
+    """Run, or resume, a recipe, or with `--start` the one it is continued by.
+
+    Returns:
+        The model, with the average of the weights once the recipe is done.
+    """
+    arguments = parse(recipe, continued, description, argv)
+    recipe = continued if arguments.start and continued else recipe
+    recipe = replace(recipe, precision=arguments.precision or recipe.precision)
     if arguments.tiny:
         # A folder of its own: the real run must not resume from a rehearsal.
         recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
@@ -92,11 +110,13 @@ def train(recipe, description, argv=None):
     remember(recipe, arguments, out)
     model = build(recipe, arguments.start)
 
-    from c2f_zoo.training.callbacks import TrainingState
+    from c2f_zoo.training import TrainingState, averaged_weights
 
     state = TrainingState(out / "state.npz")
-    done, first = state.restore(model), 0
+    done, first = 0, 0
     for number, stage in enumerate(recipe.stages):
+        # Before every stage: Keras leaves the average in the model when `fit` ends.
+        done = state.restore(model)
         last = min(first + stage.epochs, arguments.until or recipe.epochs)
         if done < last:
             run_stage(recipe, number, done, last, model, state, arguments)
@@ -108,8 +128,9 @@ def train(recipe, description, argv=None):
     model.finest_level = 2
     if done >= recipe.epochs:
         folder = arguments.export or out / recipe.preset
-        model.save_pretrained(folder, precision="float16")
-        print(f"Wrote {folder}")
+        with averaged_weights(model):
+            model.save_pretrained(folder, precision="float16")
+        print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
     return model
 
 
@@ -131,7 +152,7 @@ def build(recipe, start=None):
     import keras
 
     from c2f_zoo import PWCNet
-    from c2f_zoo.training.schedules import WarmupPlateauCosine
+    from c2f_zoo.training import PiecewiseCosine
 
     keras.utils.set_random_seed(recipe.seed)
     options = {"weight_decay": recipe.weight_decay, "dtype": recipe.precision}
@@ -139,27 +160,54 @@ def build(recipe, start=None):
         model = PWCNet.from_pretrained(start, **options)
     else:
         model = PWCNet(recipe.variant, normalize_features=recipe.normalize_features, **options)
-    schedule = WarmupPlateauCosine(
-        recipe.peak,
-        recipe.warmup,
-        max(recipe.warmup, int(recipe.hold * recipe.steps)),
-        recipe.steps,
+    schedule = PiecewiseCosine(
+        [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
+        [rate for _, rate in recipe.rates],
     )
-    model.compile(optimizer=keras.optimizers.Adam(schedule, global_clipnorm=recipe.clip))
+    model.compile(
+        optimizer=keras.optimizers.Adam(
+            schedule, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
+        )
+    )
     return model
+
+
+def loss_of(stage):
+    """The loss of a stage; None for the network's own."""
+    from c2f_zoo.losses import MultiscaleRobust
+
+    if stage.loss == "multiscale":
+        return None
+    # At full resolution. The weight makes the gradient at an error of a pixel what it was under
+    # the other loss, which Adam's second moments, and the clipping, have got used to.
+    return MultiscaleRobust(level_weights=(0, 0, 0, 2e-5, 1e-4), sparse=True)
+
+
+def motion_of(motion):
+    """Motion as `Scenes` takes it, of a stage's."""
+    from c2f_zoo.data.scenes import Motion, MotionMixture
+
+    if not isinstance(motion, tuple):
+        return Motion(median=motion)
+    shares = tuple(share for share, _, _ in motion)
+    return MotionMixture(
+        tuple(Motion(median=median, spread=spread) for _, median, spread in motion), shares
+    )
 
 
 def run_stage(recipe, number, done, last, model, state, arguments):
     """Train one stage, from epoch `done` to `last`."""
     import keras
 
+    from c2f_zoo import backend
     from c2f_zoo.data import FollowEpoch, Scenes
-    from c2f_zoo.training import FlowPictures, StopOnNaN, StopOnSignal, TensorBoardLog
+    from c2f_zoo.training import FlowPictures, OnAverage, StopOnNaN, StopOnSignal, TensorBoardLog
+    from training.flow.validation import HeldOut, photographs_of
 
     stage, out = recipe.stages[number], Path(arguments.out)
     model.finest_level = stage.finest_level
     # Keras traces a step anew, with the same optimizer state, once the model is compiled again.
-    model.compile(optimizer=model.optimizer)
+    model.compile(optimizer=model.optimizer, loss=loss_of(stage))
     folders = {part: None for part in ("train", "validation")}
     if arguments.textures:
         folders = {part: str(Path(arguments.textures) / part) for part in folders}
@@ -168,69 +216,74 @@ def run_stage(recipe, number, done, last, model, state, arguments):
         batch_size=stage.batch_size,
         textures=folders["train"],
         layers=recipe.layers,
-        motion=stage.motion,
+        motion=motion_of(stage.motion),
         seed=recipe.seed + 1000 * number,
     )
+    tell_motion(f"stage {number + 1} of {len(recipe.stages)}, {stage.size}", scenes)
     held_out = Scenes(
         size=recipe.validation_size,
         batch_size=4,
         textures=folders["validation"],
         layers=recipe.layers,
+        motion=motion_of(recipe.validation_motion),
         seed=987_654,
-    ).stream(recipe.validation_batches)
-    validation = FixedBatches([held_out[i] for i in range(len(held_out))])
+    )
+    tell_motion("held out", held_out)
+    batches = [
+        keras.tree.map_structure(backend.to_numpy, held_out.batch(index))
+        for index in range(recipe.validation_batches)
+    ]
+    measure = HeldOut(
+        out / "held_out.csv",
+        out / "best" / recipe.preset,
+        batches,
+        photographs_of(folders["validation"]),
+        recipe.validation_size,
+    )
+    pictures = FlowPictures(out / "pictures", batches[0], every=max(1, recipe.epochs // 30))
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
     with StopOnSignal() as stop:
         model.fit(
             stream,
             initial_epoch=done,
             epochs=last,
-            validation_data=validation,
             # Batch i of epoch e must be the same in a run that was resumed.
             shuffle=False,
             callbacks=[
                 FollowEpoch(stream),
                 StopOnNaN(),
                 stop,
+                Throughput(recipe.steps_per_epoch * stage.batch_size),
+                OnAverage(measure, pictures),
                 keras.callbacks.CSVLogger(out / "log.csv", append=True),
                 TensorBoardLog(out / "tensorboard"),
-                FlowPictures(out / "pictures", validation[0]),
-                Throughput(recipe.steps_per_epoch * stage.batch_size),
                 state,
             ],
             verbose=1 if arguments.tiny else 2,
         )
 
 
-def FixedBatches(batches):
-    """A dataset of the given batches, kept on the host."""
-    import keras
+def tell_motion(title, scenes):
+    """Print which share of the pixels of some scenes moves how far."""
+    from training.flow.validation import length_names, length_shares
 
-    from c2f_zoo import backend
-
-    class Fixed(keras.utils.PyDataset):
-        def __init__(self):
-            super().__init__()
-            self.batches = keras.tree.map_structure(backend.to_numpy, batches)
-
-        def __len__(self):
-            return len(self.batches)
-
-        def __getitem__(self, index):
-            return self.batches[index]
-
-    return Fixed()
+    count = -(-32 // scenes.batch_size)
+    shares = sum(length_shares(scenes.batch(index)[1]) for index in range(count)) / count
+    told = ", ".join(
+        f"{name} px {share:.0%}" for name, share in zip(length_names(), shares, strict=True)
+    )
+    print(f"Motion ({title}): {told}")
 
 
 def Throughput(samples):
-    """A callback that prints the samples a second of every epoch, validation left out."""
+    """A callback that logs the samples a second of every epoch, validation left out."""
     import keras
 
     class Printed(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             self.start = time.time()
 
-        def on_test_begin(self, logs=None):
-            print(f"{samples / (time.time() - self.start):.1f} samples/s")
+        def on_epoch_end(self, epoch, logs=None):
+            logs["samples_per_second"] = samples / (time.time() - self.start)
 
     return Printed()

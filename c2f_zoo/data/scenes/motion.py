@@ -7,6 +7,7 @@ whose layers move by their disparity) supplies other grids; shapes and textures 
 """
 
 import dataclasses
+import numbers
 
 import numpy as np
 from keras import ops
@@ -66,6 +67,62 @@ class Motion:
                 "Motion: deformation must lie in [0, 0.5), beyond which flow fields fold. "
                 f"Received: {self.deformation}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionMixture:
+    """Several distributions of motion, of which every scene follows one.
+
+    Args:
+        motions: `Motion`s, or numbers: their medians in pixels.
+        shares: How many of the scenes follow each of them, positive, in any unit. None for equal
+            shares.
+
+    Raises:
+        ValueError: If there is no motion, or `shares` are not one positive number for each.
+
+    Example:
+        >>> mixture = MotionMixture((1.5, Motion(median=16.0, spread=0.8)), shares=(1, 3))
+        >>> mixture.motions[0].median, mixture.shares
+        (1.5, (0.25, 0.75))
+    """
+
+    motions: tuple
+    shares: tuple | None = None
+
+    def __post_init__(self):
+        motions = tuple(as_motion(motion) for motion in self.motions)
+        shares = (1.0,) * len(motions) if self.shares is None else tuple(self.shares)
+        if any(isinstance(motion, MotionMixture) for motion in motions):
+            raise ValueError("MotionMixture: motions must not be mixtures. Received: a mixture")
+        if not motions or len(shares) != len(motions) or not all(share > 0 for share in shares):
+            raise ValueError(
+                "MotionMixture: shares must be a positive number for each motion, of which there "
+                f"must be one. Received: {len(motions)} motions, shares={self.shares}"
+            )
+        object.__setattr__(self, "motions", motions)
+        object.__setattr__(self, "shares", tuple(share / sum(shares) for share in shares))
+
+
+def as_motion(motion):
+    """Turn what a user gives as motion into a `Motion` or a `MotionMixture`.
+
+    Args:
+        motion: Either of them; a number, the median in pixels; or None for `Motion()`.
+
+    Returns:
+        `Motion` or `MotionMixture`.
+
+    Raises:
+        ValueError: If `motion` is anything else, or a median that is not positive.
+    """
+    if motion is None:
+        return Motion()
+    if isinstance(motion, (Motion, MotionMixture)):
+        return motion
+    if isinstance(motion, numbers.Real) and not isinstance(motion, bool):
+        return Motion(median=float(motion))
+    raise ValueError(f"motion must be a Motion, a MotionMixture or pixels. Received: {motion!r}")
 
 
 def spline_basis(length: int) -> np.ndarray:
@@ -139,12 +196,12 @@ def _smooth_noise(random, shape):
     return total
 
 
-def draw_motion(random, motion: Motion, size, nearness, middle):
+def draw_motion(random, motion, size, nearness, middle):
     """Draw the flow of every layer of a batch of scenes.
 
     Args:
         random: `numpy.random.Generator`.
-        motion: Distribution to draw from.
+        motion: `Motion` or `MotionMixture` to draw from.
         size: (H, W) of the frame, pixels.
         nearness: (B, L) inverse depth of the layers, background (layer 0) first, which is 1.
         middle: (B, L, 2) where, halfway between the frames, the centres of the layers lie.
@@ -155,6 +212,12 @@ def draw_motion(random, motion: Motion, size, nearness, middle):
         inverse depth of each layer at pixel (x, y) of frame 1 as plane[0] + plane[1] * x +
         plane[2] * y.
     """
+    if isinstance(motion, MotionMixture):
+        chosen = random.choice(len(motion.motions), len(nearness), p=motion.shares)
+        # Every scene is drawn from every motion: few numbers, and no scene depends on its fellows.
+        drawn = [draw_motion(random, one, size, nearness, middle) for one in motion.motions]
+        scene = np.arange(len(nearness))
+        return tuple(np.stack(parts)[chosen, scene] for parts in zip(*drawn, strict=True))
     batch, layers = nearness.shape
     height, width = size
     longest = max(size)

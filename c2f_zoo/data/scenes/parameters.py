@@ -16,7 +16,7 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
         size: (H, W), pixels.
         batch_size: Number of scenes B.
         layers: (fewest, most) foreground layers; L is most + 1, the background included.
-        motion: `Motion`.
+        motion: `Motion` or `MotionMixture`.
         effects: `Effects`.
         textures: Number of textures in the atlas.
         side: (h, w) of a texture, pixels.

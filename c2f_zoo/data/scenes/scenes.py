@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from c2f_zoo.data.scenes.effects import Effects, noise_tile
-from c2f_zoo.data.scenes.motion import Motion
+from c2f_zoo.data.scenes.motion import as_motion
 from c2f_zoo.data.scenes.parameters import draw_parameters
 from c2f_zoo.data.scenes.render import render
 from c2f_zoo.data.scenes.textures import load_textures, pack_colors
@@ -25,7 +25,8 @@ class Scenes:
         textures: None for painted textures, a folder of photographs (searched recursively), or a
             uint8 array (N, h, w, 3). Defaults to None.
         layers: (fewest, most) layers before the background. Defaults to (2, 8).
-        motion: A `Motion`, or a number: its median in pixels. Defaults to `Motion()`.
+        motion: A `Motion`, a `MotionMixture`, or a number: the median in pixels. Defaults to
+            `Motion()`.
         effects: An `Effects`; False for none. Defaults to `Effects()`.
         seed: Non-negative integer. Defaults to 0.
 
@@ -58,7 +59,7 @@ class Scenes:
         if not isinstance(seed, numbers.Integral) or seed < 0:
             raise ValueError(f"seed must be an integer >= 0. Received: {seed}")
         self.batch_size, self.seed = int(batch_size), int(seed)
-        self.motion = _motion(motion)
+        self.motion = as_motion(motion)
         self.effects = _effects(effects)
         pixels = load_textures(textures)
         self.texture_count, self.texture_size = pixels.shape[0], pixels.shape[1:3]
@@ -178,16 +179,6 @@ def _pair_of_integers(name, value, least):
     if not good:
         raise ValueError(f"{name} must be two integers, each >= {least}. Received: {value}")
     return int(first), int(second)
-
-
-def _motion(motion):
-    if motion is None:
-        return Motion()
-    if isinstance(motion, Motion):
-        return motion
-    if isinstance(motion, numbers.Real) and not isinstance(motion, bool):
-        return Motion(median=float(motion))
-    raise ValueError(f"motion must be a Motion or pixels. Received: {motion!r}")
 
 
 def _effects(effects):

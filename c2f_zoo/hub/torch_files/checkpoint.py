@@ -39,28 +39,29 @@ _LEGACY_PROTOCOL = 1001
 
 
 def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> dict[str, np.ndarray]:
-    """Reads the tensors of a PyTorch checkpoint as NumPy arrays.
+    """Read the tensors of a PyTorch checkpoint as NumPy arrays.
 
     Needs no PyTorch and executes nothing that the file contains.
 
     Args:
-        path: A file written by `torch.save` (`.pth`, `.pt`, `.pth.tar`, `.ckpt`), of either the
-            zip format (PyTorch 1.6 and later) or the older stream.
-        key: Which entry of the checkpoint holds the tensors, such as `"state_dict"` or
-            `"optimizer.ema"` (dots enter nested dictionaries). By default the checkpoint's own
+        path: File that `torch.save` wrote (`.pth`, `.pt`, `.pth.tar`, `.ckpt`), in the zip format
+            of PyTorch 1.6 and later or in the older stream.
+        key: Entry of the checkpoint that holds the tensors, such as `"state_dict"` or
+            `"optimizer.ema"`; dots enter nested dictionaries. Default: the checkpoint's own
             tensors, else its `"state_dict"`, else its only dictionary of tensors.
 
     Returns:
-        A dictionary from each tensor's name, as written, to its array with the tensor's shape.
-        Half, double and integer tensors keep their type; bfloat16, which NumPy lacks, becomes
-        float32 (exactly). Arrays are read-only views of what was read, so that a file's tensors
-        never take more memory than its size (twice that for bfloat16); copy one to change it.
+        dict: Each tensor's name and its array, of the tensor's shape. Half, double and integer
+        tensors keep their type; bfloat16, which NumPy lacks, becomes float32 without a loss.
+        Arrays are read-only views of what was read, so that they take no more memory than the
+        file (bfloat16: twice that); copy one to change it.
 
     Raises:
         FileNotFoundError: There is no such file.
+        KeyError: The checkpoint has no entry `key`.
         UnsafePickleError: The file's pickles ask for something other than tensors; the message
             names it, and nothing was run.
-        PickleError: The file is truncated, damaged, or no PyTorch checkpoint. (Both errors are
+        PickleError: The file is truncated, damaged, or not a PyTorch checkpoint. (Both errors are
             `ValueError`.)
 
     Example:
@@ -70,7 +71,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
         >>> read_torch_checkpoint(text)
         Traceback (most recent call last):
             ...
-        c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is no PyTorch checkpoint...
+        c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is not a PyTorch checkpoint...
     """
     path = pathlib.Path(path)
     with open(path, "rb") as file:
@@ -83,7 +84,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
             content, storages = _read_stream(ByteSource(file, size, path.name))
         else:
             raise PickleError(
-                f"{path.name} is no PyTorch checkpoint{_guess(start)}. It must begin as a zip "
+                f"{path.name} is not a PyTorch checkpoint{_guess(start)}. It must begin as a zip "
                 f"archive or a pickle does. Received: {start[:16]!r}"
             )
     tensors = _select(content, key, path.name)
@@ -110,7 +111,7 @@ def _read_stream(source: ByteSource) -> tuple[Any, dict[str, np.ndarray]]:
     magic = PickleReader(source).read()
     if magic != _LEGACY_MAGIC:
         raise PickleError(
-            f"{source.name} is a pickle but no PyTorch checkpoint: it does not begin with "
+            f"{source.name} is a pickle but not a PyTorch checkpoint: it does not begin with "
             f"PyTorch's magic number. Received: a pickled {type(magic).__name__}"
         )
     if PickleReader(source).read() != _LEGACY_PROTOCOL:

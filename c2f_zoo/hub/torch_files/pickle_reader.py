@@ -1,16 +1,13 @@
 """A reader of pickles that has no way to run what they ask for.
 
-A pickle is a program for a small stack machine; Python's own machine imports and calls whatever
-the program names. This one knows the instructions that build plain data (numbers, strings,
-lists, tuples, dictionaries) and nothing else: it imports nothing, creates no instance of a
-class, sets no attribute, and a global that the caller did not list is refused at once. What a
-listed name stands for is the caller's own pure function or value.
+A pickle is a program for a small stack machine, and Python's own machine imports and calls what
+the program names. This one knows the instructions that build plain data (numbers, strings, lists,
+tuples, dictionaries): it imports nothing, creates no instance of a class, sets no attribute, and
+refuses a global that the caller did not list. What a listed name stands for is the caller's own
+pure function or value. Where the caller expects objects of classes, as a TorchScript program
+describes its modules, each becomes a `Record` of the fields that the pickle states.
 
-Where the caller expects objects of classes (a TorchScript program describes its modules so), it
-gives the prefix of their names. Each becomes a `Record`, a dictionary of the fields that the
-pickle states; of its class nothing is looked up.
-
-Torch writes its checkpoints with pickle protocol 2 (any from 2 to 5 on request).
+Torch writes its checkpoints with pickle protocol 2, or any up to 5 on request.
 Source: the instruction set is documented in Python's `pickletools` module.
 """
 
@@ -40,10 +37,6 @@ class Symbol:
 
     It wraps the meaning so that no pickle instruction ever holds a live function or class:
     `slots` and `frozen` leave nothing on it to set.
-
-    Example:
-        >>> Symbol("torch.FloatStorage", "<f4").meaning
-        '<f4'
     """
 
     name: str
@@ -51,12 +44,7 @@ class Symbol:
 
 
 class Record(dict):
-    """The fields of an object whose class the pickle names: a dictionary, and nothing more.
-
-    Example:
-        >>> Record(stride=2)["stride"]
-        2
-    """
+    """The fields of an object whose class the pickle names: a dictionary, and nothing more."""
 
 
 # What the name of a record's class stands for. It is no function, so that no pickle can call it.
@@ -67,14 +55,9 @@ class ByteSource:
     """Reads an open file and never asks for more bytes than the file still has.
 
     Args:
-        file: An open binary file, at the position to start from.
+        file: Binary file, at the position to start from.
         size: Its whole size in bytes.
-        name: What errors call it.
-
-    Example:
-        >>> import io
-        >>> ByteSource(io.BytesIO(b"abc"), 3, "demo").read(2)
-        b'ab'
+        name: Name of the file for messages.
     """
 
     def __init__(self, file: BinaryIO, size: int, name: str):
@@ -82,36 +65,19 @@ class ByteSource:
         self._remaining = size - file.tell()
         self.name = name
 
-    @property
-    def remaining(self) -> int:
-        """How many bytes are left, an integer of at least 0."""
-        return self._remaining
-
     def read(self, count: int) -> bytes:
-        """Returns exactly `count` bytes.
-
-        Raises:
-            PickleError: The file ends before that.
-        """
-        if not 0 <= count <= self._remaining:
+        """Return exactly `count` bytes, or raise PickleError."""
+        data = self._file.read(count) if 0 <= count <= self._remaining else b""
+        if len(data) != count:
             raise PickleError(
                 f"{self.name} is truncated: {count} more bytes were expected. "
                 f"Received: {self._remaining}"
-            )
-        data = self._file.read(count)
-        if len(data) != count:  # the file shrank while we read it
-            raise PickleError(
-                f"{self.name} is truncated: {count} more bytes were expected. Received: {len(data)}"
             )
         self._remaining -= count
         return data
 
     def readline(self) -> bytes:
-        """Returns the bytes up to the next newline, without it (at most 512 of them).
-
-        Raises:
-            PickleError: There is no newline soon enough.
-        """
+        """Return the bytes up to the next newline, at most 512, or raise PickleError."""
         line = self._file.readline(min(_LONGEST_NAME, self._remaining))
         self._remaining -= len(line)
         if not line.endswith(b"\n"):
@@ -123,14 +89,13 @@ class PickleReader:
     """Reads one pickle into plain data.
 
     Args:
-        source: Where its bytes come from. After `read()` it stands behind the pickle, so that
-            pickles written one after another are read by one reader each.
-        symbols: The globals that may appear, as `"module.name"`, and what each stands for. A
-            callable may be called by the pickle (with plain data and other meanings' results,
-            so it must be pure); a value may not.
-        persistent: Called with the tuple of each persistent id; its result takes the id's place.
-        record_prefix: Objects of classes whose names begin so are read as `Record`s. By default
-            there are none, and an object of any class is refused.
+        source: Source of the bytes. After `read()` it stands behind the pickle, so that pickles
+            written one after another are read by one reader each.
+        symbols: Globals that may appear, as `"module.name"`, and what each stands for. A callable
+            may be called by the pickle, so it must be pure; a value may not.
+        persistent: Function of the tuple of a persistent id; its result takes the id's place.
+        record_prefix: Prefix of the names of classes whose objects are read as `Record`s.
+            Default: an object of any class is refused.
 
     Example:
         >>> import io, pickle
@@ -153,22 +118,24 @@ class PickleReader:
         self._stack: list = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._instructions = 0
+        self._copied = 0
 
     def read(self) -> Any:
-        """Runs the pickle's instructions up to its STOP.
+        """Run the pickle's instructions up to its STOP.
 
         Returns:
             The object: numbers, strings, bytes, None, lists, tuples, dictionaries, records, and
             what the symbols and `persistent` gave.
 
         Raises:
-            UnsafePickleError: It names a global that is not listed, or uses an instruction
-                that could create or change an object of a class.
+            UnsafePickleError: It names a global that is not listed, or uses an instruction that
+                could create or change an object of a class.
             PickleError: It is truncated or damaged.
         """
         name = self._source.name
         try:
-            for _ in range(_MOST_INSTRUCTIONS):
+            for self._instructions in range(_MOST_INSTRUCTIONS):
                 code = self._source.read(1)
                 if code == b".":
                     return self._stack.pop()
@@ -186,19 +153,17 @@ class PickleReader:
         if code in _CONSTANTS:
             self._stack.append(_CONSTANTS[code]())
         elif code in _NUMBERS:
-            layout = _NUMBERS[code]
-            self._stack.append(struct.unpack(layout, self._read_size(layout))[0])
+            self._stack.append(self._number(_NUMBERS[code]))
         elif code in _STRINGS:
             layout, decode = _STRINGS[code]
-            (length,) = struct.unpack(layout, self._read_size(layout))
-            self._stack.append(decode(self._source.read(length)))
+            self._stack.append(decode(self._source.read(self._number(layout))))
         elif code in _ACTIONS:
             _ACTIONS[code](self)
         else:
             self._refuse(code)
 
-    def _read_size(self, layout: str) -> bytes:
-        return self._source.read(struct.calcsize(layout))
+    def _number(self, layout: str) -> Any:
+        return struct.unpack(layout, self._source.read(struct.calcsize(layout)))[0]
 
     def _unsafe(self, reason: str, received: str) -> UnsafePickleError:
         return UnsafePickleError(
@@ -231,7 +196,7 @@ class PickleReader:
         self._source.read(8)  # only a hint for buffering
 
     def _long(self, layout: str) -> None:
-        (length,) = struct.unpack(layout, self._read_size(layout))
+        length = self._number(layout)
         if not 0 <= length <= _LONGEST_INTEGER:
             raise PickleError(
                 f"{self._source.name}: an integer of at most {_LONGEST_INTEGER} bytes was "
@@ -262,12 +227,10 @@ class PickleReader:
         self._stack.append(tuple(reversed(items)))
 
     def _put(self, layout: str) -> None:
-        (index,) = struct.unpack(layout, self._read_size(layout))
-        self._memo[index] = self._stack[-1]
+        self._memo[self._number(layout)] = self._stack[-1]
 
     def _get(self, layout: str) -> None:
-        (index,) = struct.unpack(layout, self._read_size(layout))
-        self._stack.append(self._memo[index])
+        self._stack.append(self._memo[self._number(layout)])
 
     def _memoize(self) -> None:
         self._memo[len(self._memo)] = self._stack[-1]
@@ -311,10 +274,21 @@ class PickleReader:
     def _reduce(self) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
         if not isinstance(function, Symbol) or not callable(function.meaning):
-            raise self._unsafe("it calls something that is no function", _describe(function))
+            raise self._unsafe("it calls something that is not a function", _describe(function))
         if not isinstance(arguments, tuple):
             raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
+        self._count_copies(len(arguments), *(_length(argument) for argument in arguments))
         self._stack.append(function.meaning(*arguments))
+
+    def _count_copies(self, *lengths: int) -> None:
+        # The memo gives one list to any number of calls, and each may copy it. Python's own
+        # pickles push each element by an instruction and copy it once or twice.
+        self._copied += sum(lengths)
+        if self._copied > 4 * self._instructions + 1000:
+            raise PickleError(
+                f"{self._source.name} holds a damaged pickle: it copies the same objects again "
+                f"and again. Received: {self._copied} copies in {self._instructions} instructions"
+            )
 
     def _new_object(self) -> None:
         if self._record_prefix is None:
@@ -331,6 +305,7 @@ class PickleReader:
         if isinstance(self._stack[-1], Record):
             if not isinstance(state, dict):
                 raise self._unsafe("a record's fields are a dictionary", _describe(state))
+            self._count_copies(len(state))
             self._stack[-1].update(state)
             return
         # A state dictionary carries `_metadata` this way; it is dropped, no attribute is set.
@@ -344,16 +319,9 @@ class PickleReader:
 
 
 def checked_key(key: Any) -> Any:
-    """Returns `key` if it is a plain key of a dictionary (str, bytes, int, float, bool, None).
+    """Return `key` if it is a plain key of a dictionary, else raise PickleError.
 
     Tuples are refused: hashing one nested a million deep would end the process.
-
-    Raises:
-        PickleError: It is anything else.
-
-    Example:
-        >>> checked_key("epoch")
-        'epoch'
     """
     if key is None or isinstance(key, (str, bytes, int, float)):
         return key
@@ -361,12 +329,16 @@ def checked_key(key: Any) -> Any:
 
 
 def _describe(value: Any) -> str:
-    """Names a value without printing it: it may be huge, nested a million deep, or cyclic."""
+    """Name a value without printing it: it may be huge, nested a million deep, or cyclic."""
     return value.name if isinstance(value, Symbol) else f"an object of type {type(value).__name__}"
 
 
+def _length(value: Any) -> int:
+    return len(value) if isinstance(value, (list, tuple, dict)) else 1
+
+
 def _text(data: bytes) -> str:
-    """Decodes a string of Python 2, where text and bytes were one type."""
+    """Decode a string of Python 2, where text and bytes were one type."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:

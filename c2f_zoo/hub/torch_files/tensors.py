@@ -10,7 +10,9 @@ import collections
 import dataclasses
 import io
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -25,6 +27,9 @@ from c2f_zoo.hub.torch_files.pickle_reader import (
     checked_key,
 )
 
+# What zipfile raises beside BadZipFile, where a field of the archive is wrong.
+_ZIP_ERRORS = (EOFError, LookupError, NotImplementedError, OSError, OverflowError, RuntimeError)
+_ZIP_ERRORS += (ValueError, struct.error, zlib.error)
 _MOST_DIMENSIONS = 32  # what NumPy 1 can hold; no network comes near
 
 
@@ -122,13 +127,8 @@ TENSOR_SYMBOLS: Mapping[str, Any] = {
 class Storages:
     """Collects the storages that a pickle refers to: `("storage", type, key, device, count)`.
 
-    The older stream adds `(view key, first, count)` for a view of a storage, or None.
-
-    Args:
-        name: What errors call the file.
-
-    Attributes:
-        found: The storages so far, by key.
+    The older stream adds `(view key, first, count)` for a view of a storage, or None. `found`
+    holds the storages so far, by key.
     """
 
     def __init__(self, name: str):
@@ -171,18 +171,18 @@ def read_archive(
     symbols: Mapping[str, Any] = TENSOR_SYMBOLS,
     record_prefix: str | None = None,
 ) -> tuple[Any, dict[str, np.ndarray]]:
-    """Reads the object of a zip archive, of a checkpoint or of a TorchScript program.
+    """Read the object of a zip archive, of a checkpoint or of a TorchScript program.
 
     Args:
-        file: The archive, open and seekable.
+        file: Archive, open and seekable.
         size: Its size in bytes.
-        name: What errors call it.
-        symbols: What `PickleReader` is given.
-        record_prefix: For a TorchScript program, what the names of its classes begin with.
+        name: Name of the file for messages.
+        symbols: Globals that `PickleReader` accepts.
+        record_prefix: For a TorchScript program, the prefix of the names of its classes.
 
     Returns:
-        (object, storages): its tensors as `TensorView`, and their elements by key, each an array
-        of one axis.
+        (object, storages): The object with tensors as `TensorView`, and arrays of one axis, the
+        storages' elements, by key.
 
     Raises:
         PickleError: It is another kind of archive, truncated, damaged, or refused.
@@ -210,8 +210,12 @@ def read_archive(
                     )
                 arrays[key] = as_numbers(data[:expected], storage.kind, order)
             return content, arrays
-    except zipfile.BadZipFile as error:
-        raise PickleError(f"{name} is truncated or damaged. Received: {error}") from error
+    except PickleError:
+        raise
+    except (zipfile.BadZipFile, *_ZIP_ERRORS) as error:
+        raise PickleError(
+            f"{name} is truncated or damaged. Received: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _archive_root(archive: zipfile.ZipFile, name: str, is_program: bool) -> str:
@@ -228,7 +232,7 @@ def _archive_root(archive: zipfile.ZipFile, name: str, is_program: bool) -> str:
     else:
         wanted, advice = "checkpoint of torch.save", ": save `model.state_dict()`"
     raise PickleError(
-        f"{name} is no {wanted} but {found}{advice}. "
+        f"{name} is not a {wanted} but {found}{advice}. "
         f"Received: {', '.join(names[:5]) or 'an empty archive'}"
     )
 
@@ -249,15 +253,10 @@ def _record(archive: zipfile.ZipFile, record: str, most: int, name: str) -> byte
 
 
 def as_numbers(data: bytes, kind: _StorageType, order: str) -> np.ndarray:
-    """Takes the bytes of a storage as numbers.
+    """Return the bytes of a storage as a read-only array (elements,).
 
-    Args:
-        data: The bytes.
-        kind: The storage's type.
-        order: `"<"` for little-endian, `">"` for big-endian.
-
-    Returns:
-        Read-only array (elements,); a view of the bytes where NumPy has the type and order.
+    `order` is `"<"` for little-endian and `">"` for big-endian bytes. The array is a view of the
+    bytes where NumPy has their type and order.
     """
     numbers = np.frombuffer(data, np.dtype(kind.dtype).newbyteorder(order))
     if kind.bfloat16:  # the upper half of a float32
@@ -269,18 +268,9 @@ def as_numbers(data: bytes, kind: _StorageType, order: str) -> np.ndarray:
 
 
 def as_array(tensor: TensorView, storages: Mapping[str, np.ndarray], size: int) -> np.ndarray:
-    """Gives a tensor as a read-only array over its storage.
+    """Return a tensor as a read-only array over its storage, or raise PickleError.
 
-    Args:
-        tensor: The tensor.
-        storages: As `read_archive` returned them.
-        size: Bytes of the file, which no tensor may exceed.
-
-    Returns:
-        Array of the tensor's shape.
-
-    Raises:
-        PickleError: Its shape, offset and strides do not fit its storage.
+    `size` is that of the file, in bytes: no tensor may exceed it.
     """
     storage = tensor.storage
     numbers = storages[storage.key][storage.first : storage.first + storage.count]

@@ -39,24 +39,24 @@ _SYMBOLS: Mapping[str, Any] = {
 def read_torchscript(
     source: str | os.PathLike | BinaryIO, name: str | None = None
 ) -> dict[str, np.ndarray]:
-    """Reads the tensors of a TorchScript program as NumPy arrays.
+    """Read the tensors of a TorchScript program as NumPy arrays.
 
     Needs no PyTorch and executes nothing that the file contains.
 
     Args:
-        source: A file written by `torch.jit.save`, or one that is open and seekable.
-        name: What errors call it. By default the file's own name.
+        source: File that `torch.jit.save` wrote, or one that is open and seekable.
+        name: Name of the file for messages. Default: its own.
 
     Returns:
-        A dictionary from each tensor's name, as in `state_dict()`, to its array with the tensor's
-        shape, in the order in which the modules hold them; of a module that stands in several
-        places, under the first. Arrays are read-only; copy one to change it.
+        dict: Each tensor's name, as in `state_dict()`, and its array, of the tensor's shape, in
+        the order of the modules; a module that is used in several places comes once. Arrays are
+        read-only; copy one to change it.
 
     Raises:
         FileNotFoundError: There is no such file.
         UnsafePickleError: The file's pickle asks for something other than modules and tensors;
             the message names it, and nothing was run.
-        PickleError: The file is truncated, damaged, or no TorchScript program. (Both errors are
+        PickleError: The file is truncated, damaged, or not a TorchScript program. (Both errors are
             `ValueError`.)
 
     Example:
@@ -79,7 +79,7 @@ def read_torchscript(
             f"{name} holds no module. Received: a {type(content).__name__.strip('_')}"
         )
     arrays = {}
-    for place, tensor in _tensors(content, name).items():
+    for place, tensor in _tensors(content, name, size).items():
         try:
             arrays[place] = as_array(tensor, storages, size)
         except PickleError as error:
@@ -87,19 +87,21 @@ def read_torchscript(
     return arrays
 
 
-def _tensors(module: Record, name: str) -> dict[str, TensorView]:
-    """The tensors that are fields of a module or of modules within it.
-
-    A forged pickle can hold a module within itself, or twice in each of many: every module is
-    entered once.
-    """
+def _tensors(module: Record, name: str, size: int) -> dict[str, TensorView]:
+    """Returns the tensors that are fields of a module or of modules within it, by name."""
     found: dict[str, TensorView] = {}
+    letters = 0
+    # A forged pickle can hold a module within itself, or twice in each of many: each is entered
+    # once. It can also nest long names, which would grow with every tensor.
     seen = {id(module)}
     waiting: list[tuple[str, int, Any]] = [("", 0, module)]
     while waiting:
         place, depth, value = waiting.pop()
         if isinstance(value, TensorView):
             found[place] = value
+            letters += len(place)
+            if letters > size:
+                raise PickleError(f"{name}: the names of its tensors are longer than the file.")
             continue
         if depth > _DEEPEST_MODULE:
             raise PickleError(f"{name}: modules lie deeper than {_DEEPEST_MODULE} in each other.")

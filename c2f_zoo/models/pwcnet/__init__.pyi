@@ -1,1 +1,2 @@
+from .lite import PWCNetLite as PWCNetLite
 from .pwcnet import PWCNet as PWCNet

@@ -21,7 +21,7 @@ def leaky_relu(x):
 
 
 class ConvolutionFactory:
-    """Makes the network's convolutions, built: one initialisation, activation, weight decay."""
+    """Creates built convolutions of one initialization, activation and weight decay."""
 
     def __init__(self, weight_decay, dtype, flow_scale=1.0):
         self.dtype, self.flow_scale = dtype, flow_scale
@@ -73,10 +73,10 @@ class Decoder(keras.layers.Layer):
 
     Args:
         make: `ConvolutionFactory`.
-        channels: Input channels.
-        widths: Filters of its convolutions.
-        dense: Each convolution sees, and passes on, everything before it (DenseNet).
-        upsamples: Also holds the learned upsampling towards the next finer level.
+        channels: Number of input channels.
+        widths: Filters of each convolution.
+        dense: Whether each convolution also sees the inputs of all before it (DenseNet).
+        upsamples: Whether to add the learned upsampling to the next finer level.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -84,7 +84,7 @@ class Decoder(keras.layers.Layer):
             features, in the order of the published weights.
 
     Returns:
-        Flow (B, h, w, 2), float32, and the features (B, h, w, C) it was read from.
+        Flow (B, h, w, 2), float32, and the features (B, h, w, C) from which it is predicted.
     """
 
     def __init__(self, make, channels, widths, dense, upsamples, **kwargs):
@@ -110,16 +110,15 @@ class Decoder(keras.layers.Layer):
         return self.predict_flow(x), x
 
     def upsample(self, flow, features):
-        """Bring flow and features to the next finer grid, by the learned layers."""
+        """Upsample flow and features to the next finer grid by the learned layers."""
         return self.upsample_flow(flow), self.upsample_features(features)
 
 
 class Matching(keras.layers.Layer):
-    """Reads the best match out of a cost volume and lets the decoder say how far to trust it.
+    """Mean displacement under a softmax of the cost volume (soft argmax), with a learned weight.
 
-    The match is the mean displacement under a softmax of the costs: through it the features
-    receive a gradient before the decoder can read a cost volume. Whether that helps in the end
-    is not proven; `docs/training.md` has what was seen.
+    It gives the features a gradient before the decoder can read a cost volume. Its effect on the
+    final accuracy is not proven; `docs/training.md` has the observations.
 
     Args:
         make: `ConvolutionFactory`.
@@ -135,7 +134,7 @@ class Matching(keras.layers.Layer):
 
     def __init__(self, make, channels, **kwargs):
         super().__init__(autocast=False, dtype="float32", **kwargs)
-        # Of a cosine; its logarithm is learned.
+        # Inverse temperature of the softmax over cosines; its logarithm is learned.
         self.log_sharpness = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(math.log(20.0)), name="log_sharpness"
         )
@@ -150,16 +149,16 @@ class Matching(keras.layers.Layer):
         return ops.matmul(probability, displacements)
 
     def trust(self, features):
-        """Share of the match to take, (B, h, w, 1) in (0, 1), from the decoder's features."""
+        """Weight of the match, (B, h, w, 1) in (0, 1), from the decoder's features."""
         return ops.sigmoid(self.predict_trust(features))
 
 
-def pyramid_layers(make, shape):
+def pyramid_layers(make, widths, convolutions):
     """Convolutions of levels 1 to 6, a list per level; the first of each has stride 2."""
     levels, channels = [], 3
-    for level, width in enumerate(shape.pyramid, start=1):
+    for level, width in enumerate(widths, start=1):
         layers = []
-        for index in range(shape.convolutions):
+        for index in range(convolutions):
             name = f"pyramid_{level}_{index}"
             layers.append(make.convolution(channels, width, name, strides=2 if index == 0 else 1))
             channels = width
@@ -167,56 +166,31 @@ def pyramid_layers(make, shape):
     return levels
 
 
-def decoders(make, shape):
-    """One decoder per level, by its number as a string; one for all, `"all"`, if shared."""
-    if shape.shared_features:
-        channels = COST_CHANNELS + shape.shared_features + 4  # flow so far, best match
-        return {"all": Decoder(make, channels, shape.decoder, shape.dense, False, name="decoder")}
-    coarsest, result = LEVELS[-1], {}
-    for level in LEVELS:
-        # The coarsest level knows the cost volume alone; the others also the first frame's
-        # features and the upsampled flow (2) and features (2).
-        channels = COST_CHANNELS + (0 if level == coarsest else shape.pyramid[level - 1] + 4)
-        result[str(level)] = Decoder(
-            make, channels, shape.decoder, shape.dense, level > LEVELS[0], name=f"decoder_{level}"
-        )
-    return result
-
-
-def reducers(make, shape):
-    """1x1 convolutions that bring each level's features to one width, if decoders are shared."""
-    if not shape.shared_features:
-        return {}
-    return {
-        str(level): make.convolution(
-            shape.pyramid[level - 1],
-            shape.shared_features,
-            f"reduce_{level}",
-            kernel_size=1,
-            linear=True,
-        )
-        for level in LEVELS
-    }
-
-
-def context_layers(make, shape, channels):
+def context_layers(make, channels, widths):
     """The dilated convolutions that refine the flow: receptive field 67 pixels at their level."""
     layers = []
-    for index, (width, dilation) in enumerate(zip(shape.context, CONTEXT_DILATIONS, strict=True)):
+    for index, (width, dilation) in enumerate(zip(widths, CONTEXT_DILATIONS, strict=True)):
         layers.append(make.convolution(channels, width, f"context_{index}", dilation=dilation))
         channels = width
     layers.append(make.predictor(channels, "context_flow"))
     return layers
 
 
+def apply_in_turn(layers, x):
+    """Apply each layer to the result of the one before."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
 def normalize_together(query, key):
-    """Prepare two feature maps for a correlation that is near a cosine from the start.
+    """Normalize two feature maps so that their correlation is close to a cosine.
 
     Each channel gets zero mean and unit variance over both maps, per sample; then each pixel's
-    vector is divided by its root mean square. Random features of an untrained network have
-    channel means that outweigh what differs between pixels: on rendered scenes the best of 81
-    displacements was within 1.2 pixels of the truth for 9 % of level 3's pixels as they are
-    (zero mean and unit variance over the whole map), 34 % with the first step, 56 % with both.
+    vector is divided by its root mean square. In an untrained network the channel means outweigh
+    the differences between pixels: on rendered scenes the best of 81 displacements at level 3 was
+    within 1.2 pixels of the truth for 9 % of the pixels with one mean and variance over the whole
+    map, for 34 % with the first step here, for 56 % with both.
 
     Args:
         query: Tensor (B, h, w, C).
@@ -225,12 +199,15 @@ def normalize_together(query, key):
     Returns:
         Two tensors of the same shapes and dtype.
 
-    Source: after Jonschkowski et al., What Matters in Unsupervised Optical Flow, arXiv
-    2006.04902, section 4.1, where mean and variance are taken over all channels.
+    Source: after Jonschkowski et al., arXiv 2006.04902, section 4.1, who take mean and variance
+    over all channels.
     """
     both = ops.cast(ops.stack([query, key], axis=1), "float32")
-    mean, variance = ops.moments(both, axes=(1, 2, 3), keepdims=True)
-    both = (both - mean) * ops.rsqrt(variance + 1e-6)
+    both = both - ops.mean(both, axis=(1, 2, 3), keepdims=True)
+    # Not `ops.moments`: on PyTorch and JAX its variance is E[x^2] - E[x]^2, which rounds to less
+    # than zero where features are large and nearly equal, as on a coarsest level of one pixel.
+    variance = ops.mean(ops.square(both), axis=(1, 2, 3), keepdims=True)
+    both = both * ops.rsqrt(variance + 1e-6)
     # The constant keeps flat regions, where there is nothing to match, from becoming noise.
     power = ops.mean(ops.square(both), axis=-1, keepdims=True)
     both = ops.cast(both * ops.rsqrt(power + 1e-2), query.dtype)

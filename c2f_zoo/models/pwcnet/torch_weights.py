@@ -1,20 +1,21 @@
-"""Reading NVlabs' published PyTorch weights of PWC-Net; neither PyTorch nor pickle is run."""
+"""NVlabs' published PyTorch weights of PWC-Net, read without PyTorch and without pickle."""
 
 from pathlib import Path
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.hub import read_torch_checkpoint
 from c2f_zoo.models.pwcnet.blocks import LEVELS
 from c2f_zoo.models.pwcnet.pwcnet import VARIANTS, PWCNet
 
-# Suffixes of the convolutions of a pyramid level, in the order in which they are applied. Level
-# 6 of the released network got its names in another order than the levels before it.
+# Suffixes of a pyramid level's convolutions in the order of application, which at level 6 of the
+# released network is another one.
 _PYRAMID_SUFFIXES = {
     "released": {6: ("aa", "a", "b"), None: ("a", "aa", "b")},
     "paper": {None: ("a", "b")},
 }
-_UNUSED = "deconv2"  # in the published class, but no part of the network's forward pass
+_UNUSED = "deconv2"  # in the published class, but not in its forward pass
 _MOST_LISTED = 8
 
 
@@ -22,18 +23,15 @@ def convert_official_pwcnet(path, concatenation=None):
     """Read an official PyTorch checkpoint of PWC-Net.
 
     `pwc_net.pth.tar` becomes `PWCNet("released")`, `pwc_net_chairs.pth.tar` becomes
-    `PWCNet("paper")`; the names in the file tell them apart. What differs is settled in the
-    weights: the published networks take BGR images, ours RGB; the 2-convolution one concatenates
-    its decoders' features in another order.
-
-    Images whose sides are no multiples of 64 were resized for the published networks; ours are
-    padded, here too.
+    `PWCNet("paper")`; the file's tensor names tell them apart. The published networks take BGR
+    images, ours RGB, and the second one concatenates features in another order; the weights are
+    permuted to match. They resize images to multiples of 64, ours pads.
 
     Args:
         path: The checkpoint, in either format of `torch.save`; its tensors may stand under
             `"state_dict"` and their names may begin with `module.`.
         concatenation: `"prepended"` if each decoder convolution's output precedes its input, as
-            in the class `PWCDCNet`, `"appended"` if it follows, the second one's excepted, as in
+            in the class `PWCDCNet`; `"appended"` if it follows, except for the second one, as in
             `PWCDCNet_old`. Default: `"appended"` for two convolutions per level, `"prepended"`
             for three.
 
@@ -41,9 +39,9 @@ def convert_official_pwcnet(path, concatenation=None):
         `PWCNet` with the file's weights.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is no PyTorch checkpoint, or tensors of the network are missing, are
-            of another shape, or are left over; the message lists them.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is not a PyTorch checkpoint, or tensors are missing, have another
+            shape or do not belong to the network; the message lists them.
 
     Source: github.com/NVlabs/PWC-Net, PyTorch/models/PWCNet.py.
 
@@ -53,10 +51,7 @@ def convert_official_pwcnet(path, concatenation=None):
         flow = model.flow("frame1.png", "frame2.png")
         ```
     """
-    if concatenation not in (None, "prepended", "appended"):
-        raise ValueError(
-            f'concatenation must be "prepended" or "appended". Received: {concatenation!r}'
-        )
+    checks.one_of("concatenation", concatenation, (None, "prepended", "appended"))
     tensors = _without_prefix(read_torch_checkpoint(path), "module.")
     variant = "released" if "conv1aa.0.weight" in tensors else "paper"
     if concatenation is None:
@@ -72,10 +67,9 @@ def convert_official_pwcnet(path, concatenation=None):
 
 
 def _official_layers(model, concatenation):
-    """Official name of each layer, with the layer and where its input channels stand in the file.
+    """Official name of each layer, with the layer and the order of its input channels.
 
-    The order is an array `order` such that our input channel k is the file's `order[k]`, or None
-    if both are the same.
+    Our input channel k is the file's channel `order[k]`; None if the orders are the same.
     """
     layers = {}
     suffixes = _PYRAMID_SUFFIXES[model.variant]
@@ -102,7 +96,7 @@ def _official_layers(model, concatenation):
 
 
 def _decoder_orders(decoder, concatenation):
-    """Orders of the input channels of each convolution of a decoder, and of its features."""
+    """Order of the input channels of each convolution of a decoder, then of its features."""
     channels = decoder.convolutions[0].kernel.shape[-2]
     ours = official = np.arange(channels)
     orders = []
@@ -123,11 +117,8 @@ def _is_transposed(name):
 
 
 def _converted(kernel, order, is_transposed):
-    """Bring a PyTorch kernel to Keras' layout, its input channels put in our order.
-
-    A convolution's (out, in, h, w) becomes (h, w, in, out), a transposed one's (in, out, h, w)
-    becomes (h, w, out, in): the two letters name different axes, but the axes move alike.
-    """
+    """Bring a PyTorch kernel to Keras' layout, its input channels in our order."""
+    # (out, in, h, w) to (h, w, in, out); if transposed, (in, out, h, w) to (h, w, out, in).
     kernel = kernel.transpose(2, 3, 1, 0)
     if order is None:
         return kernel

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.data.scenes import Effects, Motion, Scenes
+from c2f_zoo.data.scenes import Effects, Motion, MotionMixture, Scenes
 from c2f_zoo.data.scenes.motion import CONTROL_POINTS
 from c2f_zoo.data.scenes.parameters import draw_parameters
 
@@ -200,6 +200,34 @@ def test_most_motions_are_small_and_the_tail_is_heavy():
 def test_motion_scales_with_its_median(median):
     ratio = np.median(lengths(Motion(median=median))) / np.median(lengths(Motion()))
     assert ratio == pytest.approx(median / 6, rel=0.4)
+
+
+def test_each_scene_of_a_mixture_follows_one_of_its_motions():
+    slow, fast = (Motion(median=median, spread=0, still_camera=0) for median in (0.01, 40.0))
+    mixture = MotionMixture((slow, fast), shares=(1, 3))
+    control = draw(batch_size=400, motion=mixture)["control"]
+    length = np.hypot(control[:, 0, 0], control[:, 0, 1]).mean((1, 2))  # of the background
+    is_fast = length > 1
+    assert is_fast.mean() == pytest.approx(0.75, abs=0.08)
+    assert length[~is_fast].max() < 0.2 and length[is_fast].min() > 4
+    whole = control[:, 1:].max((1, 2, 3, 4))
+    assert whole[~is_fast].max() < whole[is_fast].min()  # the layers follow the same motion
+
+
+def test_a_batch_of_a_mixture_follows_from_seed_and_number(textures):
+    mixture = MotionMixture((1.0, 20.0))
+    first, again = (
+        numpy_of(Scenes(SIZE, 3, textures, layers=(1, 3), motion=mixture).batch(4)) for _ in "ab"
+    )
+    keras.tree.map_structure(np.testing.assert_array_equal, first, again)
+
+
+def test_mixtures_without_a_share_for_each_motion_are_refused():
+    for motions, shares in (((), None), ((1, 2), (1,)), ((1, 2), (1, 0))):
+        with pytest.raises(ValueError, match=f"{len(motions)} motions, shares="):
+            MotionMixture(motions, shares)
+    with pytest.raises(ValueError, match="must not be mixtures"):
+        MotionMixture((1.0, MotionMixture((2.0,))))
 
 
 def test_some_layers_move_exactly_with_the_background():

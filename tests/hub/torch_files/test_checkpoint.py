@@ -1,3 +1,4 @@
+import contextlib
 import io
 import pickle
 import struct
@@ -138,6 +139,7 @@ def test_a_checkpoint_without_tensors_is_refused(tmp_path, make):
 # Files that are damaged or something else.
 
 
+@pytest.mark.backend_free
 def test_every_truncation_of_the_stream_names_the_file(tmp_path, make, arrays):
     data = legacy(make, arrays)
     for length in range(1, len(data)):
@@ -153,6 +155,7 @@ def test_truncations_of_the_archive_name_the_file(tmp_path, make, arrays):
             read_torch_checkpoint(save(tmp_path, data[:length]))
 
 
+@pytest.mark.backend_free
 def test_no_changed_byte_of_a_pickle_does_more_than_raise(tmp_path, make):
     data = legacy(make, {"a": np.arange(3, dtype="float32")})
     for position in range(len(data)):
@@ -171,7 +174,7 @@ def test_no_changed_byte_of_a_pickle_does_more_than_raise(tmp_path, make):
         (b"", "it is empty"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<!DOCTYPE html><html>", "a web page"),
-        (b"\x89HDF\r\n", "no PyTorch checkpoint"),
+        (b"\x89HDF\r\n", "not a PyTorch checkpoint"),
         (b"a" * 257 + b"ustar\x00", "from PyTorch 0.1"),
         (pickle.dumps({"a": 1}), "does not begin with PyTorch's magic number"),
     ],
@@ -376,3 +379,28 @@ def test_official_weights_of_the_older_format_are_read(shared_data):
     assert len(read) == 106
     assert sum(array.size for array in read.values()) == 990_162
     assert all(key.startswith("module.") for key in read)
+
+
+@pytest.mark.backend_free
+def test_no_changed_byte_of_an_archive_does_more_than_raise(tmp_path, make, arrays, rng):
+    content = make.ordered_dict({"weight": make.contiguous("0", arrays["weight"])})
+    data = zipped(make, content, {"0": arrays["weight"].tobytes()})
+    for position in [*rng.integers(0, len(data), 300), *range(len(data) - 200, len(data))]:
+        changed = bytearray(data)
+        changed[position] = int(rng.integers(256))
+        with contextlib.suppress(PickleError):
+            read_torch_checkpoint(save(tmp_path, bytes(changed)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),  # offsets in a record of the central directory
+    [(6, 99), (10, 14), (10, 99), (8, 1), (8, 0x20), (42, 0x7FFFFFFF), (20, 1)],
+    ids="version lzma unknown encrypted patch offset size".split(),
+)
+def test_a_damaged_directory_of_an_archive_is_told(tmp_path, make, arrays, field, value):
+    content = make.ordered_dict({"weight": make.contiguous("0", arrays["weight"])})
+    data = bytearray(zipped(make, content, {"0": arrays["weight"].tobytes()}))
+    place = data.index(b"PK\x01\x02") + field
+    data[place : place + 2 + 2 * (field >= 20)] = value.to_bytes(2 + 2 * (field >= 20), "little")
+    with pytest.raises(PickleError, match=r"weights\.pth"):
+        read_torch_checkpoint(save(tmp_path, bytes(data)))

@@ -3,13 +3,14 @@
 import io
 import pickle
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
 from c2f_zoo.hub import read_torch_checkpoint, read_torchscript
-from c2f_zoo.hub.torch_files.pickle_reader import UnsafePickleError
+from c2f_zoo.hub.torch_files.pickle_reader import PickleError, UnsafePickleError
 
 TOUCHED = []
 
@@ -85,10 +86,10 @@ FORBIDDEN = {
     "NEXT_BUFFER": (lambda m: b"\x97", "NEXT_BUFFER"),
     "a protocol 0 integer": (lambda m: b"I1\n", "INT"),
     "a protocol 0 string": (lambda m: b"S'a'\n", "STRING"),
-    "call a storage type": (lambda m: float_storage(m) + b")R", "no function"),
-    "call a string": (lambda m: m.text("os.system") + b")R", "no function"),
-    "call a tensor": (lambda m: float_tensor(m) + b")R", "no function"),
-    "call what a call gave": (lambda m: ordered(m) + b")R)R", "no function"),
+    "call a storage type": (lambda m: float_storage(m) + b")R", "not a function"),
+    "call a string": (lambda m: m.text("os.system") + b")R", "not a function"),
+    "call a tensor": (lambda m: float_tensor(m) + b")R", "not a function"),
+    "call what a call gave": (lambda m: ordered(m) + b")R)R", "not a function"),
     "BUILD a function's attributes": (
         lambda m: rebuild(m) + b"N}(" + m.text("__defaults__") + b")u\x86b",
         "BUILD is only for",
@@ -199,8 +200,8 @@ FORBIDDEN_RECORDS = {
         lambda m: m.named("__torch__x", "Net") + b")\x81",
         "__torch__x.Net",
     ),
-    "call a record's class": (lambda m: record(m) + b")R", "no function"),
-    "call a record": (lambda m: record(m) + b")\x81)R", "no function"),
+    "call a record's class": (lambda m: record(m) + b")R", "not a function"),
+    "call a record": (lambda m: record(m) + b")\x81)R", "not a function"),
     "a record made of something": (
         lambda m: record(m) + m.sequence(call(m, "os", "system")) + b"\x81",
         "os.system",
@@ -225,17 +226,20 @@ FORBIDDEN_RECORDS = {
 }
 
 
+@pytest.mark.backend_free
 def test_the_object_of_the_older_stream_runs_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     storages = {"0": np.zeros(4, "float32")}
     refuse(pickle_bytes.legacy_file(pickle_bytes.program(instructions), storages), named)
 
 
+@pytest.mark.backend_free
 def test_the_object_of_an_archive_runs_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     refuse(in_archive(pickle_bytes.program(instructions)), named)
 
 
+@pytest.mark.backend_free
 def test_the_modules_of_a_program_run_nothing(refuse, pickle_bytes, forbidden):
     instructions, named = forbidden
     refuse(in_program(pickle_bytes.program(instructions)), named, read_torchscript)
@@ -296,3 +300,70 @@ def test_torch_itself_saves_what_is_refused(refuse, tmp_path):
             with zipfile.ZipFile(path, "a") as file:
                 file.writestr("torch/constants.pkl", b"")
             refuse(path.read_bytes(), f"{__name__}.touch", read_torchscript)
+
+
+# Small files that would take gigabytes, or hours.
+
+COUNT = 20_000
+
+
+def pairs(m):
+    """A list of as many pairs, in the memo as 1."""
+    pair = m.text("a") + b"N\x86q\x02"
+    return b"](" + pair + b"h\x02" * COUNT + b"eq\x01" + b"0"
+
+
+def state(m):
+    """A dictionary of as many entries, in the memo as 1."""
+    entries = b"".join(b"M" + number.to_bytes(2, "little") + b"N" for number in range(COUNT))
+    return b"}(" + entries + b"uq\x01" + b"0"
+
+
+# What comes once, and what is repeated.
+COPIES = {
+    "ordered dictionaries of one list": (
+        lambda m: pairs(m) + ordered(m) + b"q\x00" + b"0",
+        lambda m: b"h\x00h\x01\x85R",
+    ),
+    "calls with one tuple": (
+        lambda m: b"(" + b"K\x00" * COUNT + b"tq\x01" + b"0",
+        lambda m: (
+            m.named("torch._utils", "_rebuild_tensor_v2")
+            + m.sequence(m.storage("0", "FloatStorage", 4), b"K\x00", b"h\x01", b"h\x01")
+            + b"R"
+        ),
+    ),
+    "records of one state": (
+        lambda m: state(m) + record(m) + b"q\x00" + b"0",
+        lambda m: b"h\x00)\x81h\x01b",
+    ),
+}
+
+
+@pytest.mark.backend_free
+@pytest.mark.parametrize("what", COPIES)
+def test_one_list_is_not_copied_again_and_again(tmp_path, pickle_bytes, what):
+    once, again = (part(pickle_bytes) for part in COPIES[what])
+    path = tmp_path / "large.pt"
+    path.write_bytes(in_program(pickle_bytes.program(b"](" + once + again * COUNT + b"e")))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PickleError, match="copies the same objects again"):
+            read_torchscript(path)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.backend_free
+def test_long_names_do_not_grow_with_every_tensor(tmp_path, pickle_bytes):
+    m = pickle_bytes
+    tensors = b"".join(m.text(str(number)) + b"h\x00" for number in range(1000))
+    content = record(m) + b")\x81}(" + tensors + b"ub"
+    for _ in range(50):
+        content = record(m) + b")\x81}(" + m.text("a" * 1000) + content + b"ub"
+    tensor = m.tensor(m.storage("0", "FloatStorage", 4), 0, (4,), (1,))
+    path = tmp_path / "large.pt"
+    path.write_bytes(in_program(m.program(tensor + b"q\x00" + b"0" + content)))
+    with pytest.raises(PickleError, match="names of its tensors are longer than the file"):
+        read_torchscript(path)

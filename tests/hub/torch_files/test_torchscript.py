@@ -91,14 +91,16 @@ def test_a_tensor_beyond_its_storage_is_refused(make, arrays):
 
 def test_other_files_are_refused_by_what_they_are(make, tmp_path, arrays):
     content = module(make, weight=make.contiguous("0", arrays["0"]))
-    with pytest.raises(PickleError, match="no TorchScript program but a checkpoint of torch.save"):
+    with pytest.raises(
+        PickleError, match="not a TorchScript program but a checkpoint of torch.save"
+    ):
         read_torchscript(archive(make, content, arrays, constants=False))
     with pytest.raises(PickleError, match="holds no module. Received: a dict"):
         read_torchscript(archive(make, b"}"))
     path = tmp_path / "net.pt"
     path.write_bytes(archive(make, content, arrays).getvalue())
     with pytest.raises(
-        PickleError, match="net.pt is no checkpoint of .* but a TorchScript program"
+        PickleError, match="net.pt is not a checkpoint of .* but a TorchScript program"
     ):
         read_torch_checkpoint(path)
     with pytest.raises(FileNotFoundError):

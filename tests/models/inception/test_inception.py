@@ -92,7 +92,7 @@ def test_it_is_saved_and_loaded_whole(model, tmp_path):
     assert loaded.trainable_variables == []
 
 
-def test_it_is_what_the_metric_of_sets_takes(model, rng):
+def test_images_are_accepted_by_feature_distances(model, rng):
     images = photographs(rng, 2, 40, 40)
     metric = FeatureDistances(model, figures="kid", batch_size=2)
     assert measure_images(metric, images, images, progress=False)["kid"] <= 0

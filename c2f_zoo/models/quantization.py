@@ -1,0 +1,34 @@
+"""Quantization, which the zoo's networks refuse rather than ignore."""
+
+
+def refuse_quantization(self, mode=None, config=None, **kwargs):
+    """Refuse `keras.Model.quantize`, which would skip every layer of the network in silence.
+
+    Keras quantizes dense and embedding layers only, not convolutions. A network of the zoo takes
+    this function as its method: `quantize = refuse_quantization`.
+
+    Args:
+        self: The model.
+        mode: As of `keras.Model.quantize`.
+        config: As of `keras.Model.quantize`.
+        **kwargs: As of `keras.Model.quantize`.
+
+    Raises:
+        NotImplementedError: Always. The message names what works instead.
+
+    Example:
+        >>> class Network(keras.Model):
+        ...     quantize = refuse_quantization
+        >>> network = Network()
+        >>> network.built = True
+        >>> network.quantize("int8")
+        Traceback (most recent call last):
+            ...
+        NotImplementedError: Network cannot be quantized: ...
+    """
+    raise NotImplementedError(
+        f"{type(self).__name__} cannot be quantized: Keras has no quantized convolutions. To "
+        'compute in half precision, construct or load it with dtype="mixed_bfloat16"; for files of '
+        'half the size use save_pretrained(folder, precision="float16"). '
+        f"Received: mode={mode!r}, config={config!r}"
+    )

@@ -1,0 +1,146 @@
+"""What every registered model keeps: sizes, kinds of images, training, saving, presets, precision.
+
+A new model is tested here once it is registered and has a line in `small_models.SMALL`.
+"""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from c2f_zoo import hub
+from c2f_zoo.backend import to_numpy
+from c2f_zoo.hub import registered_models
+from c2f_zoo.hub.registry import task_of
+from tests.contract.small_models import CASES, IDLE, REPRESENTATIVES, SMALL
+
+MODELS = registered_models()
+TAKES_IMAGES = [name for name in MODELS if task_of(MODELS[name]) != "image_generation"]
+
+
+def built(name, **options):
+    """A small model, its weights drawn so that no layer starts at zero, and its case."""
+    keras.utils.set_random_seed(1)
+    model = SMALL[name](**options)
+    return model, CASES[task_of(type(model))]
+
+
+def answer(model, inputs):
+    """The finest output for the inputs, as numpy."""
+    outputs = model(inputs, training=False)
+    return to_numpy(outputs[-1] if isinstance(outputs, (list, tuple)) else outputs)
+
+
+def train(model, case):
+    """One step by the defaults of `compile`, on data of its own."""
+    return model.fit(*case.data(np.random.default_rng(2)), batch_size=8, epochs=1, verbose=0)
+
+
+@pytest.mark.backend_free
+def test_every_registered_model_has_a_small_instance_here():
+    assert set(SMALL) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", TAKES_IMAGES)
+def test_a_model_takes_images_of_any_size_and_kind(name, tmp_path):
+    model, case = built(name)
+    rng = np.random.default_rng(0)
+    for size in case.sizes:
+        found = answer(model, case.inputs(rng, size))
+        assert found.shape == case.output_shape(model, size) and found.dtype == np.float32
+        assert np.isfinite(found).all()
+
+    pixels = rng.integers(0, 256, (40, 56, 3)).astype("uint8")
+    picture = Image.fromarray(pixels)
+    picture.save(tmp_path / "a.png")
+    expected = case.verb(model, pixels)
+    assert expected.shape == case.verb_shape(model, (40, 56)) and expected.dtype == np.float32
+    for same in (pixels / np.float32(255), picture, tmp_path / "a.png", str(tmp_path / "a.png")):
+        np.testing.assert_allclose(case.verb(model, same), expected, atol=1e-5)
+    grey, alpha = picture.convert("L"), picture.convert("RGBA")
+    for other in (grey, alpha, np.asarray(grey), pixels[:5, :7], pixels[:1, :1]):
+        assert np.isfinite(case.verb(model, other)).all()
+    with pytest.raises(ValueError, match="Received"):
+        case.verb(model, np.zeros((0, 4, 3), "uint8"))
+    with pytest.raises(ValueError, match="Received"):
+        case.verb(model, np.zeros((4, 4, 3, 2, 1), "uint8"))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_trains_by_its_defaults_and_goes_on_from_a_keras_file(name, tmp_path):
+    model, case = built(name)
+    inputs = case.inputs(np.random.default_rng(0), (64, 64))
+    answer(model, inputs)
+    if hasattr(getattr(model, "generator", None), "alpha"):
+        model.set_alpha(0.5)  # so that no part of a growing network is idle
+    before = {weight.path: to_numpy(weight).copy() for weight in model.trainable_variables}
+    model.compile()
+    logs = train(model, case).history
+    assert logs and all(np.isfinite(values).all() for values in logs.values())
+    idle = [
+        weight.path
+        for weight in model.trainable_variables
+        if np.array_equal(before[weight.path], to_numpy(weight))
+    ]
+    assert idle == IDLE.get(name, [])
+
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert type(again) is type(model)
+    np.testing.assert_allclose(answer(again, inputs), answer(model, inputs), atol=1e-5)
+    train(again, case)  # with the loss and the optimizer of the file
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_a_model_is_restored_from_config_weights_and_preset(name, tmp_path):
+    model, case = built(name)
+    inputs = case.inputs(np.random.default_rng(0), (64, 64))
+    expected = answer(model, inputs)
+    config = model.get_config()
+    twin = type(model).from_config(config)
+    assert twin.get_config() == config
+    answer(twin, inputs)
+    model.save_weights(tmp_path / "a.weights.h5")
+    twin.load_weights(tmp_path / "a.weights.h5")
+    np.testing.assert_array_equal(answer(twin, inputs), expected)
+    model.save_pretrained(tmp_path / "preset")
+    stored = hub.load(str(tmp_path / "preset"))
+    np.testing.assert_allclose(answer(stored, inputs), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16"])
+@pytest.mark.parametrize("name", REPRESENTATIVES)
+def test_mixed_precision_trains_and_answers_in_float32(name, policy):
+    model, case = built(name, dtype=policy)
+    found = answer(model, case.inputs(np.random.default_rng(0), (64, 64)))
+    assert found.dtype == np.float32 and np.isfinite(found).all()
+    model.compile()
+    logs = train(model, case).history
+    assert all(np.isfinite(values).all() for values in logs.values())
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the format of TensorFlow")
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in REPRESENTATIVES else pytest.mark.slow)
+        for name in TAKES_IMAGES
+    ],
+)
+def test_an_exported_model_answers_for_any_size(name, tmp_path):
+    import tensorflow as tf
+
+    model, case = built(name)
+    model.export(tmp_path / "exported", verbose=False)
+    serve = tf.saved_model.load(tmp_path / "exported").serve
+    for size in case.sizes:
+        inputs = case.inputs(np.random.default_rng(0), size)
+        np.testing.assert_allclose(to_numpy(serve(inputs)), answer(model, inputs), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_quantising_is_refused_rather_than_passed_over(name):
+    model, case = built(name)
+    answer(model, case.inputs(np.random.default_rng(0), (64, 64)))
+    with pytest.raises(NotImplementedError, match="Received: .*int8"):
+        model.quantize("int8")

@@ -1,0 +1,169 @@
+"""Held-out figures of a flow network while it trains, and the best weights by them."""
+
+import csv
+import io
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from c2f_zoo import backend
+from c2f_zoo.data import atomic_write, load_image
+from c2f_zoo.data.scenes.textures import load_textures
+
+# Lower ends, in pixels, of the ranges of true motion.
+LENGTHS = (0, 3, 10, 20, 40)
+SHIFTS = (0, 1, 4, 16)
+DIRECTIONS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+
+
+def length_names(lengths=LENGTHS):
+    """Names of the ranges of true motion, such as `"0-3"` and `"40+"`."""
+    ends = [f"-{end}" for end in lengths[1:]] + ["+"]
+    return [f"{start}{end}" for start, end in zip(lengths, ends, strict=True)]
+
+
+def length_shares(flows):
+    """Share of the pixels of flows (..., H, W, 2) in each range of `LENGTHS`."""
+    length = np.linalg.norm(np.asarray(flows), axis=-1).ravel()
+    return np.bincount(_ranges(length), minlength=len(LENGTHS)) / length.size
+
+
+class LengthErrors:
+    """End-point errors by the length of the true motion, over any number of flows."""
+
+    def __init__(self):
+        self.total, self.count = np.zeros((2, len(LENGTHS)))
+
+    def update(self, truth, estimate, valid=None):
+        """Add flows (..., H, W, 2), in pixels; `valid` (..., H, W, 1) is true where they count."""
+        truth, estimate = np.asarray(truth, "float64"), np.asarray(estimate, "float64")
+        counts = np.ones(truth.shape[:-1], bool) if valid is None else np.asarray(valid)[..., 0] > 0
+        truth, estimate = truth[counts], estimate[counts]
+        where = _ranges(np.linalg.norm(truth, axis=-1))
+        error = np.linalg.norm(truth - estimate, axis=-1)
+        self.total += np.bincount(where, error, minlength=len(LENGTHS))
+        self.count += np.bincount(where, minlength=len(LENGTHS))
+
+    def result(self):
+        """Mean over all pixels as `"epe"`, and over each range of motion, NaN where it is empty."""
+        with np.errstate(invalid="ignore"):
+            means = self.total / self.count
+        named = {f"epe_{name}": float(m) for name, m in zip(length_names(), means, strict=True)}
+        return {"epe": float(self.total.sum() / self.count.sum()), **named}
+
+
+def _ranges(length):
+    return np.digitize(length, LENGTHS[1:])
+
+
+def photographs_of(folder):
+    """Photographs (H, W, 3), float in [0, 1], of a folder; painted ones without it."""
+    if folder is None:
+        return list(load_textures(None) / np.float32(255))
+    return [load_image(path) for path in sorted(Path(folder).iterdir())]
+
+
+def translated_pairs(photographs, shift, size):
+    """Two frames of every photograph that is large enough, moved by whole pixels.
+
+    Args:
+        photographs: Arrays (H, W, 3).
+        shift: Pixels, in a direction of `DIRECTIONS` that changes from photograph to photograph.
+        size: (height, width) of the frames, cut out of the photographs' middle.
+
+    Returns:
+        Frames 1 and 2 (N, height, width, 3) and the motion (N, 2), in pixels.
+    """
+    first, second, motions = [], [], []
+    height, width = size
+    for number, photograph in enumerate(photographs):
+        x, y = (shift * step for step in DIRECTIONS[number % len(DIRECTIONS)])
+        top = (photograph.shape[0] - height - abs(y)) // 2
+        left = (photograph.shape[1] - width - abs(x)) // 2
+        if top < 0 or left < 0:
+            continue
+        cut = photograph[top : top + height + abs(y), left : left + width + abs(x)]
+        for frames, down, right in ((first, y, x), (second, -y, -x)):
+            frames.append(cut[max(down, 0) :, max(right, 0) :][:height, :width])
+        motions.append((x, y))
+    return np.stack(first), np.stack(second), np.array(motions, "float32")
+
+
+def translation_error(estimate, photographs, shift, size):
+    """Median end-point error on translated photographs, of the pixels that stay in the frame.
+
+    Args:
+        estimate: Function of two images (H, W, 3) that returns their flow (H, W, 2).
+        photographs: As of `translated_pairs`, and so the others.
+        shift: Pixels.
+        size: (height, width) of the frames.
+    """
+    first, second, motions = translated_pairs(photographs, shift, size)
+    errors, (height, width) = [], size
+    for one, two, (x, y) in zip(first, second, motions.astype(int), strict=True):
+        flow = estimate(one, two)[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)]
+        errors.append(np.linalg.norm(flow - (x, y), axis=-1).ravel())
+    return float(np.median(np.concatenate(errors)))
+
+
+class HeldOut(keras.callbacks.Callback):
+    """Measures every epoch on held-out data, into the logs and a table; keeps the best weights.
+
+    The best are those of the least `score`: the geometric mean of the error on scenes and of the
+    mean of the medians on photographs that move, so that neither wide nor fine motion is given
+    up for the other. All of it is a function of the epoch, so a run that resumes goes on with the
+    table that it finds.
+
+    Args:
+        table: File of the figures, `.csv`.
+        preset: Folder of the best weights, a preset.
+        batches: Held-out batches ((image1, image2), flow).
+        photographs: Held-out photographs; see `translated_pairs`.
+        size: (height, width) of the frames that are cut out of them.
+    """
+
+    def __init__(self, table, preset, batches, photographs, size):
+        super().__init__()
+        self.table, self.preset = Path(table), Path(preset)
+        self.batches, self.photographs, self.size = batches, photographs, size
+
+    def on_epoch_end(self, epoch, logs=None):
+        figures = self.measure()
+        row = {"epoch": str(epoch + 1), "step": str(int(self.model.optimizer.iterations))}
+        row |= {name: f"{value:.4f}" for name, value in figures.items()}
+        earlier = [old for old in self._rows() if int(old["epoch"]) <= epoch]
+        scores = [float(old["score"]) for old in earlier]
+        best = min((score for score in scores if math.isfinite(score)), default=math.inf)
+        if float(row["score"]) < best:
+            self.model.save_pretrained(self.preset, precision="float16")
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*earlier, row])
+        with atomic_write(self.table) as file:
+            file.write(text.getvalue().encode())
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in figures.items()})
+
+    def measure(self):
+        """The figures of the model as it is, a dictionary."""
+        errors = LengthErrors()
+        for images, truth in self.batches:
+            errors.update(truth, backend.to_numpy(self.model.predict_on_batch(images)))
+        medians = {
+            f"median_{shift}px": translation_error(
+                self.model.flow, self.photographs, shift, self.size
+            )
+            for shift in SHIFTS
+        }
+        figures = {**errors.result(), **medians}
+        moving = np.mean([medians[f"median_{shift}px"] for shift in SHIFTS if shift])
+        return {"score": float(np.sqrt(figures["epe"] * moving)), **figures}
+
+    def _rows(self):
+        if not self.table.is_file():
+            return []
+        with self.table.open(newline="") as file:
+            return list(csv.DictReader(file))
