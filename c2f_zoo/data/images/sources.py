@@ -153,7 +153,7 @@ class TensorFlowDataset(ImageSource):
 
     def items(self):
         if self.can_repeat:
-            for index in range(len(self)):
+            for index in range(len(self._examples)):
                 yield f"image {index}", lambda i=index: self._image(i, self._examples[i])
             return
         dataset = self.builder.as_dataset(split=self.split, shuffle_files=False)
