@@ -104,13 +104,13 @@ def heading(settings, clock):
         network += f", dropout {settings['dropout']}"
     named = "CPU seconds" if clock == "cpu_seconds" else "seconds by the wall"
     return [
-        f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: "
-        f"{network}{' (a small one: a rehearsal)' if settings['tiny'] else ''}; for "
-        f"superresolution the residual one that doubles. {settings['levels']} corrections, Adam "
-        f"{settings['learning_rate']:g} falling to the end of every run, {settings['backend']}; "
-        f"{settings['validation']} held-out images. Mean (range) of the seeds; the clock is "
-        f"{named} of training, compilation included, evaluation not. The loss is the mean squared "
-        "error, of superresolution 1 - SSIM.",
+        f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: {network}"
+        f"{' (a small one, for a rehearsal)' if settings['tiny'] else ''}, or for superresolution the "
+        f"residual network that doubles the size. {settings['levels']} corrections, Adam "
+        f"{settings['learning_rate']:g} decaying to the end of every run, {settings['backend']}; "
+        f"{settings['validation']} held-out images. Mean (range) over the seeds. The clock is "
+        f"{named} of training, including compilation and excluding evaluation. The loss is the mean "
+        "squared error, and 1 - SSIM for superresolution.",
     ]
 
 
@@ -120,16 +120,16 @@ def summary(runs, clock):
     works = ", ".join(f"W / {share}" if share > 1 else "W" for share in parts)
     head = ["| task | images | seeds |", "|---|---|---:|"]
     lines = [
-        f"PSNR in dB after a work of {works}: of the single arm, and how much more the others "
-        "have; means of the seeds (? is not run):",
+        f"PSNR in dB after work {works}: the value of the single arm, and the difference of the other",
+        "arms to it; means over the seeds (?: not run).",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS),
         head[1] + "---|" * len(ARMS),
     ]
     reached = [
         "",
-        f"Times less work, and times less {clock.replace('_', ' ')}, to the loss that the full "
-        "single run of the same seed ends with; - where no seed gets there, ? where none has run:",
+        f"Reduction factors of work and of {clock.replace('_', ' ')} to reach the final loss of the full",
+        "single run with the same seed (-: reached by no seed, ?: not run).",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS[1:]),
         head[1] + "---|" * len(ARMS[1:]),
@@ -203,7 +203,7 @@ def in_order(found):
 def work_table(found, clock):
     """What every arm reaches for equal work."""
     lines = [
-        "For equal work, at the end of each run:",
+        "At equal work, at the end of each run:",
         "",
         "| work | arm | seeds | samples of a step | steps | work units | seconds | of them first "
         f"steps | {' | '.join(HEADS.values())} | peak MB |",
@@ -227,7 +227,7 @@ def work_table(found, clock):
         lines.append(f"| {' | '.join(cells)} |")
     resumed = sum(run["resumed"] > 0 for runs in found.values() for run in runs.values())
     if resumed:
-        lines += ["", f"{resumed} of the runs were interrupted and compiled once more."]
+        lines += ["", f"Interrupted and compiled again: {resumed} of the runs."]
     return lines
 
 
@@ -259,8 +259,8 @@ def at_clock(runs, clock, seconds, name):
 def clock_table(found, clock):
     """What every arm reaches in the time that the single runs take."""
     lines = [
-        "For equal time, that of the single runs, between the ends of an arm's runs by the "
-        "logarithm of time (~ where even its shortest run takes longer, and was on its way):",
+        "At equal time, that of the single runs, interpolated over the logarithm of time between the ends of",
+        "an arm's runs (~: even the shortest run takes longer; the value is taken from within that run):",
         "",
         f"| seconds | arm | {' | '.join(HEADS.values())} |",
         "|---:|---|---:|---:|---:|",
@@ -302,8 +302,8 @@ def first_reach(runs, target, axis):
 def reach_table(found, clock):
     """How much less work and time each arm takes to the full single run's final loss."""
     lines = [
-        "To the final validation loss of the full single run of the same seed, by whichever of an "
-        "arm's runs gets there first, between two evaluations linearly:",
+        "Work and time until the first run of an arm reaches the final validation loss of the full single run",
+        "with the same seed, interpolated linearly between two evaluations:",
         "",
         "| arm | seeds that reach it | work units | times less | seconds | times less |",
         "|---|---:|---:|---:|---:|---:|",
@@ -330,9 +330,9 @@ def variance_table(variances):
     terms = variances[order[0]]["measured"][0]["terms"]
     names = [" - ".join(f"1/{2**mesh}" for mesh in meshes) for meshes in terms]
     lines = [
-        "Variance of one sample's gradient in each term, as parts of that of the fine gradient; "
-        "how many times less work the estimator needs for equal variance, with the best batches; "
-        "and its variance for equal work, as a multiple of ordinary training's:",
+        "Variance of the gradient of one sample in each term, relative to that of the fine gradient; the factor",
+        "by which the estimator with optimal batch sizes reduces the work for equal variance; and its variance",
+        "at equal work, relative to ordinary training:",
         "",
         f"| weights | dropout | {' | '.join(names)} | saving | best batches | multiscale "
         "| measured |",
