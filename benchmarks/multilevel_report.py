@@ -102,15 +102,15 @@ def heading(settings, clock):
     network = settings["network"]
     if network == "unet":
         network += f", dropout {settings['dropout']}"
-    named = "CPU seconds" if clock == "cpu_seconds" else "seconds by the wall"
+    named = "CPU seconds" if clock == "cpu_seconds" else "wall-clock seconds"
     return [
         f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: {network}"
-        f"{' (a small one, for a rehearsal)' if settings['tiny'] else ''}, or for superresolution the "
-        f"residual network that doubles the size. {settings['levels']} corrections, Adam "
+        f"{' (a small one, for a rehearsal)' if settings['tiny'] else ''}, or for superresolution "
+        f"the residual network that doubles the size. {settings['levels']} corrections, Adam "
         f"{settings['learning_rate']:g} decaying to the end of every run, {settings['backend']}; "
         f"{settings['validation']} held-out images. Mean (range) over the seeds. The clock is "
-        f"{named} of training, including compilation and excluding evaluation. The loss is the mean "
-        "squared error, and 1 - SSIM for superresolution.",
+        f"{named} of training, including compilation and excluding evaluation. The loss is the "
+        "mean squared error, and 1 - SSIM for superresolution.",
     ]
 
 
@@ -120,16 +120,16 @@ def summary(runs, clock):
     works = ", ".join(f"W / {share}" if share > 1 else "W" for share in parts)
     head = ["| task | images | seeds |", "|---|---|---:|"]
     lines = [
-        f"PSNR in dB after work {works}: the value of the single arm, and the difference of the other",
-        "arms to it; means over the seeds (?: not run).",
+        f"PSNR in dB after work {works}: the value of the single arm, and the difference of the "
+        "other arms to it; means over the seeds (?: not run).",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS),
         head[1] + "---|" * len(ARMS),
     ]
     reached = [
         "",
-        f"Reduction factors of work and of {clock.replace('_', ' ')} to reach the final loss of the full",
-        "single run with the same seed (-: reached by no seed, ?: not run).",
+        f"Reduction factors of work and of {clock.replace('_', ' ')} to reach the final loss of "
+        "the full single run with the same seed (-: reached by no seed, ?: not run).",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS[1:]),
         head[1] + "---|" * len(ARMS[1:]),
@@ -259,8 +259,9 @@ def at_clock(runs, clock, seconds, name):
 def clock_table(found, clock):
     """What every arm reaches in the time that the single runs take."""
     lines = [
-        "At equal time, that of the single runs, interpolated over the logarithm of time between the ends of",
-        "an arm's runs (~: even the shortest run takes longer; the value is taken from within that run):",
+        "At equal time, that of the single runs, interpolated over the logarithm of time between "
+        "the ends of an arm's runs (~: even the shortest run takes longer; the value is taken "
+        "from within that run):",
         "",
         f"| seconds | arm | {' | '.join(HEADS.values())} |",
         "|---:|---|---:|---:|---:|",
@@ -302,8 +303,8 @@ def first_reach(runs, target, axis):
 def reach_table(found, clock):
     """How much less work and time each arm takes to the full single run's final loss."""
     lines = [
-        "Work and time until the first run of an arm reaches the final validation loss of the full single run",
-        "with the same seed, interpolated linearly between two evaluations:",
+        "Work and time until the first run of an arm reaches the final validation loss of the "
+        "full single run with the same seed, interpolated linearly between two evaluations:",
         "",
         "| arm | seeds that reach it | work units | times less | seconds | times less |",
         "|---|---:|---:|---:|---:|---:|",
@@ -330,9 +331,9 @@ def variance_table(variances):
     terms = variances[order[0]]["measured"][0]["terms"]
     names = [" - ".join(f"1/{2**mesh}" for mesh in meshes) for meshes in terms]
     lines = [
-        "Variance of the gradient of one sample in each term, relative to that of the fine gradient; the factor",
-        "by which the estimator with optimal batch sizes reduces the work for equal variance; and its variance",
-        "at equal work, relative to ordinary training:",
+        "Variance of the gradient of one sample in each term, relative to that of the fine "
+        "gradient; the factor by which the estimator with optimal batch sizes reduces the work "
+        "for equal variance; and its variance at equal work, relative to ordinary training:",
         "",
         f"| weights | dropout | {' | '.join(names)} | saving | best batches | multiscale "
         "| measured |",
