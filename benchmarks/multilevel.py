@@ -5,7 +5,7 @@
     python benchmarks/multilevel.py --cifar packages/ --folder photos/ --out multilevel
     python benchmarks/multilevel.py --out multilevel --report     only the tables and the plots
     python benchmarks/multilevel.py --out multilevel --memory     peak memory of one step
-    python benchmarks/multilevel.py --tiny                        a quick test, in a minute, on noise
+    python benchmarks/multilevel.py --tiny                        a test on noise, in a minute
 
 For each task of `training/restoration/multiscale.py` these arms train the same network from the
 same weights:

@@ -1,44 +1,36 @@
-"""`c2f inpaint`: photographs whose holes are filled."""
+"""`c2f inpaint`: fill holes of photographs."""
 
 from pathlib import Path
 
 from c2f_zoo.cli import restoring
 from c2f_zoo.cli.common import CommandError
 
-EXAMPLES = (
-    restoring.ABOUT_FILES.format(suffix=restoring.SUFFIXES["inpaint"])
-    + """
-masks: black and white pictures of their image's size, such as png: white (or 1) is known and stays
-to the bit, black (0) is filled; --mask-invert for the other way round.
-
-examples:
+ABOUT_MASKS = """\
+masks: black and white images of their image's size, such as png: white (or 1) is known and stays
+to the bit, black (0) is filled; --mask-invert for the reverse. Holes of up to about 32 pixels are
+filled well; larger ones come out blurred, and a line says so.
+"""
+EXAMPLES = """\
   c2f inpaint photo.jpg --mask hole.png         writes photo_inpainted.png
   c2f inpaint photo.jpg --mask brushed.png --mask-invert -o filled.png
-  c2f inpaint photos/ --mask masks/ -o filled/  masks/a.png is that of photos/a.jpg"""
-)
+  c2f inpaint photos/ --mask masks/ -o filled/  masks/a.png is the mask of photos/a.jpg"""
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
-    parser = verbs.add_parser(
+    """Add the verb to the subparsers `verbs` and return its parser."""
+    parser = restoring.add_parser(
+        verbs,
         "inpaint",
-        help="fill holes of photographs",
-        description="Fill what a mask leaves out of photographs.",
-        epilog=EXAMPLES,
+        "fill holes of photographs",
+        "Fill what a mask leaves out of photographs.",
+        EXAMPLES,
+        ABOUT_MASKS,
     )
-    restoring.add_arguments(parser, "inpaint")
     parser.add_argument(
         "--mask",
         required=True,
         metavar="PATH",
-        help="mask of all images, or a folder of masks that are called like their images",
+        help="mask of all images, or a folder of masks with the names of their images",
     )
     parser.add_argument(
         "--mask-invert", action="store_true", help="white is to be filled, black is known"
@@ -47,24 +39,14 @@ def add_parser(verbs):
         "--depth",
         type=restoring.whole,
         metavar="PX",
-        help="fill what is further from the known than this on coarser meshes first; 0: never "
+        help="fill what is further from known pixels than this on coarser meshes first; 0: never "
         "(default: 8, or never for models that look at the whole image)",
     )
     return parser
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        Exit status: 1 if a file failed among others.
-
-    Raises:
-        CommandError: There is no such mask.
-    """
+    """Carry out the parsed command line."""
     masks = Path(arguments.mask).expanduser()
     if not masks.exists():
         raise CommandError(f"A mask does not exist. Received: {arguments.mask}")
@@ -89,7 +71,7 @@ def _mask_of(path, folder):
     found = [str(one) for one in sorted(_images(folder)) if one.stem == path.stem]
     if len(found) != 1:
         raise CommandError(
-            f"The folder {folder} holds one mask called {path.stem}.png, or of another format. "
+            f"The folder {folder} must hold one mask called {path.stem}.png, or of another format. "
             f"Received: {', '.join(found) or 'none'}"
         )
     return found[0]

@@ -1,7 +1,9 @@
 """What `c2f denoise`, `deblur`, `inpaint` and `upscale` share: their files and their options."""
 
 import glob
+import statistics
 import time
+import warnings
 from pathlib import Path
 
 from c2f_zoo.cli.common import (
@@ -30,26 +32,30 @@ METHODS = {"denoise": "restore", "deblur": "restore", "inpaint": "inpaint", "ups
 FORMATS = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP", "tif": "TIFF"}
 _EXTENSIONS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp"}
 _EXTENSIONS |= {".tif": "tif", ".tiff": "tif"}
+_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _BESIDE = "_side_by_side"
 
-ABOUT_FILES = """\
+_ABOUT_FILES = """\
 files: images, folders (with their subfolders) and quoted patterns such as 'photos/*.jpg'.
 Without -o each result lies beside its image, as NAME{suffix}.png; inputs are never overwritten.
-Images of folders and patterns that are called so are left out, as results of an earlier run, and
+Images of folders and patterns with such a name are left out, as results of an earlier run, and
 replaced with --overwrite only.
 Grey images stay grey and transparency is kept; so are colour profile and EXIF data, the
 orientation applied. Results have 8 bits a channel; 16-bit grey is read as such, of 16-bit colour
-the upper 8 bits. What cannot be read is named, the rest is done, and the exit status is 1.
+the upper 8 bits. Files that cannot be read are named, the others processed, and the exit status is
+1.
 """
 
 
-def add_arguments(parser, verb):
-    """Add the options that the verbs have in common.
-
-    Args:
-        parser: The verb's parser.
-        verb: Its name.
-    """
+def add_parser(verbs, verb, help_line, description, examples, about=""):
+    """Add a verb, with the options that all of them have, and return its parser."""
+    files = _ABOUT_FILES.format(suffix=SUFFIXES[verb])
+    parser = verbs.add_parser(
+        verb,
+        help=help_line,
+        description=description,
+        epilog=f"{files}{about}\nexamples:\n{examples}",
+    )
     parser.add_argument(
         "inputs", nargs="+", metavar="INPUT", help="images, folders, or quoted patterns"
     )
@@ -95,37 +101,21 @@ def add_arguments(parser, verb):
         help=f"replace images called NAME{SUFFIXES[verb]} that were found among the inputs",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
+    return parser
 
 
 def add_time(parser):
-    """Add the option for models that are told the time.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the option for models that take the time."""
     parser.add_argument(
         "--time",
         type=float,
         metavar="T",
-        help="for models that are told how noisy an image is: the time of TimedNoise, 0 to 1",
+        help="for models that take the noise of an image: the time of TimedNoise, 0 to 1",
     )
 
 
 def run(arguments, verb, settings=None, options=None):
-    """Restore every input.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-        verb: Its name.
-        settings: Options of the model's method for every image; a dictionary.
-        options: Function of an input's path that gives more of them for it.
-
-    Returns:
-        Exit status: 1 if a file failed among others, else 0.
-
-    Raises:
-        CommandError: The inputs, the output or the preset cannot be used.
-    """
+    """Process every input; `options(path)` returns further settings for one of them."""
     files, passed_over = find_inputs(arguments.inputs, SUFFIXES[verb])
     outputs = name_outputs(files, arguments, SUFFIXES[verb])
     read = [path for path, _ in files] + list(getattr(arguments, "mask_files", ()))
@@ -136,84 +126,81 @@ def run(arguments, verb, settings=None, options=None):
         _check_passed_over_survive([*written, *beside], passed_over)
     for folder in dict.fromkeys(output.parent for output in written):
         check_folder_is_writable(folder)
+    _check_any_is_image([path for path, _ in files])
     model = load_restoration_model(arguments.preset, METHODS[verb])
     settings = {**(settings or {}), "tile": arguments.tile, "overlap": arguments.overlap}
     is_alone = len(files) == 1
-    if arguments.quiet:
-        settings["progress"] = False
-    elif not is_alone:
+    if arguments.quiet or not is_alone:
         settings["progress"] = False  # the bar counts files
-    lines, failed = [], []
+    lines, seconds, failed = [], [], []
     with progress(len(files), "image", arguments.quiet or is_alone) as bar:
         for (path, _), output in zip(files, outputs, strict=True):
+            start = time.perf_counter()
             try:
                 extra = options(path) if options else {}
-                lines.append(_restore(model, path, output, arguments, verb, settings | extra))
+                size = _restore(model, path, output, arguments, verb, settings | extra, bar)
             except Exception as error:
                 if is_alone or arguments.debug:
                     raise
                 failed.append(path)
                 bar.clear()
                 note(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
+            else:
+                seconds.append(time.perf_counter() - start)
+                lines.append((output, f"{size}, {seconds[-1]:.1f} s"))
             bar.update()
     if not arguments.quiet and lines:
         longest = max(len(str(output)) for output, _ in lines)
         say(*(f"{str(output).ljust(longest)}  {content}" for output, content in lines))
+        if not is_alone:
+            say(f"{len(lines)} images, {statistics.fmean(seconds):.2f} s each on average")
     if failed:
         note(f"{len(failed)} of {len(files)} images failed, {len(lines)} were written")
     return FAILED if failed else OK
 
 
+def _check_any_is_image(paths):
+    """Raise if no input is an image, such as a video, before a model is loaded for nothing."""
+    from PIL import Image, UnidentifiedImageError
+
+    from c2f_zoo.data.files.pictures import read_picture
+
+    for path in paths:
+        try:
+            with Image.open(path):
+                return
+        except UnidentifiedImageError:
+            continue
+        except Exception:  # of an image that is damaged; reading it says how
+            return
+    if paths[0].suffix.lower() in _VIDEO_SUFFIXES:
+        raise CommandError(
+            "Inputs must be images. Of a video, its frames: ffmpeg -i VIDEO frame_%04d.png. "
+            f"Received: {paths[0]}"
+        )
+    read_picture(paths[0])  # which says why it cannot be read
+
+
 def load_restoration_model(preset, verb=None):
-    """Load a preset that restores images.
-
-    Args:
-        preset: Name, folder or `hf://` address.
-        verb: Method that is needed: `"restore"`, `"upscale"` or `"inpaint"`; any by default.
-
-    Returns:
-        The model, with its `restore`, `upscale` and `inpaint`, of which `image_verb` works.
-
-    Raises:
-        CommandError: The preset has another task.
-
-    Example:
-        ```python
-        restored = load_restoration_model("unet_denoise.photos").restore("photo.jpg")
-        ```
-    """
+    """Load a preset whose `image_verb` is `verb`, or any that restores images."""
     model = load_model(preset)
     found = getattr(model, "image_verb", None)
     if found is None or (verb is not None and found != verb):
         kinds = {
-            "restore": "restores images of their size (c2f denoise, c2f deblur)",
+            "restore": "restores images (c2f denoise, c2f deblur)",
             "upscale": "enlarges images (c2f upscale)",
             "inpaint": "fills holes of images (c2f inpaint)",
         }
         of_it = f", which {kinds[found]}" if found else ""
         raise CommandError(
             f"A preset that {kinds[verb] if verb else 'restores images'} is needed; c2f models "
-            f"lists those there are. Received: {preset}, a {type(model).__name__}{of_it}"
+            f"lists all presets. Received: {preset}, a {type(model).__name__}{of_it}"
         )
     return model
 
 
 def find_inputs(inputs, suffix):
-    """Find the images that the command line names.
-
-    Args:
-        inputs: Files, folders and patterns, a list of str.
-        suffix: What results are called after their image; files of folders and patterns that
-            are so called are results of an earlier run and left out.
-
-    Returns:
-        (files, passed_over): list of (path, folder), folder the one that was named, or None for a
-        file that was named itself or by a pattern, each file once; and list of the paths that were
-        left out. All of them `Path`s.
-
-    Raises:
-        CommandError: An input does not exist, or holds no image.
-    """
+    """Find images as (path, folder it was found in or None), and the results left out."""
     found, passed_over = {}, {}  # by the path without links: a file has many names
     for given in inputs:
         path = Path(given).expanduser()
@@ -228,7 +215,7 @@ def find_inputs(inputs, suffix):
             new = [one for one in matches if one.suffix.lower() in IMAGE_SUFFIXES and one.is_file()]
             folder = None
             if not new:
-                raise CommandError(f"No image has a name of this pattern. Received: {given}")
+                raise CommandError(f"No image matches this pattern. Received: {given}")
         else:
             raise CommandError(f"An input does not exist. Received: {given}")
         for one in new:
@@ -237,43 +224,30 @@ def find_inputs(inputs, suffix):
             else:
                 found.setdefault(one.resolve(), (one, folder))
     if passed_over:
-        note(f"{len(passed_over)} images called NAME{suffix} are taken for results and left out")
+        note(f"{len(passed_over)} images called NAME{suffix} are left out as earlier results")
     if not found:
-        raise CommandError(f"There is no image to work on. Received: {', '.join(inputs)}")
+        raise CommandError(f"There is no image to process. Received: {', '.join(inputs)}")
     return list(found.values()), list(passed_over.values())
 
 
 def name_outputs(files, arguments, suffix):
-    """Name the file that each input's result is written to.
-
-    Args:
-        files: The files that `find_inputs` returned.
-        arguments: Namespace with `output`, `format` and `side_by_side`.
-        suffix: What is added to the names.
-
-    Returns:
-        List of `Path`, one for each input. Two images of one name and several formats keep their
-        format in the name.
-
-    Raises:
-        CommandError: The output cannot be that, or two results would take one name.
-    """
+    """Choose the file that each result is written to; equal names keep their format."""
     output = Path(arguments.output).expanduser() if arguments.output else None
     if output and not output.is_dir() and output.suffix.lower() in _EXTENSIONS:
         if len(files) > 1 or files[0][1] is not None:
             raise CommandError(
-                f"-o names a folder, for several images. Received: {output}", status=USAGE
+                f"-o must be a folder for several images. Received: {output}", status=USAGE
             )
         if arguments.format not in (None, _EXTENSIONS[output.suffix.lower()]):
             raise CommandError(
-                f"--format and the name of the file agree. Received: --format {arguments.format} "
-                f"and {output}",
+                f"--format and the extension of -o must agree. Received: --format "
+                f"{arguments.format} and {output}",
                 status=USAGE,
             )
         return [output]
     if output and not output.is_dir() and output.suffix.lower() in _unknown_extensions():
         raise CommandError(
-            f"-o names a folder, or a file that ends with {', '.join(_EXTENSIONS)}. "
+            f"-o must be a folder, or a file that ends with {', '.join(_EXTENSIONS)}. "
             f"Received: {output}",
             status=USAGE,
         )
@@ -296,7 +270,7 @@ def name_outputs(files, arguments, suffix):
                 str(path) for other, (path, _) in zip(names, files, strict=True) if other == one
             ]
             raise CommandError(
-                f"Two images would be written to {one}; name their folder, or run the command for "
+                f"Two images would be written to {one}; pass their folder, or run the command for "
                 f"each. Received: {', '.join(both)}"
             )
     return names
@@ -310,14 +284,14 @@ def _unknown_extensions():
 
 
 def _check_passed_over_survive(outputs, passed_over):
-    """Raise if a picture would be lost that merely is called like a result."""
+    """Raise if an image would be replaced that merely has the name of a result."""
     taken = {path.resolve() for path in passed_over}
     lost = [str(path) for path in outputs if path.resolve() in taken]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise CommandError(
-            "Results would replace images that are there already: allow it with --overwrite, or "
-            f"name another folder with -o. Received: {lost[0]}{more}"
+            "Results would replace existing images: allow it with --overwrite, or choose another "
+            f"folder with -o. Received: {lost[0]}{more}"
         )
 
 
@@ -330,42 +304,34 @@ def _images_of(folder):
         raise CommandError(str(error)) from error
 
 
-def _restore(model, path, output, arguments, verb, settings):
-    """Restore one file; give the output and what to say of it."""
+def _restore(model, path, output, arguments, verb, settings, bar):
+    """Restore one file; return the size of the result as text."""
     from c2f_zoo.data.files.pictures import read_picture, write_picture
 
-    start = time.perf_counter()
     picture = read_picture(path)
-    if "mask" in settings:
-        made = model.inpaint(picture, **settings)
-    else:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
         made = getattr(model, METHODS[verb])(picture, **settings)
+    for message in dict.fromkeys(str(one.message) for one in caught):
+        bar.clear()
+        note(f"{path}: {message}")
     output.parent.mkdir(parents=True, exist_ok=True)
     image_format = FORMATS[_EXTENSIONS[output.suffix.lower()]]
     write_picture(output, made, picture, image_format, arguments.quality)
     if arguments.side_by_side:
         both = side_by_side(picture, made)
         write_picture(_beside(output), both, picture, image_format, arguments.quality)
-    height, width = made.shape[:2]
-    return output, f"{width}x{height}, {time.perf_counter() - start:.1f} s"
+    return f"{made.shape[1]}x{made.shape[0]}"
 
 
 def side_by_side(picture, made):
-    """Put a picture and what was made of it beside each other.
-
-    Args:
-        picture: `Picture`.
-        made: float32 array (H, W) or (H, W, 2 to 4), no smaller; the picture is enlarged to it.
-
-    Returns:
-        uint8 array (H, 2 W) or (H, 2 W, 2 to 4).
-    """
+    """A `Picture`, enlarged if need be, and its result side by side, as uint8."""
     import numpy as np
     from PIL import Image
 
     from c2f_zoo.data.files.pictures import as_bytes
 
-    given = as_bytes(picture.pixels())  # as bytes, which take a quarter of the memory
+    given = as_bytes(picture.pixels())  # a quarter of the memory of floats
     if given.shape[:2] != made.shape[:2]:
         size = (made.shape[1], made.shape[0])
         given = np.asarray(Image.fromarray(given).resize(size, Image.Resampling.BICUBIC))
@@ -384,17 +350,7 @@ def _quality(text):
 
 
 def whole(text):
-    """Read a number of pixels from the command line.
-
-    Args:
-        text: What was typed.
-
-    Returns:
-        int of at least 0.
-
-    Raises:
-        ValueError: It is no such number.
-    """
+    """Read a number of pixels, at least 0."""
     value = int(text)
     if value < 0:
         raise ValueError(text)

@@ -5,25 +5,24 @@ import math
 import os
 import signal
 import threading
-import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.data.files.atomic import atomic_write
 
 
 class TrainingState(keras.callbacks.Callback):
-    """Keeps weights, optimizer and epoch in one file, so that a killed run continues exactly.
+    """Saves weights, optimizer and epoch in one file, so that a killed run resumes exactly.
 
-    On PyTorch, where dropout draws from random numbers of the whole process, it seeds these anew
-    in every epoch, by the seed that they had and the epoch.
+    On PyTorch, where dropout draws from the random numbers of the process, these are seeded in
+    every epoch, by their first seed and the epoch.
 
-    The file is written beside and renamed: a kill or a full disk at any moment leaves the last
-    whole state. Data that depends on nothing but its epoch and step (`Scenes`, `FlowStream`)
-    makes the continued run equal to one never interrupted.
+    The file is replaced at once: a kill or a full disk at any moment leaves the last whole state.
+    With data that depends on epoch and step alone (`Scenes`, `FlowStream`) a resumed run equals
+    one that was never interrupted.
 
     Args:
         path: File of the state, `.npz`.
@@ -39,9 +38,7 @@ class TrainingState(keras.callbacks.Callback):
 
     def __init__(self, path, every=1):
         super().__init__()
-        if every < 1:
-            raise ValueError(f"every must be at least 1 epoch. Received: {every}")
-        self.path, self.every = Path(path), every
+        self.path, self.every = Path(path), checks.whole("every", every, least=1)
         self._seed, self._is_seeded = None, False
 
     def on_train_begin(self, logs=None):
@@ -51,13 +48,13 @@ class TrainingState(keras.callbacks.Callback):
         self._epoch, self._is_seeded = epoch, False
 
     def on_train_batch_begin(self, batch, logs=None):
-        # Not before: the loader that gives the batches draws too, once a fit or once an epoch.
+        # Not before: the loader of the batches draws too, once a fit or once an epoch.
         if not self._is_seeded:
             backend.set_global_seed((self._seed + 0x9E3779B97F4A7C15 * self._epoch) % 2**63)
             self._is_seeded = True
 
     def restore(self, model):
-        """Put a saved state into a compiled model.
+        """Load a saved state into a compiled model.
 
         Args:
             model: The compiled model, of the configuration that was saved.
@@ -66,18 +63,11 @@ class TrainingState(keras.callbacks.Callback):
             Number of epochs done: `initial_epoch` for `fit`. 0 where no state was saved.
 
         Raises:
-            ValueError: The file is damaged or of another model.
+            ValueError: If the file is damaged or of another model.
         """
         if not self.path.exists():
             return 0
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                values = {name: archive[name] for name in archive.files}
-            about = json.loads(str(values.pop("about")))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(
-                f"{self.path} is not a whole training state. Received: {error}"
-            ) from error
+        about, values = self._read()
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._check_record(model, about.get("record"))
@@ -96,8 +86,31 @@ class TrainingState(keras.callbacks.Callback):
             )
         for name, variable in variables.items():
             variable.assign(values[name])
-        self._seed = about.get("seed")  # which states saved earlier lack
+        self._seed = about.get("seed")  # missing in files of earlier versions
         return about["epoch"]
+
+    def _read(self):
+        """The file's dict about itself and its dict of arrays."""
+        try:
+            with np.load(self.path, allow_pickle=False) as archive:
+                values = {name: archive[name] for name in archive.files}
+            about = json.loads(str(values.pop("about")))
+            record = about.get("record")
+            checks.whole("epoch", about["epoch"], least=0)
+            if about.get("seed") is not None:
+                checks.whole("seed", about["seed"], least=0)
+            if record is not None:
+                checks.whole("steps", record["steps"], least=0)
+            for name, array in values.items():
+                if array.dtype.kind not in "biuf":
+                    raise ValueError(f"{name} holds {array.dtype}")
+        # Damage shows in many ways: zipfile, zlib, numpy and json raise a dozen types of error.
+        except Exception as error:
+            raise ValueError(
+                f"{self.path} is not a whole training state. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error
+        return about, values
 
     def on_epoch_end(self, epoch, logs=None):
         is_last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
@@ -120,7 +133,7 @@ class TrainingState(keras.callbacks.Callback):
             np.savez(file, about=about, **values)
 
     def _check_record(self, model, record):
-        """Refuse to go on with another training; what its schedule says from here on is free."""
+        """Refuse to resume another training; its schedule may differ from here on."""
         if record is None or not hasattr(model, "resume_record"):
             return
         asked = model.resume_record(record["steps"])
@@ -142,10 +155,10 @@ class TrainingState(keras.callbacks.Callback):
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Stops as soon as the loss is NaN or infinite, before the state of it can be saved.
+    """Stops as soon as the loss is NaN or infinite; place it before `TrainingState`.
 
     Raises:
-        FloatingPointError: From `fit`, saying what helps. Place it before `TrainingState`.
+        FloatingPointError: From `fit`, with advice.
 
     Example:
         ```python
@@ -157,14 +170,14 @@ class StopOnNaN(keras.callbacks.Callback):
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(float(loss)):
             raise FloatingPointError(
-                "The loss is no longer finite. If you keep a TrainingState, its last state is from "
-                f"before: resume from it, or else begin anew, with {self._advice()}. "
+                "The loss is no longer finite. If you keep a TrainingState, resume from its last "
+                f"state, else begin anew, with {self._advice()}. "
                 f"Received: loss {loss} at batch {batch}"
             )
 
     def _advice(self):
         if hasattr(self.model, "discriminator"):
-            # A label out of range becomes NaN where no step can see it: see `as_labels`.
+            # A label out of range becomes NaN inside a compiled step, see `as_labels`.
             return (
                 "lower learning rates, another weight of the gradient penalty (penalty_weight: "
                 "R1's gamma, or lambda), labels that are all in range, or float32 instead of "
@@ -177,10 +190,9 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends training cleanly after the running epoch on the first ctrl-C; at once on the second.
+    """Ends training after the running epoch on the first ctrl-C; at once on the second.
 
-    As a context manager it gives the signals back also when `fit` raises, of which Keras tells
-    no callback.
+    Use it as a context manager to restore the signal handlers even if `fit` raises.
 
     Args:
         signals: Signals to catch while `fit` runs.
@@ -205,13 +217,13 @@ class StopOnSignal(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self.stopped = False
         if threading.current_thread() is not threading.main_thread():
-            return  # Python takes signal handlers in its main thread only
+            return  # signal handlers can only be set in the main thread
         for number in self.signals:
             self.previous[number] = signal.signal(number, self._handle)
 
     def on_train_end(self, logs=None):
         for number, handler in self.previous.items():
-            # None: the handler was not installed from Python and cannot be given back.
+            # None: the handler was not installed from Python and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self.previous = {}
 
@@ -231,8 +243,8 @@ class TensorBoardLog(keras.callbacks.Callback):
     """Writes every epoch's logs for TensorBoard, on any backend and without TensorFlow.
 
     `keras.callbacks.TensorBoard` does more (graphs, histograms, profiles) and needs TensorFlow.
-    Validation figures go under the same tag into a run of their own, as with Keras' callback.
-    Without the package `tensorboard` a line says so and training goes on.
+    Validation figures go into a separate run under the same tags, as with Keras' callback. Without
+    the package `tensorboard` it prints a line and training goes on.
 
     Args:
         folder: Where the event files go; `tensorboard --logdir FOLDER` shows them.
@@ -272,7 +284,7 @@ class TensorBoardLog(keras.callbacks.Callback):
 
 
 class FlowPictures(keras.callbacks.Callback):
-    """Writes a picture per epoch: first frame, ground truth, estimate of a few fixed samples.
+    """Writes an image per epoch: first frame, ground truth and estimate of a few fixed samples.
 
     Args:
         folder: Where `epoch_0001.png` and so on go.

@@ -1,92 +1,155 @@
-"""Training steps that differ from one another, each kind compiled once."""
+"""Training steps that differ from one another: one compiled function for each kind."""
+
+import functools
 
 from c2f_zoo import backend
+from c2f_zoo.training.steps import samples_of, variable_value
+
+
+class StepPlanner:
+    """Chooses what each step of `fit` does by its number, and compiles a function for each plan.
+
+    It also counts on the host, so that a callback need not wait for the device, nor on JAX have
+    the whole state of the model copied back, to learn how far training is.
+
+    A model holds a planner and calls `make_train_function` from its own method of that name, and
+    `fitting` around Keras' `fit`. Its `train_step` reads `plan`.
+
+    Args:
+        model: `keras.Model` with a scalar variable `steps`, which its step counts up, and perhaps
+            a scalar variable `images_shown`, to which its step adds the size of the batch.
+        plan_of: Function of a step's number, from 0, that returns its plan, anything hashable.
+
+    Attributes:
+        plan: Plan of the step that is being taken or compiled.
+    """
+
+    def __init__(self, model, plan_of):
+        self.model, self.plan_of, self.plan = model, plan_of, None
+        self.is_fitting, self.compile_step = False, None
+        self.reset()
+
+    def reset(self):
+        """Forget all compiled functions, and what was counted."""
+        self.functions, self.counts = {}, None
+
+    def make_train_function(self, compile_step, force=False):
+        """Stand in for `make_train_function` of Keras.
+
+        Args:
+            compile_step: That method of Keras, which compiles the model's `train_step`.
+            force: As for Keras.
+        """
+        self.compile_step = compile_step
+        if not force:
+            # The start of a fit, since when weights may have been loaded.
+            self.counts = None
+        if self.model.train_function is None or force:
+            self.functions = {}
+            self.model.train_function = self.run
+
+    def fit(self, fit, *args, **kwargs):
+        """Call Keras' `fit`, such that a callback can end training before the first step."""
+        self.is_fitting = True
+        try:
+            return fit(*args, **kwargs)
+        finally:
+            self.is_fitting, self.counts = False, None
+
+    def run(self, *args):
+        """Take a step; Keras' trainer calls this as its `train_function`."""
+        if self.is_fitting and self.model.stop_training:
+            # Keras asks whether to stop only after a step. A finished run that is started again
+            # is to stay as it is.
+            return ({}, args[0]) if backend.backend() == "jax" else {}
+        if self.counts is None:
+            self.counts = {name: self._value(name, args) for name in ("steps", "images_shown")}
+        args, samples = samples_of(*args)
+        if samples is None:
+            self.counts["images_shown"] = None
+        self.plan = self.plan_of(self.counts["steps"])
+        if self.plan not in self.functions:
+            self.functions[self.plan] = self._compile()
+        results = self.functions[self.plan](*args)
+        self._count(samples)
+        return results
+
+    def images(self):
+        """Images shown before the last step and now, of a model with `images_shown`.
+
+        Returns:
+            Tuple of two int. While `fit` runs they are those counted on the host.
+        """
+        counts = self.counts if self.is_fitting else None
+        if counts is None or counts.get("images_before") is None:
+            return _number(self.model.images_before), _number(self.model.images_shown)
+        return counts["images_before"], counts["images_shown"]
+
+    def _count(self, samples):
+        counts = self.counts
+        counts["steps"] += 1
+        if counts["images_shown"] is not None:
+            counts["images_before"] = counts["images_shown"]
+            counts["images_shown"] += samples
+
+    def _value(self, name, args):
+        variable = getattr(self.model, name, None)
+        return None if variable is None else int(variable_value(self.model, variable, args))
+
+    def _compile(self):
+        """Have Keras compile the model's `train_step` for the plan at hand."""
+        model = self.model
+        # A function of its own: jax.jit takes two bound methods of one object for the same
+        # function, and would return the trace of another plan.
+        model.train_step = functools.partial(type(model).train_step, model)
+        try:
+            self.compile_step(force=True)
+            return model.train_function
+        finally:
+            del model.train_step
+            model.train_function = self.run
 
 
 class PlannedSteps:
-    """Mixin of a `keras.Model` whose steps follow a plan of their number.
-
-    The model has a variable `steps`, which its step counts up, and defines `plan_of(step)`: a
-    hashable plan of the step of that number. `train_step` reads `self._plan`; it is compiled once
-    for each plan that occurs.
-    """
+    """Mixin of a `keras.Model` that has a `StepPlanner` and defines `plan_of(step)`."""
 
     def _begin_planned_steps(self):
-        """Call this in the constructor."""
-        self._plan = None
-        self._is_fitting = False
-        self._compiled_steps = _CompiledSteps()
+        self.planner = StepPlanner(self, self.plan_of)
 
-    def plan_of(self, step):
-        """Give the plan of a step.
-
-        Args:
-            step: Number of the step, from 0.
-
-        Returns:
-            Anything hashable.
-        """
-        raise NotImplementedError
+    @property
+    def _plan(self):
+        return self.planner.plan
 
     def fit(self, *args, **kwargs):
-        self._is_fitting = True
-        try:
-            return super().fit(*args, **kwargs)
-        finally:
-            self._is_fitting = False
+        return self.planner.fit(super().fit, *args, **kwargs)
 
     def make_train_function(self, force=False):
-        # Called at the start of every fit. The number of the step is read anew then, since
-        # weights may have been loaded.
-        self._compiled_steps.count = None
-        if self.train_function is None or force:
-            self._compiled_steps.clear()
-            self.train_function = self._run_step
-
-    def _run_step(self, *args):
-        if self._is_fitting and self.stop_training:
-            # A callback ended the training before this step, when it began: Keras asks only
-            # after a step. A finished run that is started again stays as it is.
-            return ({}, args[0]) if backend.backend() == "jax" else {}
-        steps = self._compiled_steps
-        if steps.count is None:
-            steps.count = self._steps_taken(args)
-        self._plan = self.plan_of(steps.count)
-        if self._plan not in steps.functions:
-            steps.functions[self._plan] = self._compile_step()
-        logs = steps.functions[self._plan](*args)
-        steps.count += 1
-        return logs
-
-    def _steps_taken(self, args):
-        if backend.backend() != "jax":
-            return int(backend.to_numpy(self.steps))
-        # On JAX the variables are empty during fit, and their values come as arguments.
-        index = [variable is self.steps for variable in self.non_trainable_variables].index(True)
-        return int(args[0][1][index])
-
-    def _compile_step(self):
-        """Have Keras compile the step of the plan at hand."""
-
-        # jax.jit would take two bound methods of one object for the same function, and give the
-        # trace of another plan.
-        def train_step(*args):
-            return type(self).train_step(self, *args)
-
-        self.__dict__["train_step"] = train_step
-        try:
-            super().make_train_function(force=True)
-            return self.train_function
-        finally:
-            del self.__dict__["train_step"]
-            self.train_function = self._run_step
+        self.planner.make_train_function(super().make_train_function, force)
 
 
-class _CompiledSteps:
-    """The compiled step of each plan, and the number of the next one, kept from Keras' tracking."""
+def model_of(callback):
+    """The model of a callback; where it has a planner, only for what is kept on the host.
 
-    def __init__(self):
-        self.clear()
+    `callback.model` would have JAX copy the whole state back into the model, at every step.
+    """
+    model = callback._model
+    return model if hasattr(model, "planner") else callback.model
 
-    def clear(self):
-        self.functions, self.count = {}, None
+
+def images_of(callback):
+    """Images that the model of a callback was shown before its last step, and until now.
+
+    Args:
+        callback: `keras.callbacks.Callback` of a model that counts `images_shown`.
+
+    Returns:
+        Tuple of two int.
+    """
+    model = model_of(callback)
+    if hasattr(model, "planner"):
+        return model.planner.images()
+    return _number(getattr(model, "images_before", 0)), _number(model.images_shown)
+
+
+def _number(variable):
+    return int(backend.to_numpy(variable))

@@ -82,7 +82,7 @@ def test_results_of_an_earlier_run_are_left_out(denoise, photos, capsys):
     first = names(photos)
     assert denoise(photos, "--side-by-side", "--overwrite") == 0
     assert names(photos) == first
-    assert "8 images called NAME_denoised are taken for results" in capsys.readouterr().err
+    assert "8 images called NAME_denoised are left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["photos"], ["photos/*.png"]])
@@ -95,7 +95,7 @@ def test_a_picture_that_is_called_like_a_result_is_replaced_on_request_only(
     (photos / name).write_bytes(mine)
     before = names(photos)
     assert denoise(*words, "--side-by-side") == 1
-    assert f"with --overwrite, or name another folder with -o. Received: photos/{name}" in (
+    assert f"with --overwrite, or choose another folder with -o. Received: photos/{name}" in (
         capsys.readouterr().err
     )
     assert names(photos) == before and (photos / name).read_bytes() == mine
@@ -172,7 +172,25 @@ def test_broken_files_are_named_and_the_others_done(denoise, photos, capsys):
     assert "cut.png: The image cannot be read" in captured.err
     assert "2 of 6 images failed, 4 were written" in captured.err
     assert captured.out.count("_denoised.png") == 4
+    assert "4 images, 0." in captured.out and "s each on average" in captured.out
     assert not (photos / "zero_denoised.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("clip.mp4", "Inputs must be images. Of a video, its frames: ffmpeg"),
+        ("text.png", "is not an image in a format that Pillow reads"),
+        ("zero.png", "it is empty"),
+    ],
+)
+def test_files_without_an_image_are_refused_before_a_model_is_loaded(
+    denoise, photos, monkeypatch, capsys, name, message
+):
+    (photos / name).write_bytes(b"" if name == "zero.png" else b"no image" * 99)
+    monkeypatch.setattr(restoring, "load_restoration_model", lambda *_: pytest.fail("loaded"))
+    assert denoise(photos / name) == 1
+    assert message in capsys.readouterr().err
 
 
 def test_tiles_are_taken_as_asked(presets, photos, monkeypatch):
@@ -233,7 +251,20 @@ class TestInpainting:
         assert names(tmp_path / "o") == [
             "a_inpainted.png", "b_inpainted.png", "sub/d_inpainted.png"
         ]  # fmt: skip
-        assert "holds one mask called c.png, or of another format" in capsys.readouterr().err
+        assert "must hold one mask called c.png, or of another format" in capsys.readouterr().err
+
+    def test_a_line_tells_of_a_hole_that_is_too_large(self, tmp_path, rng, capsys):
+        mask = np.full((60, 60), 255, "uint8")
+        mask[5:55, 5:55] = 0
+        Image.fromarray(mask).save(tmp_path / "mask.png")
+        for name in "ab":
+            image = Image.fromarray(rng.integers(0, 256, (60, 60, 3), "uint8"))
+            image.save(tmp_path / f"{name}.png")
+        words = ["inpaint", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "--mask"]
+        assert main([*words, str(tmp_path / "mask.png")]) == 0
+        err = capsys.readouterr().err
+        for name in "ab":
+            assert f"c2f: {tmp_path / name}.png: The mask has a hole about 50 pixels wide" in err
 
     def test_a_mask_is_not_overwritten(self, photos, tmp_path, mask, capsys):
         words = ["--mask", str(tmp_path / "mask.png"), "-o", str(tmp_path / "mask.png")]
@@ -256,22 +287,22 @@ class TestInpainting:
     ("words", "status", "message"),
     [
         (["missing.png"], 1, "An input does not exist. Received: missing.png"),
-        (["photos/*.gif"], 1, "No image has a name of this pattern. Received: photos/*.gif"),
+        (["photos/*.gif"], 1, "No image matches this pattern. Received: photos/*.gif"),
         (["nothing"], 1, "hold no image"),
         (["photos/a.png", "-o", "photos/a.png"], 1, "An input is never overwritten"),
         (["photos/a.png", "-o", "x.bmp"], 2, ".tif, .tiff. Received: x.bmp"),
-        (["photos", "-o", "x.GIF"], 2, "-o names a folder, or a file that ends with .png"),
-        (["photos", "-o", "x.png"], 2, "a folder, for several images. Received: x.png"),
+        (["photos", "-o", "x.GIF"], 2, "-o must be a folder, or a file that ends with .png"),
+        (["photos", "-o", "x.png"], 2, "a folder for several images. Received: x.png"),
         (["photos/a.png", "-o", "x.png", "--format", "jpg"], 2, "--format jpg and x.png"),
         (["photos/a.png", "--quality", "101"], 2, "quality (1 to 100)"),
         (["photos/a.png", "--tile", "-1"], 2, "number of pixels"),
-        (["photos/a.png", "--time", "0.5"], 1, "is not told the time. Received: 0.5"),
+        (["photos/a.png", "--time", "0.5"], 1, "takes no time. Received: time=0.5"),
         (["photos/a.png", "-o", "photos/b.jpg/x"], 1, "cannot be written to"),
         (["photos/clear.png", "--format", "jpg"], 1, "JPEG holds no transparency"),
         ([], 2, "INPUT"),
     ],
 )
-def test_what_cannot_be_is_said(
+def test_wrong_usage_is_explained(
     denoise, photos, tmp_path, monkeypatch, capsys, words, status, message
 ):
     monkeypatch.chdir(tmp_path)
@@ -287,9 +318,9 @@ def test_what_cannot_be_is_said(
     ("verb", "preset", "message"),
     [
         ("denoise", "x2", "a SRParaConvNet, which enlarges images (c2f upscale)"),
-        ("upscale", "plain", "a RestorationResNet, which restores images of their size"),
-        ("deblur", "gan", "A preset that restores images of their size"),
-        ("denoise", "timed", "is told the time"),
+        ("upscale", "plain", "a RestorationResNet, which restores images (c2f denoise"),
+        ("deblur", "gan", "A preset that restores images (c2f denoise"),
+        ("denoise", "timed", "time, the share of noise"),
     ],
 )
 def test_a_preset_of_another_task_is_refused(presets, photos, capsys, verb, preset, message):

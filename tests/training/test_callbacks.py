@@ -95,6 +95,44 @@ def test_a_damaged_state_and_a_foreign_one_are_named(tmp_path):
         state.restore(compiled())
 
 
+@pytest.mark.parametrize(
+    "about",
+    ["null", "[]", "{}", "not json", '{"epoch": null}', '{"epoch": -1}', '{"epoch": 1.5}',
+     '{"epoch": 1, "seed": "x"}', '{"epoch": 1, "record": 3}'],
+)  # fmt: skip
+def test_a_state_that_says_nothing_sensible_of_itself_is_damaged(tmp_path, about):
+    state = TrainingState(tmp_path / "state.npz")
+    fit(compiled(), 1, [state])
+    with np.load(state.path) as archive:
+        values = {**archive, "about": np.array(about)}
+    np.savez(state.path, **values)
+    with pytest.raises(ValueError, match="state.npz is not a whole training state. Received: "):
+        state.restore(compiled())
+
+
+@pytest.mark.parametrize("damage", ["header", "text", "method", "empty", "zeros"])
+def test_a_state_with_damaged_arrays_is_named(tmp_path, damage):
+    state = TrainingState(tmp_path / "state.npz")
+    fit(compiled(), 1, [state])
+    if damage == "text":
+        with np.load(state.path) as archive:
+            values = {**archive, "model/0": np.array("text")}
+        np.savez(state.path, **values)
+    else:
+        whole = state.path.read_bytes()
+        parts = {
+            "header": whole.replace(b"'descr': '<f4'", b"'descr': '((((<"),
+            "method": whole.replace(b"PK\x01\x02\x2d\x03\x2d\x00\x00\x00\x00\x00",
+                                    b"PK\x01\x02\x2d\x03\x2d\x00\x00\x00\x63\x00"),
+            "empty": b"",
+            "zeros": bytes(100),
+        }  # fmt: skip
+        assert parts[damage] != whole
+        state.path.write_bytes(parts[damage])
+    with pytest.raises(ValueError, match="state.npz is not a whole training state. Received: "):
+        state.restore(compiled())
+
+
 def test_nan_stops_before_the_state_is_saved(tmp_path):
     state = TrainingState(tmp_path / "state.npz")
     with pytest.raises(FloatingPointError, match="gradient clipping"):

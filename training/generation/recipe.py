@@ -134,7 +134,6 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
         schedule,
         mirror=recipe.mirror,
         seed=recipe.seed,
-        initial_images=int(model.images_shown),
         **fixed,
     )
     with StopOnSignal() as stop:

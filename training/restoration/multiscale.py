@@ -1,9 +1,9 @@
-"""Trains a restoration network as the multiscale paper does, on one mesh or on several.
+"""Trains a restoration network as in the multiscale paper, on one mesh or on several.
 
     python training/restoration/multiscale.py --task denoising --mode fullmultiscale \
         --dataset cifar10 --data cifar-10-python.tar.gz
 
-Resumes where it stopped. `--tiny` rehearses everything in a minute, on noise if there is no data.
+Resumes where it stopped. `--tiny` rehearses everything in a minute, on noise without `--data`.
 docs/multilevel.md explains the modes.
 """
 
@@ -33,37 +33,39 @@ def parser():
     parser.add_argument(
         "--network",
         choices=NETWORKS,
-        help="unet is the default, resnet for superresolution; paraconv is for superresolution",
+        help="default: unet, or resnet for superresolution; paraconv is for superresolution only",
     )
     parser.add_argument(
         "--dataset",
         choices=DATASETS,
-        help="cifar10, or urban100 for superresolution, by default; `folder` is any of images",
+        help="default: cifar10, or urban100 for superresolution; `folder`: any folder of images",
     )
     parser.add_argument(
         "--data",
-        help="folder or archive of the data set as its authors publish it; without it "
-        "tensorflow_datasets fetches it (extra `data`)",
+        help="folder or archive of the data set as published; without it tensorflow_datasets "
+        "downloads it (extra `data`)",
     )
     parser.add_argument(
         "--skip_broken",
         action="store_true",
-        help="leave out images that are broken, transparent or too small, rather than stop",
+        help="leave out images that are broken, transparent or too small instead of stopping",
     )
-    parser.add_argument("--run_id", type=int, default=0, help="number in the run's name")
-    parser.add_argument("--seed", type=int, default=1, help="of weights, order and degradations")
-    parser.add_argument("--size", type=int, default=128, help="images are resized to (default 128)")
+    parser.add_argument("--run_id", type=int, default=0, help="number of the run, part of its name")
+    parser.add_argument("--seed", type=int, default=1, help="seed of weights, order, degradations")
+    parser.add_argument("--size", type=int, default=128, help="side of the images (default 128)")
     parser.add_argument(
         "--interpolation",
         choices=("bilinear", "nearest"),
         default="bilinear",
-        help="how they are: bilinear (default), or nearest as in the released code",
+        help="of resizing: bilinear (default), or nearest as in the released code",
     )
     parser.add_argument(
-        "--patch", type=int, help="cut patches of so many pixels from images as they are instead"
+        "--patch", type=int, help="side of patches to cut, instead of resizing the images"
     )
-    parser.add_argument("--num_patches", type=int, default=1, help="of each image in an epoch")
-    parser.add_argument("--levels", type=int, default=3, help="times that the mesh is halved")
+    parser.add_argument(
+        "--num_patches", type=int, default=1, help="patches of each image in an epoch"
+    )
+    parser.add_argument("--levels", type=int, default=3, help="how often the mesh is halved")
     parser.add_argument(
         "--batch_size", type=int, help="samples of the finest term (16; 8 for superresolution)"
     )
@@ -71,7 +73,7 @@ def parser():
         "--batch_factor",
         type=float,
         default=2.0,
-        help="each coarser term has so many times the samples (2; the released code has 1)",
+        help="samples of a coarser term over those of the term before (2; released code: 1)",
     )
     parser.add_argument(
         "--iterations",
@@ -85,18 +87,17 @@ def parser():
         "--validate_every",
         type=int,
         default=50,
-        help="steps between validations (50; each one, as in the released code, would cost more "
-        "than the step does)",
+        help="steps between validations (50; the released code validates after every step)",
     )
     parser.add_argument("--validation_samples", type=int, default=512)
-    parser.add_argument("--out", help="folder of the run (runs/ and its name)")
+    parser.add_argument("--out", help="folder of the run (default: runs/NAME)")
     parser.add_argument("--tiny", action="store_true", help="rehearse the whole run in a minute")
-    parser.add_argument("--minutes", type=float, help="stop after so many, to be resumed later")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes, to resume later")
     return parser
 
 
 def recipe_of(arguments):
-    """What the run depends on."""
+    """The recipe that the options describe."""
     enlarges = arguments.task == "superresolution"
     patch = arguments.patch or (arguments.size if enlarges else None)
     recipe = RestorationRecipe(
@@ -122,7 +123,7 @@ def recipe_of(arguments):
 
 
 def steps_of(arguments):
-    """Steps of each stage; of one stage where the mode has one."""
+    """Steps of each stage."""
     default, text = default_steps(arguments.mode, arguments.levels), arguments.iterations
     if text is None:
         return default
@@ -132,12 +133,12 @@ def steps_of(arguments):
         steps = tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise SystemExit(
-            f"--iterations is 8000, or 2000,1000, or x0.1. Received: {text}"
+            f"--iterations must be like 8000, 2000,1000 or x0.1. Received: {text}"
         ) from error
     steps = (sum(steps),) if arguments.mode != "fullmultiscale" else steps
     if len(steps) != len(default) or min(steps) < 1:
         raise SystemExit(
-            f"--iterations has a number of at least 1 for each of the {len(default)} stages. "
+            f"--iterations must have an integer >= 1 for each of the {len(default)} stages. "
             f"Received: {text}"
         )
     return steps
@@ -153,7 +154,7 @@ def main(argv=None):
     except ValueError as error:
         options.error(str(error))
     out = Path(arguments.out or f"runs/{recipe.name}")
-    # A rehearsal has a folder of its own: the real run must not resume from it.
+    # A rehearsal gets its own folder: the real run must not resume from it.
     out = out.with_name(f"{out.name}_tiny") if arguments.tiny else out
     return train(
         recipe,

@@ -1,10 +1,10 @@
-"""Pictures of a restoration run: its curves, and what the network makes of a few images."""
+"""Figures of a restoration run: its curves, and results for a few images."""
 
 import csv
 
 
 def draw_strip(network, validation, path, n=8):
-    """Write rows of input, output and target; an input that is to be enlarged in large pixels."""
+    """Write rows of input, output and target; small inputs are shown with large pixels."""
     import keras
     import numpy as np
 
@@ -31,7 +31,7 @@ def draw_curves(train, validation, title, path):
         return
     tables = [read_table(file) for file in (train, validation)]
     figures = [name for name in ("loss", "psnr", "ssim") if name in tables[1]]
-    # Not pyplot, which would keep the figure alive and may want a screen.
+    # Without pyplot, which keeps figures alive and may need a display.
     figure = Figure(figsize=(10, 3 * len(figures)), layout="constrained")
     axes = figure.subplots(len(figures), 2, sharex="col", sharey="row", squeeze=False)
     for row, name in zip(axes, figures, strict=True):
@@ -50,7 +50,7 @@ def draw_curves(train, validation, title, path):
 
 
 def read_table(path):
-    """Columns of a CSV file of numbers; others are left out."""
+    """Numeric columns of a CSV file."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     names = [name for name in (rows[0] if rows else []) if name != "image"]

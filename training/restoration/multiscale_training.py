@@ -1,4 +1,4 @@
-"""What `restoration.py` runs: data, degradations, networks, the fit, and what is written."""
+"""What `multiscale.py` runs: data, degradations, networks, training and output."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,8 +7,8 @@ TASKS = ("denoising", "deblurring", "inpainting", "superresolution")
 MODES = ("single", "multiscale", "fullmultiscale")
 NETWORKS = ("unet", "resnet", "paraconv")
 
-# Part of each data set that is trained on, and the one that is validated on. Of others, and of
-# Urban100, which have one part, every tenth image is held out.
+# Splits to train on and to validate on. Other data sets, Urban100 too, have one split, of which
+# every tenth image is held out.
 SPLITS = {
     "cifar10": ("train", "test"),
     "stl10": ("train+unlabeled", "test"),
@@ -22,7 +22,7 @@ VALIDATION_SEED = 987_654
 
 @dataclass(frozen=True)
 class RestorationRecipe:
-    """What a run depends on, besides the files of its data set."""
+    """Settings of a run, except for the files of its data set."""
 
     task: str
     mode: str
@@ -31,7 +31,7 @@ class RestorationRecipe:
     run_id: int
     seed: int
     size: int
-    is_patch: bool  # cut from images as they are, rather than resized
+    is_patch: bool  # cut from the images instead of resizing them
     num_patches: int
     interpolation: str
     levels: int
@@ -60,12 +60,14 @@ class RestorationRecipe:
         return self.task in ("inpainting", "superresolution")
 
     def check(self):
-        """Raise a ValueError for what cannot be trained."""
+        """Raise a ValueError for settings that cannot be trained."""
         if (self.network == "paraconv") > self.enlarges or (
             self.network == "unet" and self.enlarges
         ):
             fitting = "resnet or paraconv" if self.enlarges else "unet or resnet"
-            raise ValueError(f"--network for {self.task} is {fitting}. Received: {self.network}")
+            raise ValueError(
+                f"--network must be {fitting} for {self.task}. Received: {self.network}"
+            )
         levels = self.levels if self.mode != "single" else 0
         divisor = 2**levels * (2 if self.enlarges else 1)
         if self.size % divisor or self.size < divisor:
@@ -104,14 +106,14 @@ class RestorationRecipe:
 
 
 def default_steps(mode, levels):
-    """The paper's steps of each stage, halved from stage to stage where there are several."""
+    """The paper's steps of each stage; each further stage has half as many."""
     if mode == "fullmultiscale":
         return tuple(max(1, 2000 >> stage) for stage in range(levels + 1))
     return (8000,)
 
 
 def train(recipe, out, data=None, tiny=False, minutes=None, skip_broken=False):
-    """Run, or resume, a recipe; returns the trained network."""
+    """Run or resume a recipe; return the trained network."""
     from c2f_zoo.training import TrainingState
     from training.common.runs import remember
 
@@ -136,7 +138,7 @@ def train(recipe, out, data=None, tiny=False, minutes=None, skip_broken=False):
 
 
 def build(recipe):
-    """The compiled `Multilevel` of a recipe, with its first weights."""
+    """The compiled `Multilevel` of a recipe, with initial weights."""
     import keras
 
     from c2f_zoo.losses import SSIMLoss
@@ -147,7 +149,7 @@ def build(recipe):
     training = Multilevel(
         network_of(recipe),
         schedule=recipe.schedule(),
-        # The released code subsamples, so that noise keeps its level, and interpolates here.
+        # The released code subsamples to keep the level of noise, but interpolates here.
         restriction="bilinear" if recipe.enlarges else "subsample",
         prepare=prepare_by(degradation_of(recipe)),
         seed=recipe.seed,
@@ -179,7 +181,7 @@ def network_of(recipe):
 
 
 def any_size_ssim():
-    """SSIM that is NaN for images smaller than its window, as the coarsest meshes may be."""
+    """SSIM that is NaN for images smaller than its window, such as the coarsest meshes."""
     from keras import ops
 
     from c2f_zoo.layers.similarity import WINDOW_SIZE
@@ -198,7 +200,7 @@ def any_size_ssim():
 
 
 def degradation_of(recipe):
-    """The task's degradation."""
+    """The degradation of the task."""
     from c2f_zoo.data import Downsampling, TimedNoise
 
     if recipe.enlarges:
@@ -207,7 +209,7 @@ def degradation_of(recipe):
 
 
 class DegradedImages:
-    """Images as bytes, and the random numbers that `prepare_by` degrades them by on the device."""
+    """uint8 images with random numbers, by which `prepare_by` degrades them on the device."""
 
     def __init__(self, images, degradation):
         self.images, self.degradation = images, degradation
@@ -218,14 +220,14 @@ class DegradedImages:
     def samples(self, indices, random):
         """A batch for `MultilevelStream`."""
         images = self.images.samples(indices, random)
-        # The degradation is drawn by a sample's number: any that comes once in a training.
+        # The degradation depends on a sample's number, which must not repeat.
         numbers = random.integers(1 << 62, size=len(images))
         drawn = self.degradation.draw(len(images), images.shape[1:3], numbers)
         return ((images, drawn),) if drawn else (images,)
 
 
 def prepare_by(degradation):
-    """What `Multilevel` makes of such a batch: degraded inputs, and the images as targets."""
+    """The `prepare` of `Multilevel`: degraded inputs, and the images as targets."""
     from keras import ops
 
     def prepare(x, y, sample_weight, seed_generator):
@@ -257,13 +259,13 @@ def images_of(recipe, data, tiny, skip_broken=False):
         images = open_image_dataset(recipe.dataset, data, **options)
     count = len(images.names)
     if count < 2:
-        raise SystemExit(f"One of at least 2 images is held out. Received: {count} images")
+        raise SystemExit(f"At least 2 images are needed. Received: {count}")
     is_held_out = np.arange(count) % HELD_OUT == 0
     return images.subset(~is_held_out), images.subset(is_held_out)
 
 
 def validation_arrays(recipe, images):
-    """Degraded inputs and their targets, the same in every run: numpy arrays for `fit`."""
+    """Degraded inputs and their targets, numpy arrays that are the same in every run."""
     import keras
     import numpy as np
 
@@ -283,7 +285,7 @@ def validation_arrays(recipe, images):
 
 
 def fit(recipe, training, images, validation, done, out, state, minutes):
-    """Train until all steps are done, or until somebody stops it."""
+    """Train until all steps are done or training is stopped."""
     from c2f_zoo.training import (
         MultilevelLog,
         MultilevelProgress,
@@ -300,7 +302,7 @@ def fit(recipe, training, images, validation, done, out, state, minutes):
     with StopOnSignal() as stop:
         training.fit(
             stream,
-            # An epoch is a step, so that what Keras logs is of the step and no mean of many.
+            # An epoch is a step, so that Keras logs the values of the step.
             steps_per_epoch=1,
             initial_epoch=done,
             epochs=recipe.total,
@@ -321,7 +323,7 @@ def fit(recipe, training, images, validation, done, out, state, minutes):
 
 
 def best_preset(recipe, out):
-    """A callback that keeps the network with the lowest loss in validation, as a preset."""
+    """A callback that saves the network with the lowest validation loss as a preset."""
     import math
     import re
 
@@ -339,7 +341,7 @@ def best_preset(recipe, out):
 
         def on_epoch_end(self, epoch, logs=None):
             loss = (logs or {}).get("val_loss")
-            # NaN is smaller than nothing, and nothing is smaller than NaN: it would stay the best.
+            # NaN would stay the best forever.
             if loss is None or not math.isfinite(loss):
                 return
             if self.best is not None and loss >= self.best:

@@ -2,12 +2,13 @@
 
 import keras
 
+from c2f_zoo.models.gans.growing import StagedNetwork
 from c2f_zoo.models.gans.msggan import MSGDiscriminator
 from c2f_zoo.models.gans.stylegan import BLUR_TAPS, StyleSynthesis
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
+class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     """Generator of MSG-StyleGAN: StyleGAN's layers, and an image read at every scale.
 
     Nothing grows, and its paper's training mixes no styles.
@@ -17,13 +18,8 @@ class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
         latent_size: Components of a latent vector.
         w_size: Components of w.
         mapping_depth: Dense layers of the mapping network.
-        base_shape: (height, width) of the learned constant.
-        channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max).
-        channel_max: See there.
-        num_filters: Feature maps per scale, coarsest first, instead of that formula.
-        image_channels: Channels of the images.
         fused: Double by transposed convolutions: the same function.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: Of `StagedNetwork`.
 
     Call arguments:
         latents: Tensor (B, latent_size), standard normal.
@@ -36,7 +32,7 @@ class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.
 
     Raises:
-        ValueError: Settings that cannot be; latents, w or noise of other shapes.
+        ValueError: If an argument is out of range, or latents, w or noise have another shape.
 
     Source: arXiv 1903.06048, section 2.2, and its official code.
 
@@ -48,26 +44,12 @@ class MSGStyleGANGenerator(StyleSynthesis, keras.Model):
         [(2, 4, 4, 3), (2, 8, 8, 3)]
     """
 
-    paper = "msg-stylegan"  # how it is trained by default: `AdversarialTraining.named`
+    paper = "msg-stylegan"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
-        self,
-        resolution,
-        latent_size=512,
-        w_size=512,
-        mapping_depth=8,
-        base_shape=(4, 4),
-        channel_base=8192,
-        channel_max=512,
-        num_filters=None,
-        image_channels=3,
-        fused=True,
-        **kwargs,
+        self, resolution, latent_size=512, w_size=512, mapping_depth=8, fused=True, **kwargs
     ):
-        super().__init__(autocast=False, **kwargs)
-        self.setup_stages(
-            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
-        )
+        super().__init__(resolution, **kwargs)
         self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
         self.built = True
 
@@ -97,7 +79,7 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
 
     Args:
         resolution: Final height: the base height times a power of two.
-        combine: As of `MSGDiscriminator`; the paper's best here is "cat_lin".
+        combine: As for `MSGDiscriminator`; the paper's best here is "cat_lin".
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
         **kwargs: Of `MSGDiscriminator`.
 
@@ -108,7 +90,7 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
         Scores (B, 1), float32.
 
     Raises:
-        ValueError: As of `MSGDiscriminator`.
+        ValueError: As for `MSGDiscriminator`.
 
     Source: arXiv 1903.06048, section 2.2, and its official code.
 

@@ -3,15 +3,16 @@
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.layers import average_pool, minibatch_stddev
-from c2f_zoo.models.gans.growing import Staged, check_images
-from c2f_zoo.models.gans.progan import DiscriminatorHead, ProGANLayers, convolution
+from c2f_zoo.models.gans.growing import StagedNetwork
+from c2f_zoo.models.gans.parts import ProGANLayers, convolution, discriminator_head
 
 COMBINATIONS = ("simple", "lin_cat", "cat_lin")
 
 
 def image_pyramid(images, num_scales):
-    """The real images at every scale, by 2x2 averages: what the discriminator compares.
+    """Real images at every scale, by 2x2 averages, for the discriminator.
 
     Args:
         images: Tensor (B, H, W, C), H and W multiples of 2^(num_scales - 1).
@@ -21,7 +22,7 @@ def image_pyramid(images, num_scales):
         List of tensors (B, H / 2^k, W / 2^k, C), coarse to fine; the last is `images`.
 
     Raises:
-        ValueError: The images cannot be halved as often.
+        ValueError: If the images cannot be halved that often.
 
     Source: arXiv 1903.06048, section 2.1.
 
@@ -34,8 +35,8 @@ def image_pyramid(images, num_scales):
     factor = 2 ** (num_scales - 1)
     if num_scales < 1 or len(images.shape) != 4 or any(n % factor for n in images.shape[1:3]):
         raise ValueError(
-            f"a pyramid of {num_scales} scales needs images (B, H, W, C) of multiples of "
-            f"{factor}. Received: shape {tuple(images.shape)}"
+            f"A pyramid of {num_scales} scales needs images (B, H, W, C) with H and W multiples "
+            f"of {factor}. Received: shape {tuple(images.shape)}"
         )
     levels = [images]
     while len(levels) < num_scales:
@@ -44,7 +45,7 @@ def image_pyramid(images, num_scales):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGGenerator(ProGANLayers, keras.Model):
+class MSGGenerator(ProGANLayers, StagedNetwork):
     """Generator of MSG-ProGAN: ProGAN's trunk, and an image read at every scale.
 
     Nothing grows: all scales train at once, and the discriminator's gradients reach every one of
@@ -54,14 +55,9 @@ class MSGGenerator(ProGANLayers, keras.Model):
         resolution: Final height: the base height times a power of two.
         latent_size: Components of a latent vector.
         label_size: Components of a label, 0 for none; concatenated to the latents.
-        base_shape: (height, width) of the coarsest scale.
-        channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max).
-        channel_max: See there.
-        num_filters: Feature maps per scale, coarsest first, instead of that formula.
         normalization: Pixelwise normalisation of latents and features.
-        image_channels: Channels of the images.
         fused: Double by transposed convolutions: the same function.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: Of `StagedNetwork`.
 
     Call arguments:
         latents: Tensor (B, latent_size), standard normal.
@@ -71,7 +67,7 @@ class MSGGenerator(ProGANLayers, keras.Model):
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.
 
     Raises:
-        ValueError: Settings that cannot be; latents or labels of another shape.
+        ValueError: If an argument is out of range, or latents or labels have another shape.
 
     Source: arXiv 1903.06048, section 2.1, figure 2.
 
@@ -82,26 +78,12 @@ class MSGGenerator(ProGANLayers, keras.Model):
         [(2, 4, 4, 3), (2, 8, 8, 3), (2, 16, 16, 3)]
     """
 
-    paper = "msg-progan"  # how it is trained by default: `AdversarialTraining.named`
+    paper = "msg-progan"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
-        self,
-        resolution,
-        latent_size=512,
-        label_size=0,
-        base_shape=(4, 4),
-        channel_base=8192,
-        channel_max=512,
-        num_filters=None,
-        normalization=True,
-        image_channels=3,
-        fused=False,
-        **kwargs,
+        self, resolution, latent_size=512, label_size=0, normalization=True, fused=False, **kwargs
     ):
-        super().__init__(autocast=False, **kwargs)
-        self.setup_stages(
-            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
-        )
+        super().__init__(resolution, **kwargs)
         self.setup_layers(latent_size, label_size, normalization, fused, "scale")
         self.built = True
 
@@ -117,7 +99,7 @@ class MSGGenerator(ProGANLayers, keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGDiscriminator(Staged, keras.Model):
+class MSGDiscriminator(StagedNetwork):
     """Discriminator of MSG-GAN, which sees the image at every scale.
 
     At each scale the RGB image of that size joins the features that come from the finer ones:
@@ -131,16 +113,11 @@ class MSGDiscriminator(Staged, keras.Model):
     Args:
         resolution: Final height: the base height times a power of two.
         combine: One of those.
-        base_shape: (height, width) of the coarsest scale.
-        channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max).
-        channel_max: See there.
-        num_filters: Feature maps per scale, coarsest first, instead of that formula.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         stddev_everywhere: A minibatch standard deviation at every scale, as in the official
             code, or at the coarsest alone, as in ProGAN.
-        image_channels: Channels of the images.
         fused: Halve by convolutions of stride 2, see `ProGANDiscriminator`.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: Of `StagedNetwork`.
 
     Call arguments:
         images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1]: what the
@@ -150,8 +127,8 @@ class MSGDiscriminator(Staged, keras.Model):
         Scores (B, 1), float32.
 
     Raises:
-        ValueError: Settings that cannot be; too few images or one of another size; a batch that
-            the groups do not divide.
+        ValueError: If an argument is out of range, there are too few images or one of another
+            size, or the groups do not divide a batch.
 
     Source: arXiv 1903.06048, section 2.1, equations 4 to 6.
 
@@ -163,34 +140,24 @@ class MSGDiscriminator(Staged, keras.Model):
         (4, 1)
     """
 
-    # MSG-StyleGAN's discriminator differs in this.
-    resample_filter = None
+    resample_filter = None  # MSG-StyleGAN's discriminator differs in this
 
     def __init__(
         self,
         resolution,
         combine="simple",
-        base_shape=(4, 4),
-        channel_base=8192,
-        channel_max=512,
-        num_filters=None,
         group_size=4,
         stddev_everywhere=True,
-        image_channels=3,
         fused=False,
         **kwargs,
     ):
-        if combine not in COMBINATIONS:
-            raise ValueError(f"combine must be one of {COMBINATIONS}. Received: {combine!r}")
-        super().__init__(autocast=False, **kwargs)
-        self.setup_stages(
-            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
-        )
+        super().__init__(resolution, **kwargs)
+        checks.one_of("combine", combine, COMBINATIONS)
         self.combine, self.stddev_everywhere = combine, stddev_everywhere
         self.group_size, self.fused = group_size, fused
         dtype, finest = self.dtype_policy, len(self.widths) - 1
         self.from_rgb = convolution(
-            image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1
+            self.image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1
         )
         self._has_stddev = group_size is not None and stddev_everywhere
         # blocks[s - 1] leads from scale s to s - 1, where combiners[s - 1] takes in the image.
@@ -198,16 +165,8 @@ class MSGDiscriminator(Staged, keras.Model):
         for scale in range(1, len(self.widths)):
             self.blocks.append(self._block(scale, is_finest=scale == finest))
             self.combiners.append(self._combiner(scale - 1))
-        head_channels = self._combined_channels(0) if finest else self.widths[0]
-        self.head = DiscriminatorHead(
-            self.resolutions[0],
-            self.widths[0],
-            1,
-            group_size,
-            head_channels,
-            dtype=dtype,
-            name="head",
-        )
+        channels = self._combined_channels(0) if finest else self.widths[0]
+        self.head = discriminator_head(self, 1, group_size, channels)
         self.built = True
 
     def _passed_channels(self, scale):
@@ -252,7 +211,7 @@ class MSGDiscriminator(Staged, keras.Model):
                 f"Received: {len(images)}"
             )
         for image, size in zip(images, self.resolutions, strict=True):
-            check_images(image, size, self.image_channels, type(self).__name__)
+            self.check_images(image, size)
         x = self.from_rgb(images[-1])
         for scale in range(len(self.blocks) - 1, -1, -1):
             if self._has_stddev:
@@ -273,10 +232,5 @@ class MSGDiscriminator(Staged, keras.Model):
         return (images_shape[0][0], 1)
 
     def get_config(self):
-        config = {
-            "combine": self.combine,
-            "group_size": self.group_size,
-            "stddev_everywhere": self.stddev_everywhere,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
+        names = ("combine", "group_size", "stddev_everywhere", "fused")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

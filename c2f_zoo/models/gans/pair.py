@@ -1,34 +1,53 @@
-"""What the generative models share: two networks of one config, presets, growing further."""
-
-import inspect
+"""What the generative models share: two networks of one set of arguments, presets of them."""
 
 import keras
 
-from c2f_zoo import backend
-from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.hub import PresetMixin
+from c2f_zoo.models.quantization import refuse_quantization
 from c2f_zoo.tasks.generation.task import GenerationTask
 from c2f_zoo.training import AdversarialModel
 
 
-class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
-    """What the four have in common: one set of arguments for both networks, and presets of them.
+def from_paper(title, arxiv):
+    """What is true of every preset of a model: its paper and its output."""
+    paper = {"title": title, "arxiv": arxiv}
+    return {"paper": paper, "output": "(n, H, W, 3) float32, RGB in [0, 1]"}
 
-    A preset holds the averaged generator and the discriminator. The generator that is trained
-    starts from the average when a preset is loaded.
+
+class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
+    """A generator and a discriminator that are built from one set of arguments.
+
+    A preset holds the averaged generator and the discriminator. When it is loaded, the generator
+    that is trained starts from the average.
+
+    Args:
+        generator: `StagedNetwork`.
+        discriminator: `StagedNetwork`.
+        **kwargs: Of `AdversarialModel`.
     """
+
+    quantize = refuse_quantization
 
     @property
     def resolution(self):
         """Final (height, width)."""
         return self.generator.resolutions[-1]
 
+    @property
+    def stage(self):
+        """Index of the current resolution, 0 for the base; None for networks that do not grow."""
+        return getattr(self.generator, "stage", None)
+
     def get_config(self):
-        # Both networks name their arguments alike.
-        config = {**self.discriminator.get_config(), **self.generator.get_config()}
-        config = {name: config[name] for name in _arguments(type(self)) if name in config}
-        dtype = keras.saving.serialize_keras_object(self.generator.dtype_policy)
-        return {**config, "name": self.name, "seed": self.seed, "dtype": dtype}
+        # Not that of AdversarialModel: the networks are rebuilt from these and a model's own.
+        return {
+            **self.generator.stage_config(),
+            "latent_size": self.latent_size,
+            "group_size": self.discriminator.group_size,
+            "seed": self.seed,
+            "name": self.name,
+            "dtype": keras.saving.serialize_keras_object(self.generator.dtype_policy),
+        }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -44,13 +63,7 @@ class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
         for ours, average in zip(self.generator.weights, self.ema_generator.weights, strict=True):
             # A copy: JAX refuses to donate one buffer under two names.
             ours.assign(keras.ops.copy(average.value))
-
-
-def _arguments(model_class):
-    """Names that the constructors of a pair take, in order, a user's subclass included."""
-    classes = [each for each in model_class.__mro__ if issubclass(each, GenerativePair)]
-    names = [name for each in classes for name in inspect.signature(each.__init__).parameters]
-    return list(dict.fromkeys(names))
+        self.trained_stage = self.stage
 
 
 class _Stored(keras.Model):
@@ -60,59 +73,3 @@ class _Stored(keras.Model):
         super().__init__(dtype="float32")
         self.generator, self.discriminator = generator, discriminator
         self.built = True
-
-
-class GrowsFurther:
-    """Mixin of a growing pair."""
-
-    @property
-    def stage(self):
-        """Index of the current resolution, 0 for the base; `set_stage` changes it."""
-        return self.generator.stage
-
-    def grown(self, resolution, **changes):
-        """Make a larger model that has learned what this one has, to grow it further.
-
-        It stands at this one's stage and, in the middle of a fade, at its alpha, so that it makes
-        the same pictures. A schedule with `first_stage=larger.stage` goes on from there. This
-        one fades 128 in at once and then trains it:
-        `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0, 128: 600_000})`.
-        No schedule fades its first stage in: let a fade end before, or the first step of `fit`
-        cuts it short.
-
-        Args:
-            resolution: Final height, this one's times a power of two.
-            **changes: Constructor arguments that differ. `num_filters`, where it was given, is
-                continued by halves unless it is among them.
-
-        Returns:
-            Model of the same class, not compiled; this one stays as it is.
-
-        Raises:
-            ValueError: The resolution is not larger, or no power of two times this one's; or a
-                change does not fit what was learned.
-
-        Example:
-            >>> from c2f_zoo.models import ProGAN
-            >>> model = ProGAN(8, latent_size=4, num_filters=(8, 4))
-            >>> larger = model.grown(32)
-            >>> larger.resolution, larger.stage, larger.generator.num_filters
-            ((32, 32), 1, (8, 4, 2, 1))
-        """
-        mine = self.resolution[0]
-        if resolution <= mine:
-            raise ValueError(f"A grown model is larger than {mine}. Received: {resolution}")
-        stages = stage_resolutions(resolution, self.generator.resolutions[0])
-        config = {**self.get_config(), "resolution": resolution, **changes}
-        del config["name"]
-        if self.generator.num_filters and "num_filters" not in changes:
-            widths = list(self.generator.num_filters)
-            while len(widths) < len(stages):
-                widths.append(max(1, widths[-1] // 2))
-            config["num_filters"] = widths
-        larger = type(self).from_config(config)
-        for name in ("generator", "discriminator", "ema_generator"):
-            getattr(larger, name).load_smaller(getattr(self, name))
-        if larger.stage == self.stage:
-            larger.set_alpha(float(backend.to_numpy(self.generator.alpha)))
-        return larger

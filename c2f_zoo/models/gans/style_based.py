@@ -1,10 +1,16 @@
-"""What style-based generators share: mapping network, truncation, mixing, noise."""
+"""What style-based generators share: mapping network, truncation, mixing, layers."""
 
 import keras
 from keras import ops
 
-from c2f_zoo.layers import EqualizedDense, pixel_norm, scaled_leaky_relu
-from c2f_zoo.models.gans.growing import Staged, built
+from c2f_zoo.layers import (
+    EqualizedDense,
+    ModulatedConv2D,
+    NoiseInjection,
+    pixel_norm,
+    scaled_leaky_relu,
+)
+from c2f_zoo.models.gans.parts import built
 
 W_AVERAGE_BETA = 0.995
 
@@ -108,19 +114,12 @@ class MappingNetwork(keras.Model):
         return (latents_shape[0], self.num_layers, self.w_size)
 
     def get_config(self):
-        config = {
-            "latent_size": self.latent_size,
-            "w_size": self.w_size,
-            "num_layers": self.num_layers,
-            "depth": self.depth,
-            "lr_multiplier": self.lr_multiplier,
-            "scaled": self.scaled,
-        }
-        return {**super().get_config(), **config}
+        names = ("latent_size", "w_size", "num_layers", "depth", "lr_multiplier", "scaled")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-class StyleBased(Staged):
-    """Mixin of a generator that synthesises images from w: truncation and noise.
+class StyleBased:
+    """Mixin of a `StagedNetwork` that synthesises images from w: mapping, truncation, noise.
 
     Attributes:
         constant: Variable (1, height, width, C), which the generator itself makes: its features
@@ -130,14 +129,7 @@ class StyleBased(Staged):
     """
 
     def setup_style(self, latent_size, w_size, mapping_depth, scaled):
-        """Make the mapping network and the average of w; called after `setup_stages`.
-
-        Args:
-            latent_size: Components of a latent vector.
-            w_size: Components of w.
-            mapping_depth: Dense layers of the mapping network.
-            scaled: As of `MappingNetwork`.
-        """
+        """Make the mapping network and the average of w; see `MappingNetwork`."""
         self.latent_size, self.w_size, self.mapping_depth = latent_size, w_size, mapping_depth
         self.num_layers = 2 * len(self.resolutions)  # that take a w
         self.mapping = MappingNetwork(
@@ -153,25 +145,14 @@ class StyleBased(Staged):
         return self.num_layers
 
     def first_features(self, w):
-        """Repeat the learned constant for each sample.
-
-        Args:
-            w: Tensor (B, L, w_size) or (B, w_size).
-
-        Returns:
-            Tensor (B, base height, base width, widths[0]).
-        """
+        """The learned constant, repeated for each sample of `w`."""
         constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
         return ops.tile(constant, (ops.shape(w)[0], 1, 1, 1))
 
     def update_w_average(self, w, beta=W_AVERAGE_BETA):
-        """Move the tracked average of w towards the mean of a batch; once per training step.
+        """Move the average of w towards the mean of a batch (B, L, w_size), once per training step.
 
-        Args:
-            w: Tensor (B, L, w_size) or (B, w_size), what the mapping network gave, unmixed.
-            beta: What remains of the old average.
-
-        Source: StyleGAN (arXiv 1812.04948), appendix B; 0.995 as in its code.
+        Appendix B of StyleGAN (arXiv 1812.04948); 0.995 as in its code.
         """
         w = ops.convert_to_tensor(w)
         batch = ops.mean(w[:, 0] if len(w.shape) == 3 else w, axis=0)
@@ -179,17 +160,10 @@ class StyleBased(Staged):
         self.w_average.assign(batch + (old - batch) * beta)
 
     def truncate(self, w, truncation, cutoff=None):
-        """Pull w towards its average: fewer extremes, less variety.
+        """Pull w (B, L, w_size) towards its average: average + psi * (w - average).
 
-        Args:
-            w: Tensor (B, L, w_size).
-            truncation: Factor psi, 1 for none, 0 for the average; a scalar.
-            cutoff: Layers before it are truncated; None for all.
-
-        Returns:
-            Tensor (B, L, w_size): average + psi * (w - average).
-
-        Source: StyleGAN (arXiv 1812.04948), appendix B.
+        `truncation` is psi, 1 for none; layers from `cutoff` on are left as they are, None
+        truncates all. Appendix B of StyleGAN (arXiv 1812.04948).
         """
         w = ops.convert_to_tensor(w)
         if isinstance(truncation, (int, float)) and truncation == 1:
@@ -201,18 +175,7 @@ class StyleBased(Staged):
         return mix_styles(truncated, w, cutoff)
 
     def style_of(self, w, layer):
-        """The w of one layer.
-
-        Args:
-            w: Tensor (B, L, w_size), or (B, w_size) for one w in all layers.
-            layer: Index of the layer.
-
-        Returns:
-            Tensor (B, w_size).
-
-        Raises:
-            ValueError: w is of another shape or holds too few layers.
-        """
+        """The w (B, w_size) of one layer, from (B, L, w_size) or (B, w_size) for all layers."""
         if w.shape[-1] != self.w_size or len(w.shape) not in (2, 3):
             raise ValueError(
                 f"synthesis takes w (B, layers, {self.w_size}). Received: shape {tuple(w.shape)}"
@@ -226,18 +189,7 @@ class StyleBased(Staged):
         return w[:, layer]
 
     def noise_of(self, noise, layer):
-        """The noise map of one layer.
-
-        Args:
-            noise: None, or list of tensors (B, h, w, 1), one per entry of `noise_shapes`.
-            layer: Index of the layer.
-
-        Returns:
-            Tensor (B, h, w, 1), or None: draw it.
-
-        Raises:
-            ValueError: The list is too short.
-        """
+        """The noise map (B, h, w, 1) of one layer, None if it is to be drawn."""
         if noise is None:
             return None
         if layer >= len(noise):
@@ -248,9 +200,75 @@ class StyleBased(Staged):
         return noise[layer]
 
     def get_config(self):
+        names = ("latent_size", "w_size", "mapping_depth")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class StyledConvolution(keras.layers.Layer):
+    """Modulated convolution, noise of one strength, bias, LeakyReLU times sqrt(2).
+
+    Takes x (B, H, W, C), w (B, w_size) and noise (B, H', W', 1) of the output's size, or None to
+    draw it. Figure 2c of StyleGAN2 (arXiv 1912.04958).
+    """
+
+    def __init__(self, filters, resample=None, fused=False, **kwargs):
+        super().__init__(**kwargs)
+        name, dtype = self.name, self.dtype_policy
+        self.convolution = ModulatedConv2D(
+            filters, 3, resample=resample, fused=fused, dtype=dtype, name=f"{name}_conv"
+        )
+        self.noise = NoiseInjection(per_channel=False, dtype=dtype, name=f"{name}_noise")
+
+    def build(self, x_shape, w_shape, noise_shape=None):
+        self.convolution.build(x_shape, w_shape)
+        self.noise.build((None, None, None, self.convolution.filters))
+        self.bias = self.add_weight(
+            shape=(self.convolution.filters,), initializer="zeros", name="bias"
+        )
+        self.built = True
+
+    def call(self, x, w, noise=None):
+        x = self.noise(self.convolution(x, w), noise)
+        return scaled_leaky_relu(ops.add(x, self.bias))
+
+    def compute_output_shape(self, x_shape, w_shape, noise_shape=None):
+        return self.convolution.compute_output_shape(x_shape, w_shape)
+
+    def get_config(self):
         config = {
-            "latent_size": self.latent_size,
-            "w_size": self.w_size,
-            "mapping_depth": self.mapping_depth,
+            "filters": self.convolution.filters,
+            "resample": self.convolution.resample,
+            "fused": self.convolution.fused,
         }
         return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class StyledRGB(keras.layers.Layer):
+    """Modulated 1x1 convolution to an image, without demodulation, in float32.
+
+    "tRGB" in figure 7 of StyleGAN2 (arXiv 1912.04958).
+    """
+
+    def __init__(self, image_channels=3, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.convolution = ModulatedConv2D(
+            image_channels, 1, demodulate=False, dtype="float32", name=f"{self.name}_conv"
+        )
+
+    def build(self, x_shape, w_shape):
+        self.convolution.build(x_shape, w_shape)
+        self.bias = self.add_weight(
+            shape=(self.convolution.filters,), initializer="zeros", name="bias"
+        )
+        self.built = True
+
+    def call(self, x, w):
+        return ops.add(self.convolution(x, w), self.bias)
+
+    def compute_output_shape(self, x_shape, w_shape):
+        return self.convolution.compute_output_shape(x_shape, w_shape)
+
+    def get_config(self):
+        return {**super().get_config(), "image_channels": self.convolution.filters}

@@ -3,37 +3,109 @@
 import keras
 from keras import ops
 
+from c2f_zoo.hub import register_model
 from c2f_zoo.layers import AdaIN, NoiseInjection
-from c2f_zoo.models.gans.growing import (
-    Growing,
-    built,
-    progressive_image,
-    to_rgb_layer,
-)
-from c2f_zoo.models.gans.progan import ProGANDiscriminator, convolution
+from c2f_zoo.models.gans.growing import GrowingNetwork, grown
+from c2f_zoo.models.gans.pair import GenerativePair, from_paper
+from c2f_zoo.models.gans.parts import built, convolution, to_rgb_layer
+from c2f_zoo.models.gans.progan import ProGANDiscriminator
 from c2f_zoo.models.gans.style_based import MappingNetwork, StyleBased, mix_styles
+from c2f_zoo.tasks.generation.projection import project
 
-__all__ = ["MappingNetwork", "StyleGANDiscriminator", "StyleGANGenerator", "mix_styles"]
+__all__ = ["MappingNetwork", "StyleGAN", "StyleGANDiscriminator", "StyleGANGenerator", "mix_styles"]
 
 BLUR_TAPS = (1, 2, 1)
 
 
+@register_model(task="image_generation")
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Epilogue(keras.layers.Layer):
-    """What follows every convolution of StyleGAN: noise, bias, LeakyReLU, AdaIN.
+class StyleGAN(GenerativePair):
+    """Style-based GAN of Karras, Laine and Aila (CVPR 2019).
+
+    Grows like `ProGAN`, from 8x8 (`first_stage`). `generate` takes `truncation` (the paper shows
+    0.7) and `style_mixing`; `project` finds the style of a given image.
 
     Args:
-        **kwargs: Of `keras.layers.Layer`.
+        resolution: Final height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of w.
+        mapping_depth: Dense layers of the mapping network.
+        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
+        group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
+        image_channels: Channels of the images.
+        fused: Double and halve by convolutions of stride 2: the same functions.
+        stage: Stage to begin at; None for the last.
+        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        **kwargs: `name` of `keras.Model`.
 
-    Call arguments:
-        x: Tensor (B, H, W, C).
-        w: Tensor (B, w_size).
-        noise: Tensor (B, H, W, 1), or None to draw it.
+    Raises:
+        ValueError: If an argument is out of range.
 
-    Returns:
-        Tensor (B, H, W, C).
+    Source: arXiv 1812.04948.
 
-    Source: StyleGAN (arXiv 1812.04948), figure 1b.
+    Example:
+        >>> model = StyleGAN(16, latent_size=8, w_size=8, num_filters=(16, 8, 4))
+        >>> model.generate(2, seed=0, truncation=0.7, style_mixing=0.5).shape
+        (2, 16, 16, 3)
+    """
+
+    grown, project = grown, project
+    first_stage = 1
+    truncation_cutoff = 8
+    preset_defaults = from_paper(
+        "A Style-Based Generator Architecture for Generative Adversarial Networks", "1812.04948"
+    )
+
+    def __init__(
+        self,
+        resolution=1024,
+        latent_size=512,
+        w_size=512,
+        mapping_depth=8,
+        base_shape=(4, 4),
+        channel_base=8192,
+        channel_max=512,
+        num_filters=None,
+        group_size=4,
+        image_channels=3,
+        fused=True,
+        stage=None,
+        seed=None,
+        dtype=None,
+        **kwargs,
+    ):
+        shared = {
+            "base_shape": base_shape,
+            "channel_base": channel_base,
+            "channel_max": channel_max,
+            "num_filters": num_filters,
+            "image_channels": image_channels,
+            "fused": fused,
+            "stage": stage,
+            "dtype": dtype,
+        }
+        super().__init__(
+            StyleGANGenerator(resolution, latent_size, w_size, mapping_depth, **shared),
+            StyleGANDiscriminator(resolution, group_size=group_size, **shared),
+            seed=seed,
+            **kwargs,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "w_size": self.generator.w_size,
+            "mapping_depth": self.generator.mapping_depth,
+            "fused": self.generator.fused,
+            "stage": self.stage,
+        }
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class Epilogue(keras.layers.Layer):
+    """Noise, bias, LeakyReLU and AdaIN, after every convolution of StyleGAN (figure 1b).
+
+    Takes x (B, H, W, C), w (B, w_size) and noise (B, H, W, 1), or None to draw it.
     """
 
     def __init__(self, **kwargs):
@@ -57,7 +129,7 @@ class Epilogue(keras.layers.Layer):
 
 
 class StyleSynthesis(StyleBased):
-    """Mixin of a generator with StyleGAN's layers: those of a stage follow on those before it.
+    """Mixin of a `StagedNetwork`: the layers of StyleGAN's generator.
 
     Attributes:
         convolutions: List over stages of lists of convolutions.
@@ -66,14 +138,7 @@ class StyleSynthesis(StyleBased):
     """
 
     def setup_synthesis(self, latent_size, w_size, mapping_depth, fused):
-        """Make all layers; called by the constructor after `setup_stages`.
-
-        Args:
-            latent_size: Components of a latent vector.
-            w_size: Components of w.
-            mapping_depth: Dense layers of the mapping network.
-            fused: Double by transposed convolutions.
-        """
+        """Make all layers; see `StyleGANGenerator`."""
         self.fused = fused
         self.setup_style(latent_size, w_size, mapping_depth, scaled=False)
         self.constant = self.add_weight(
@@ -139,7 +204,7 @@ class StyleSynthesis(StyleBased):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
+class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     """Generator of StyleGAN, which grows like ProGAN's.
 
     A learned constant is doubled and convolved stage by stage; after every convolution come
@@ -154,15 +219,9 @@ class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
         latent_size: Components of a latent vector.
         w_size: Components of w.
         mapping_depth: Dense layers of the mapping network.
-        base_shape: (height, width) of stage 0.
-        channel_base: Feature maps at stage s are min(channel_base / 2^(s + 1), channel_max).
-        channel_max: See there.
-        num_filters: Feature maps per stage, base first, instead of that formula.
-        image_channels: Channels of the images.
         fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
             same function (the official code does so from 128x128 on).
-        stage: Stage to begin at; None for the last.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: As for `ProGANGenerator`.
 
     Attributes:
         first_stage: Stage that the paper's training begins at, 1 (8x8).
@@ -178,7 +237,7 @@ class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
         Images (B, height, width, image_channels) of the current stage, float32, signed.
 
     Raises:
-        ValueError: Settings that cannot be; latents, w or noise of other shapes.
+        ValueError: If an argument is out of range, or latents, w or noise have another shape.
 
     Source: arXiv 1812.04948, section 2.
 
@@ -192,28 +251,12 @@ class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
 
     first_stage = 1
 
-    paper = "stylegan"  # how it is trained by default: `AdversarialTraining.named`
+    paper = "stylegan"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
-        self,
-        resolution,
-        latent_size=512,
-        w_size=512,
-        mapping_depth=8,
-        base_shape=(4, 4),
-        channel_base=8192,
-        channel_max=512,
-        num_filters=None,
-        image_channels=3,
-        fused=True,
-        stage=None,
-        **kwargs,
+        self, resolution, latent_size=512, w_size=512, mapping_depth=8, fused=True, **kwargs
     ):
-        super().__init__(autocast=False, **kwargs)
-        self.setup_stages(
-            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
-        )
-        self.setup_growth(stage)
+        super().__init__(resolution, **kwargs)
         self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
         self.built = True
 
@@ -235,7 +278,7 @@ class StyleGANGenerator(StyleSynthesis, Growing, keras.Model):
         previous, x = None, None
         for features in self.features(w, noise):
             previous, x = x, features
-        return progressive_image(self, x, previous)
+        return self.image(x, previous)
 
     def compute_output_shape(self, latents_shape):
         return (latents_shape[0], *self.current_resolution, self.image_channels)

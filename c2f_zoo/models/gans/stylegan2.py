@@ -5,134 +5,120 @@ import math
 import keras
 from keras import ops
 
-from c2f_zoo.layers import (
-    ModulatedConv2D,
-    NoiseInjection,
-    scaled_leaky_relu,
-    upsample_fir,
-)
+from c2f_zoo.hub import register_model
+from c2f_zoo.layers import scaled_leaky_relu, upsample_fir
 from c2f_zoo.layers.fir import BILINEAR_TAPS
-from c2f_zoo.models.gans.growing import Staged, built, check_images, score_layer
-from c2f_zoo.models.gans.progan import DiscriminatorHead, convolution
-from c2f_zoo.models.gans.style_based import StyleBased
+from c2f_zoo.models.gans.growing import StagedNetwork
+from c2f_zoo.models.gans.pair import GenerativePair, from_paper
+from c2f_zoo.models.gans.parts import built, convolution, discriminator_head, score_layer
+from c2f_zoo.models.gans.style_based import StyleBased, StyledConvolution, StyledRGB
+from c2f_zoo.tasks.generation.projection import project
 
 SCALED = {"gain": 1.0, "activation": scaled_leaky_relu}
 
 
+@register_model(task="image_generation")
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyledConvolution(keras.layers.Layer):
-    """Modulated convolution, noise of one strength, bias, LeakyReLU times sqrt(2).
+class StyleGAN2(GenerativePair):
+    """StyleGAN2 of Karras, Laine, Aittala, Hellsten, Lehtinen and Aila (CVPR 2020).
 
-    Args:
-        filters: Output channels.
-        resample: None or `"up"`.
-        fused: As of `ModulatedConv2D`.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        x: Tensor (B, H, W, C).
-        w: Tensor (B, w_size).
-        noise: Tensor (B, H', W', 1) of the output's size, or None to draw it.
-
-    Returns:
-        Tensor (B, H', W', filters).
-
-    Source: arXiv 1912.04958, figure 2c.
-    """
-
-    def __init__(self, filters, resample=None, fused=False, **kwargs):
-        super().__init__(**kwargs)
-        name, dtype = self.name, self.dtype_policy
-        self.convolution = ModulatedConv2D(
-            filters, 3, resample=resample, fused=fused, dtype=dtype, name=f"{name}_conv"
-        )
-        self.noise = NoiseInjection(per_channel=False, dtype=dtype, name=f"{name}_noise")
-
-    def build(self, x_shape, w_shape, noise_shape=None):
-        self.convolution.build(x_shape, w_shape)
-        self.noise.build((None, None, None, self.convolution.filters))
-        self.bias = self.add_weight(
-            shape=(self.convolution.filters,), initializer="zeros", name="bias"
-        )
-        self.built = True
-
-    def call(self, x, w, noise=None):
-        x = self.noise(self.convolution(x, w), noise)
-        return scaled_leaky_relu(ops.add(x, self.bias))
-
-    def compute_output_shape(self, x_shape, w_shape, noise_shape=None):
-        return self.convolution.compute_output_shape(x_shape, w_shape)
-
-    def get_config(self):
-        config = {
-            "filters": self.convolution.filters,
-            "resample": self.convolution.resample,
-            "fused": self.convolution.fused,
-        }
-        return {**super().get_config(), **config}
-
-
-@keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyledRGB(keras.layers.Layer):
-    """Modulated 1x1 convolution to an image, without demodulation; float32.
-
-    Args:
-        image_channels: Channels of the image.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        x: Tensor (B, H, W, C).
-        w: Tensor (B, w_size).
-
-    Returns:
-        Tensor (B, H, W, image_channels), float32.
-
-    Source: arXiv 1912.04958, figure 7, "tRGB".
-    """
-
-    def __init__(self, image_channels=3, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.convolution = ModulatedConv2D(
-            image_channels, 1, demodulate=False, dtype="float32", name=f"{self.name}_conv"
-        )
-
-    def build(self, x_shape, w_shape):
-        self.convolution.build(x_shape, w_shape)
-        self.bias = self.add_weight(
-            shape=(self.convolution.filters,), initializer="zeros", name="bias"
-        )
-        self.built = True
-
-    def call(self, x, w):
-        return ops.add(self.convolution(x, w), self.bias)
-
-    def compute_output_shape(self, x_shape, w_shape):
-        return self.convolution.compute_output_shape(x_shape, w_shape)
-
-    def get_config(self):
-        return {**super().get_config(), "image_channels": self.convolution.filters}
-
-
-@keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGAN2Generator(StyleBased, keras.Model):
-    """Generator of StyleGAN2: modulated convolutions, and an image summed from coarse to fine.
-
-    Each scale adds its RGB to the enlarged sum of the coarser ones (skip connections); only the
-    final sum is an image that anything is asked of. There is no growth: all scales train at once.
+    From coarse to fine in one network: every scale adds to the image of the coarser ones. It does
+    not grow. `compile()` brings lazy R1 and path length regularisation; `project` finds the style
+    of a given image.
 
     Args:
         resolution: Height: the base height times a power of two.
         latent_size: Components of a latent vector.
         w_size: Components of w.
         mapping_depth: Dense layers of the mapping network.
-        base_shape: (height, width) of the learned constant.
-        channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max):
-            16384 is the paper's config-f, 8192 its config-e.
-        channel_max: See there.
-        num_filters: Feature maps per scale, coarsest first, instead of that formula.
+        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`; a `channel_base`
+            of 16384 is the paper's config-f, 8192 its config-e.
+        group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
+        sum_scales: Add a score read at every scale, which is not in the paper; see
+            `StyleGAN2Discriminator`.
+        fused: Modulate by grouped convolutions: the same function.
+        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        **kwargs: `name` of `keras.Model`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source: arXiv 1912.04958.
+
+    Example:
+        >>> model = StyleGAN2(16, latent_size=8, w_size=8, num_filters=(16, 8, 4))
+        >>> model.generate(2, seed=0, truncation=0.5).shape
+        (2, 16, 16, 3)
+    """
+
+    project = project
+    preset_defaults = from_paper(
+        "Analyzing and Improving the Image Quality of StyleGAN", "1912.04958"
+    )
+
+    def __init__(
+        self,
+        resolution=1024,
+        latent_size=512,
+        w_size=512,
+        mapping_depth=8,
+        base_shape=(4, 4),
+        channel_base=16384,
+        channel_max=512,
+        num_filters=None,
+        group_size=4,
+        image_channels=3,
+        sum_scales=False,
+        fused=False,
+        seed=None,
+        dtype=None,
+        **kwargs,
+    ):
+        shared = {
+            "base_shape": base_shape,
+            "channel_base": channel_base,
+            "channel_max": channel_max,
+            "num_filters": num_filters,
+            "image_channels": image_channels,
+            "dtype": dtype,
+        }
+        super().__init__(
+            StyleGAN2Generator(
+                resolution, latent_size, w_size, mapping_depth, fused=fused, **shared
+            ),
+            StyleGAN2Discriminator(
+                resolution, group_size=group_size, sum_scales=sum_scales, **shared
+            ),
+            seed=seed,
+            **kwargs,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "w_size": self.generator.w_size,
+            "mapping_depth": self.generator.mapping_depth,
+            "sum_scales": self.discriminator.sum_scales,
+            "fused": self.generator.fused,
+        }
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class StyleGAN2Generator(StyleBased, StagedNetwork):
+    """Generator of StyleGAN2: modulated convolutions, and an image summed from coarse to fine.
+
+    Each scale adds its RGB to the enlarged sum of the coarser ones (skip connections); only the
+    final sum is judged. There is no growth: all scales train at once.
+
+    Args:
+        resolution: Height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of w.
+        mapping_depth: Dense layers of the mapping network.
+        channel_base: See `StagedNetwork`; 16384 is the paper's config-f, 8192 its config-e.
         fused: Modulate by grouped convolutions, see `modulated_conv2d`: the same function.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: Of `StagedNetwork`.
 
     Call arguments:
         latents: Tensor (B, latent_size), standard normal.
@@ -145,7 +131,7 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         Images (B, height, width, image_channels), float32, signed.
 
     Raises:
-        ValueError: Settings that cannot be; latents, w or noise of other shapes.
+        ValueError: If an argument is out of range, or latents, w or noise have another shape.
 
     Source: arXiv 1912.04958, sections 2 and 4, figure 7 (skip).
 
@@ -156,7 +142,7 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         (2, 16, 16, 3)
     """
 
-    paper = "stylegan2"  # how it is trained by default: `AdversarialTraining.named`
+    paper = "stylegan2"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
         self,
@@ -164,18 +150,11 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         latent_size=512,
         w_size=512,
         mapping_depth=8,
-        base_shape=(4, 4),
         channel_base=16384,
-        channel_max=512,
-        num_filters=None,
-        image_channels=3,
         fused=False,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)
-        self.setup_stages(
-            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
-        )
+        super().__init__(resolution, channel_base=channel_base, **kwargs)
         self.fused = fused
         self.setup_style(latent_size, w_size, mapping_depth, scaled=True)
         self.constant = self.add_weight(
@@ -187,7 +166,7 @@ class StyleGAN2Generator(StyleBased, keras.Model):
         self.convolutions = [self._convolution(layer) for layer in range(self.num_layers - 1)]
         self.to_rgb = [
             built(
-                StyledRGB(image_channels, name=f"scale_{index}_to_rgb"),
+                StyledRGB(self.image_channels, name=f"scale_{index}_to_rgb"),
                 (None, None, None, width),
                 (None, w_size),
             )
@@ -245,21 +224,16 @@ class StyleGAN2Generator(StyleBased, keras.Model):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGAN2Discriminator(Staged, keras.Model):
+class StyleGAN2Discriminator(StagedNetwork):
     """Residual discriminator of StyleGAN2: one image, one score.
 
     Args:
         resolution: Height: the base height times a power of two.
-        base_shape: (height, width) of the coarsest features.
-        channel_base: Feature maps at scale s are min(channel_base / 2^(s + 1), channel_max):
-            16384 is the paper's config-f, 8192 its config-e.
-        channel_max: See there.
-        num_filters: Feature maps per scale, coarsest first, instead of that formula.
+        channel_base: As for `StyleGAN2Generator`.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
-        image_channels: Channels of the images.
         sum_scales: Also read a score from the features of every scale but the coarsest (a 1x1
             convolution, its mean over pixels) and add them all. This is not in the paper.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: Of `StagedNetwork`.
 
     Call arguments:
         images: Tensor (B, height, width, image_channels), in [-1, 1].
@@ -268,8 +242,8 @@ class StyleGAN2Discriminator(Staged, keras.Model):
         Scores (B, 1), float32.
 
     Raises:
-        ValueError: Settings that cannot be; images of another size; a batch that the groups do
-            not divide.
+        ValueError: If an argument is out of range, images have another size, or the groups do
+            not divide a batch.
 
     Source: arXiv 1912.04958, section 4.1, figure 7 (residual nets).
 
@@ -280,26 +254,12 @@ class StyleGAN2Discriminator(Staged, keras.Model):
         (4, 1)
     """
 
-    def __init__(
-        self,
-        resolution,
-        base_shape=(4, 4),
-        channel_base=16384,
-        channel_max=512,
-        num_filters=None,
-        group_size=4,
-        image_channels=3,
-        sum_scales=False,
-        **kwargs,
-    ):
-        super().__init__(autocast=False, **kwargs)
-        self.setup_stages(
-            resolution, base_shape, channel_base, channel_max, num_filters, image_channels
-        )
+    def __init__(self, resolution, channel_base=16384, group_size=4, sum_scales=False, **kwargs):
+        super().__init__(resolution, channel_base=channel_base, **kwargs)
         self.group_size, self.sum_scales = group_size, sum_scales
         dtype = self.dtype_policy
         self.from_rgb = convolution(
-            image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1, **SCALED
+            self.image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1, **SCALED
         )
         # blocks[s - 1] leads from scale s to scale s - 1.
         self.blocks = [self._block(scale) for scale in range(1, len(self.widths))]
@@ -308,15 +268,7 @@ class StyleGAN2Discriminator(Staged, keras.Model):
             for index, width in enumerate(self.widths[1:])
             if sum_scales
         ]
-        self.head = DiscriminatorHead(
-            self.resolutions[0],
-            self.widths[0],
-            1,
-            group_size,
-            scaled=True,
-            dtype=dtype,
-            name="head",
-        )
+        self.head = discriminator_head(self, 1, group_size, scaled=True)
         self.built = True
 
     def _block(self, scale):
@@ -340,7 +292,7 @@ class StyleGAN2Discriminator(Staged, keras.Model):
             List of tensors (B, h, w, C).
         """
         images = ops.convert_to_tensor(images)
-        check_images(images, self.resolutions[-1], self.image_channels, type(self).__name__)
+        self.check_images(images, self.resolutions[-1])
         features = [self.from_rgb(images)]
         for first, second, skip in reversed(self.blocks):
             x = features[-1]
@@ -359,8 +311,5 @@ class StyleGAN2Discriminator(Staged, keras.Model):
         return (images_shape[0], 1)
 
     def get_config(self):
-        config = {
-            "group_size": self.group_size,
-            "sum_scales": self.sum_scales,
-        }
+        config = {"group_size": self.group_size, "sum_scales": self.sum_scales}
         return {**super().get_config(), **config}

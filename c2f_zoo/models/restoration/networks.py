@@ -3,16 +3,20 @@
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.hub import PresetMixin, register_model
-from c2f_zoo.layers import Conv2D, depth_to_space, upsample_bilinear
+from c2f_zoo.layers import depth_to_space, upsample_bilinear
 from c2f_zoo.layers.image_norm import image_norm
 from c2f_zoo.layers.time_embedding import TimeFeatures
-from c2f_zoo.tasks.restoration.task import (
-    RestorationTask,
-    as_whole,
+from c2f_zoo.models.quantization import refuse_quantization
+from c2f_zoo.models.restoration.blocks import (
+    convolution,
+    inside_of,
     to_network_range,
     uniform_kernel,
+    within,
 )
+from c2f_zoo.tasks.restoration.task import RestorationTask
 
 PAPER = {
     "paper": {
@@ -22,12 +26,6 @@ PAPER = {
 }
 
 
-def _convolution(channels, filters, kernel_size, initializer, dtype, name):
-    layer = Conv2D(filters, kernel_size, kernel_initializer=initializer, dtype=dtype, name=name)
-    layer.build((None, None, None, channels))
-    return layer
-
-
 def _normalized(x):
     return ops.leaky_relu(image_norm(x), negative_slope=0.2)
 
@@ -35,35 +33,25 @@ def _normalized(x):
 class NormalizedBlock(keras.layers.Layer):
     """Two convolutions around which the input passes: `x + conv(lrelu(norm(conv(x) + te(t))))`.
 
-    Args:
-        width: Features.
-        time_embedding: Whether it is told the time.
-        normalize: Whether there is the norm.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        x: Tensor (B, h, w, width).
-        time: Tensor (B,), or None.
-
-    Returns:
-        Tensor (B, h, w, width).
+    `x` is (B, h, w, width), `time` (B,) or None, `inside` from `inside_of` or None.
     """
 
     def __init__(self, width, time_embedding, normalize=True, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.normalize = normalize
-        dtype, kernel = self.dtype_policy, uniform_kernel()
-        self.conv_in = _convolution(width, width, 3, kernel, dtype, "conv_in")
-        self.conv_out = _convolution(width, width, 3, kernel, dtype, "conv_out")
-        self.embed = TimeFeatures(width, dtype=dtype, name="embed") if time_embedding else None
+        dtype = self.dtype_policy
+        with keras.name_scope(self.name):
+            self.conv_in = convolution(width, width, 3, "conv_in", dtype)
+            self.conv_out = convolution(width, width, 3, "conv_out", dtype)
+            self.embed = TimeFeatures(width, dtype=dtype, name="embed") if time_embedding else None
         self.built = True
 
-    def call(self, x, time=None):
-        h = self.conv_in(x)
+    def call(self, x, time=None, inside=None):
+        h = self.conv_in(within(x, inside))
         if self.embed is not None:
             h = h + self.embed(time)[:, None, None, :]
         h = _normalized(h) if self.normalize else ops.leaky_relu(h, negative_slope=0.2)
-        return x + self.conv_out(h)
+        return x + self.conv_out(within(h, inside))
 
 
 @register_model(task="image_restoration")
@@ -72,31 +60,32 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     """The residual network with which Ahamed et al. restore and enlarge (arXiv 2501.12739).
 
     A 1x1 convolution to `width` features, residual blocks at full resolution, a 1x1 convolution
-    back. With `scale` above 1 the image is first enlarged bilinearly, and the network's answer
+    back. With `scale` above 1 the image is first enlarged bilinearly, and the network's output
     added to that.
 
     The default is the paper's network for restoration, of 597,699 parameters. Its network for
     super-resolution is `RestorationResNet(100, 9, time_embedding=False, scale=2)`, of 1,622,503.
 
-    Each block normalises by the mean and variance of the whole image: the answer at a pixel
+    Each block normalises by the mean and variance of the whole image: the result at a pixel
     depends on all others, and on where the image was cut. Without that, `normalize=False`, it
     depends on the pixels within `reach` alone, so that large photographs can be restored in tiles.
 
     Args:
         width: Features; a multiple of 4 with time.
         blocks: Residual blocks.
-        time_embedding: Whether the network is told the time of `TimedNoise`.
+        time_embedding: Whether the network takes the time of `TimedNoise`.
         scale: Factor of enlargement.
         normalize: Whether blocks normalise.
         enlarge: `"first"`, the paper's: all blocks work on the enlarged image. `"last"`: they work
             on the image as given, with 3x3 convolutions before and behind them, and the last one
             gives the pixels of the larger image side by side (a sub-pixel convolution), at about
             `scale^2` times the speed.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: `name` and `dtype` of `keras.Model`.
 
     Call arguments:
         inputs: Pair of images (B, H, W, 3), RGB in [0, 1] or uint8, and of their times (B,);
-            without `time_embedding` the images alone.
+            without `time_embedding` the images alone. Padded images are passed as a dictionary
+            with their size, see `check_inputs`.
 
     Returns:
         float32 tensor (B, scale * H, scale * W, 3), RGB in [0, 1] where the estimate is good; not
@@ -107,7 +96,7 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
             a limit.
 
     Raises:
-        ValueError: Settings or inputs that do not fit.
+        ValueError: If an argument is out of range or inputs have another form.
 
     Source: Ahamed et al., arXiv 2501.12739, released code. Enlarging last is from Shi et al.,
     arXiv 1609.05158, blocks without normalisation from Lim et al. (EDSR), arXiv 1707.02921.
@@ -120,6 +109,8 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
         (2, 9, 14, 3)
     """
 
+    takes_size = True
+    quantize = refuse_quantization
     preset_defaults = PAPER
 
     def __init__(
@@ -134,38 +125,38 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     ):
         # Images keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
-        self.width, self.num_blocks = as_whole("width", width), as_whole("blocks", blocks)
-        self.time_embedding, self.scale = bool(time_embedding), _whole_scale(scale)
-        self.normalize, self.enlarge = bool(normalize), enlarge
-        if self.width < 1 or self.num_blocks < 0 or (self.time_embedding and self.width % 4):
+        self.width = checks.whole("width", width, 1)
+        self.num_blocks, self.scale = (
+            checks.whole("blocks", blocks, 0),
+            checks.whole("scale", scale, 1),
+        )
+        self.time_embedding, self.normalize = bool(time_embedding), bool(normalize)
+        self.enlarge = checks.one_of("enlarge", enlarge, ("first", "last"))
+        if self.time_embedding and self.width % 4:
             raise ValueError(
-                "RestorationResNet takes a positive width, with time a multiple of 4, and blocks. "
-                f"Received: width={width}, blocks={blocks}"
+                f"width must be a multiple of 4 with time_embedding=True. Received: {width}"
             )
-        if enlarge not in ("first", "last"):
-            raise ValueError(f'enlarge is "first" or "last". Received: {enlarge!r}')
-        dtype, kernel = self.dtype_policy, uniform_kernel()
+        dtype = self.dtype_policy
         size, pixels = (3, self.scale**2) if enlarge == "last" else (1, 1)
-        self.open = _convolution(3, self.width, size, kernel, dtype, "open")
+        self.open = convolution(3, self.width, size, "open", dtype)
         self.blocks = [
             NormalizedBlock(
                 self.width, self.time_embedding, self.normalize, dtype=dtype, name=f"block_{index}"
             )
             for index in range(self.num_blocks)
         ]
-        # A thousandth of the usual size: the network begins as next to nothing.
-        self.close = _convolution(
-            self.width, 3 * pixels, size, uniform_kernel(1e-3), dtype, "close"
+        # A thousandth of the usual size: the network's output is next to nothing at first.
+        self.close = convolution(
+            self.width, 3 * pixels, size, "close", dtype, kernel=uniform_kernel(1e-3)
         )
         self.built = True
 
     def call(self, inputs):
-        images, time = self.split_inputs(inputs)
+        images, time, size = self.split_inputs(inputs)
         large = upsample_bilinear(images, self.scale)
-        answer = self.restore_features(
-            to_network_range(images if self.enlarge == "last" else large), time
-        )
-        answer = ops.cast(answer, "float32")
+        if self.enlarge == "first":
+            images, size = large, None if size is None else size * self.scale
+        answer = ops.cast(self._features(to_network_range(images), time, size), "float32")
         return large + answer if self.scale > 1 else (answer + 1.0) / 2.0
 
     @property
@@ -177,22 +168,13 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
             return 2 * self.num_blocks + 2
         return -(-2 * self.num_blocks // self.scale) + (self.scale > 1)
 
-    def restore_features(self, images, time=None, training=None):
-        """Run the network proper.
-
-        Args:
-            images: Tensor (B, H, W, 3) in [-1, 1], enlarged already unless that comes last.
-            time: Tensor (B,), or None without time embedding.
-            training: Has no effect.
-
-        Returns:
-            Tensor (B, H', W', 3) of the result's size: the estimate in [-1, 1], or with a scale
-            above 1 what is to be added to the enlarged image in [0, 1].
-        """
-        x = self.open(images)
+    def _features(self, images, time=None, size=None):
+        """The network proper, from images in [-1, 1] to its output of the result's size."""
+        inside = inside_of(images, size)
+        x = self.open(within(images, inside))
         for block in self.blocks:
-            x = block(x, time)
-        x = self.close(x)
+            x = block(x, time, inside)
+        x = self.close(within(x, inside))
         return depth_to_space(x, self.scale) if self.enlarge == "last" else x
 
     def get_config(self):
@@ -218,7 +200,7 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     Args:
         width: Features of the first two convolutions; the last two have half of them.
         scale: Factor of enlargement.
-        **kwargs: Of `keras.Model`: `name`, `dtype`.
+        **kwargs: `name` and `dtype` of `keras.Model`.
 
     Call arguments:
         inputs: Images (B, H, W, 3), RGB in [0, 1] or uint8.
@@ -228,7 +210,7 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
         clipped.
 
     Raises:
-        ValueError: Settings or inputs that do not fit.
+        ValueError: If an argument is out of range or inputs have another form.
 
     Source: Ahamed et al., arXiv 2501.12739, released code.
 
@@ -238,52 +220,38 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
         (1, 18, 28, 3)
     """
 
+    quantize = refuse_quantization
     preset_defaults = PAPER
 
     def __init__(self, width=64, scale=2, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.width, self.scale = as_whole("width", width), _whole_scale(scale)
-        if self.width < 2 or self.width % 2:
-            raise ValueError(f"width is an even number of at least 2. Received: {width}")
+        self.width, self.scale = checks.whole("width", width, 2), checks.whole("scale", scale, 1)
+        if self.width % 2:
+            raise ValueError(f"width must be even. Received: {width}")
         dtype, half = self.dtype_policy, self.width // 2
         self.convolutions, channels = [], 3
         for index, filters in enumerate((self.width, self.width, half, half)):
+            size = 3 if index else 5
             kernel = keras.initializers.Orthogonal(gain=2**0.5 if index < 3 else 1.0)
             self.convolutions.append(
-                _convolution(channels, filters, 3 if index else 5, kernel, dtype, f"conv_{index}")
+                convolution(channels, filters, size, f"conv_{index}", dtype, kernel=kernel)
             )
             channels = filters
-        self.head = _convolution(
-            half, 3, 1, keras.initializers.RandomNormal(stddev=1e-3), dtype, "head"
-        )
+        kernel = keras.initializers.RandomNormal(stddev=1e-3)
+        self.head = convolution(half, 3, 1, "head", dtype, kernel=kernel)
         self.built = True
 
     def call(self, inputs):
-        images, _ = self.split_inputs(inputs)
+        images, _, _ = self.split_inputs(inputs)
         images = upsample_bilinear(images, self.scale)
-        return images + ops.cast(self.restore_features(to_network_range(images)), "float32")
+        return images + ops.cast(self._features(to_network_range(images)), "float32")
 
-    def restore_features(self, images, time=None, training=None):
-        """Run the network proper.
-
-        Args:
-            images: Tensor (B, H, W, 3) in [-1, 1], enlarged already.
-            time: Has no effect.
-            training: Has no effect.
-
-        Returns:
-            Tensor (B, H, W, 3): what is to be added to the enlarged image in [0, 1].
-        """
+    def _features(self, images):
+        """What is added to an enlarged image, given in [-1, 1]."""
         x = images
-        for convolution in self.convolutions:
-            x = _normalized(convolution(x))
+        for layer in self.convolutions:
+            x = _normalized(layer(x))
         return self.head(x)
 
     def get_config(self):
         return {**super().get_config(), "width": self.width, "scale": self.scale}
-
-
-def _whole_scale(scale):
-    if isinstance(scale, bool) or as_whole("scale", scale) < 1:
-        raise ValueError(f"scale is a whole number of at least 1. Received: {scale!r}")
-    return int(scale)

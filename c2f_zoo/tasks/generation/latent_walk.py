@@ -2,111 +2,103 @@
 
 import numpy as np
 
+from c2f_zoo import checks
 from c2f_zoo.data import image_grid, save_film
 from c2f_zoo.data.files.picture_grid import check_film
-from c2f_zoo.tasks.generation.seeds import seeded_generator, whole_number
-
-_PATH = 5  # what these random numbers are for, see generation_task.py
+from c2f_zoo.tasks.generation.seeds import PATH, seeded_generator
 
 
-class LatentWalk:
-    """Mixin of a model with `generate` and `latent_size`."""
+def interpolation(
+    model,
+    frames=120,
+    n=1,
+    seed=None,
+    truncation=1.0,
+    smoothness=24,
+    labels=None,
+    batch_size=16,
+):
+    """Walk through the latent space on a smooth closed path, see `latent_path`.
 
-    def interpolation(
-        self,
-        frames=120,
-        n=1,
-        seed=None,
-        truncation=1.0,
-        smoothness=24,
-        labels=None,
-        batch_size=16,
-    ):
-        """Walk through the latent space on a smooth closed path.
+    Args:
+        model: Model with `generate` and `latent_size`.
+        frames: Number of frames.
+        n: Number of images that walk at the same time, each on a path of its own.
+        seed: As for `generate`.
+        truncation: As for `generate`.
+        smoothness: Standard deviation of the smoothing window, in frames.
+        labels: As for `generate`; the same in all frames.
+        batch_size: Images of a frame computed at once.
 
-        The path is white noise over time, smoothed by a Gaussian window that wraps around.
+    Yields:
+        float32 arrays (n, H, W, C) in [0, 1], one per frame; the last leads to the first.
 
-        Args:
-            frames: Number of frames.
-            n: Number of pictures that walk at the same time, each on a path of its own.
-            seed: As for `generate`.
-            truncation: As for `generate`.
-            smoothness: Standard deviation of the window, in frames.
-            labels: As for `generate`; the same in all frames.
-            batch_size: Pictures of a frame computed at once.
+    Raises:
+        ValueError: If a number is out of range.
 
-        Yields:
-            float32 arrays (n, H, W, C) in [0, 1], one per frame; the last leads to the first.
+    Example:
+        >>> from c2f_zoo.models import ProGAN
+        >>> model = ProGAN(8, latent_size=4, num_filters=(8, 4))
+        >>> [frame.shape for frame in model.interpolation(2, n=3, seed=0)]
+        [(3, 8, 8, 3), (3, 8, 8, 3)]
+    """
+    frames = checks.whole("frames", frames, least=1)
+    n = checks.whole("n, the number of images,", n, least=1)
+    path = latent_path(frames, n, model.latent_size, seed, smoothness)
+    options = {"truncation": truncation, "labels": labels, "batch_size": batch_size}
+    # Drawn once: noise or classes that change from frame to frame would flicker.
+    seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
+    for latents in path:
+        yield model.generate(latents=latents, seed=seed, **options)
 
-        Raises:
-            ValueError: A number is out of range.
 
-        Example:
-            >>> from c2f_zoo.models import ProGAN
-            >>> model = ProGAN(8, latent_size=4, num_filters=(8, 4))
-            >>> [frame.shape for frame in model.interpolation(2, n=3, seed=0)]
-            [(3, 8, 8, 3), (3, 8, 8, 3)]
-        """
-        frames = whole_number("frames", frames, 1)
-        n = whole_number("n, the number of pictures,", n, 1)
-        path = latent_path(frames, n, self.latent_size, seed, smoothness)
-        options = {"truncation": truncation, "labels": labels, "batch_size": batch_size}
-        # Drawn once: noise or classes that change from frame to frame would flicker.
-        seed = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
-        for latents in path:
-            yield self.generate(latents=latents, seed=seed, **options)
+def film(model, path, seconds=5.0, fps=24, n=9, columns=None, seed=None, progress=False, **options):
+    """Write a walk through the latent space as a film that plays in a loop.
 
-    def film(
-        self, path, seconds=5.0, fps=24, n=9, columns=None, seed=None, progress=False, **options
-    ):
-        """Write a walk through the latent space as a film that plays in a loop.
+    Args:
+        model: Model with `generate` and `latent_size`.
+        path: `.gif`, `.mp4` or another format of `c2f_zoo.data.save_film`.
+        seconds: Length.
+        fps: Frames per second.
+        n: Images side by side.
+        columns: Of these in a row; by default about a square of them.
+        seed: As for `generate`.
+        progress: Whether to show a progress bar.
+        **options: `truncation`, `smoothness`, `labels` and `batch_size` of `interpolation`.
 
-        Args:
-            path: `.gif`, or `.mp4` and what else `c2f_zoo.data.save_film` writes.
-            seconds: Length.
-            fps: Frames per second.
-            n: Pictures side by side.
-            columns: Of these in a row; by default about a square of them.
-            seed: As for `generate`.
-            progress: Whether to show a bar.
-            **options: `truncation`, `smoothness`, `labels` and `batch_size` of `interpolation`.
+    Returns:
+        Path of the film.
 
-        Returns:
-            Path of the film.
+    Raises:
+        ValueError: If a number is out of range, or the suffix is unknown.
+        ImportError: If a video needs imageio-ffmpeg.
+    """
+    from tqdm import tqdm
 
-        Raises:
-            ValueError: A number is out of range, or the suffix is not known.
-            ImportError: A video needs imageio-ffmpeg.
-        """
-        from tqdm import tqdm
-
-        check_film(path, fps)
-        if not 0 < seconds < float("inf"):
-            raise ValueError(f"seconds must be positive. Received: {seconds}")
-        frames = max(1, round(seconds * fps))
-        # A window as long as a short film would smooth all motion away.
-        options.setdefault("smoothness", min(fps, frames / 8))
-        walk = self.interpolation(frames, n, seed, **options)
-        with tqdm(walk, total=frames, unit="frame", disable=not progress) as bar:
-            return save_film(path, (image_grid(pictures, columns) for pictures in bar), fps)
+    check_film(path, fps)
+    frames = max(1, round(checks.number("seconds", seconds, above=0) * fps))
+    # A window as long as a short film would smooth all motion away.
+    options.setdefault("smoothness", min(fps, frames / 8))
+    walk = interpolation(model, frames, n, seed, **options)
+    with tqdm(walk, total=frames, unit="frame", disable=not progress) as bar:
+        return save_film(path, (image_grid(images, columns) for images in bar), fps)
 
 
 def latent_path(frames, n, latent_size, seed=None, smoothness=24):
-    """A smooth closed path of latents.
+    """A smooth closed path of latents: white noise over time, smoothed by a Gaussian window.
 
     Args:
         frames: Number of points.
         n: Number of paths.
-        latent_size: Components of a latent.
-        seed: Whole number of at least 0, or None.
-        smoothness: Standard deviation, in frames, of the Gaussian window that smooths white
-            noise over time, wrapping around.
+        latent_size: Components of a latent vector.
+        seed: Integer of at least 0, or None.
+        smoothness: Standard deviation of the window, which wraps around, in frames.
 
     Returns:
         float32 array (frames, n, latent_size) of unit variance.
 
     Raises:
-        ValueError: `smoothness` is negative.
+        ValueError: If `smoothness` is negative.
 
     Source: the interpolation videos of Karras et al., arXiv 1710.10196.
 
@@ -114,9 +106,8 @@ def latent_path(frames, n, latent_size, seed=None, smoothness=24):
         >>> latent_path(30, 2, 5, seed=0).shape
         (30, 2, 5)
     """
-    if smoothness < 0:
-        raise ValueError(f"smoothness must not be negative. Received: {smoothness}")
-    noise = seeded_generator(seed, _PATH).standard_normal((frames, n * latent_size))
+    checks.number("smoothness", smoothness, least=0)
+    noise = seeded_generator(seed, PATH).standard_normal((frames, n * latent_size))
     # A Gaussian window that wraps around is a Gaussian in the frequencies.
     frequencies = np.fft.rfftfreq(frames)[:, None]
     window = np.exp(-2 * (np.pi * smoothness * frequencies) ** 2)

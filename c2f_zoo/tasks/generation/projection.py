@@ -1,4 +1,4 @@
-"""From a picture back to the style that makes it."""
+"""From an image back to the style that makes it."""
 
 import os
 import typing
@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.data import as_numpy, load_image
 from c2f_zoo.data.images.fit import UnfitImageError, check_fit_options, fit_image
 from c2f_zoo.layers import average_pool
-from c2f_zoo.tasks.generation.seeds import seeded_generator, whole_number
+from c2f_zoo.tasks.generation.seeds import PROJECTION, seeded_generator
 from c2f_zoo.training.steps import value_and_gradients
 
 SPACES = ("w", "w+")
-_PROJECTION = 6  # what the random numbers are for, see generation_task.py
 _STYLES_AVERAGED = 10_000
 _NOISE_WEIGHT = 1e5  # of the regularisation of the noise maps
 _INITIAL_NOISE = 0.05  # on w, as a share of its standard deviation, gone after
@@ -24,14 +23,14 @@ _RAMP_UP, _RAMP_DOWN = 0.05, 0.25  # shares of the steps
 
 
 class Projection(typing.NamedTuple):
-    """What `project` found.
+    """Result of `project`.
 
     Attributes:
-        image: float32 (H, W, C), RGB in [0, 1]: the nearest picture that the model makes.
+        image: float32 (H, W, C), RGB in [0, 1]: the nearest image that the model makes.
         w: float32 (1, layers, w_size): its style, for `synthesize`.
         noise: List of float32 (1, h, w, 1): its noise maps, for `synthesize`.
-        losses: List of float: the distance to the picture at each step, of the style that was
-            tried there, exploring noise included.
+        losses: List of float: the distance at each step, of the style tried there, exploring
+            noise included.
     """
 
     image: np.ndarray
@@ -40,112 +39,105 @@ class Projection(typing.NamedTuple):
     losses: list
 
 
-class Projecting:
-    """Mixin of `StyleGAN` and `StyleGAN2`: a picture's place in their latent space.
+def project(
+    model,
+    image,
+    steps=1000,
+    loss="perceptual",
+    space="w",
+    features=None,
+    learning_rate=0.1,
+    seed=0,
+    progress=True,
+    background=None,
+):
+    """Find the style and the noise maps whose image is nearest to a given one.
 
-    Their generator makes one picture of a style, and their discriminator has `features` of one;
-    `MSGGAN`'s networks make and take a picture at every scale.
+    Args:
+        model: `AdversarialModel` whose generator makes one image of a style; for "perceptual",
+            its discriminator has `features` of an image.
+        image: Path, PIL image or array (H, W), (H, W, 1 to 4), uint8 or float in [0, 1], of any
+            size; its centred part of the model's shape is taken.
+        steps: Steps of the optimisation.
+        loss: `"perceptual"`: distance of features; `"pixel"`: mean squared error; or a function
+            of two tensors (1, H, W, C) in [0, 1] that returns a scalar.
+        space: `"w"`: one style for all layers, which stays among the images that the model has
+            learned; `"w+"`: a style for each layer, which comes nearer to the image but leaves
+            them.
+        features: What `"perceptual"` compares: a function of images (1, H, W, C) in [0, 1] that
+            returns a tensor (1, ..., D) or a list of them, such as a Keras model. By default the
+            discriminator's features of every scale.
+        learning_rate: Largest rate of Adam, reached after a warm-up.
+        seed: Seed of the start.
+        progress: Whether to show a progress bar.
+        background: Colour beneath transparent pixels: a name or #rrggbb that Pillow knows, or
+            (r, g, b) from 0 to 255. None (default) refuses images that have any.
+
+    Returns:
+        `Projection`.
+
+    Raises:
+        ValueError: If the image is unreadable, empty or transparent, or an option is out of
+            range.
+        TypeError: If the image is none of these types.
+
+    Source: StyleGAN2 (arXiv 1912.04958), appendix D: the schedule of rate and noise; the
+    regularisation of the noise maps as in the released code, which halves them by averages.
+
+    Example:
+        >>> from c2f_zoo.models import StyleGAN2
+        >>> model = StyleGAN2(8, latent_size=4, w_size=4, num_filters=(8, 4))
+        >>> picture = np.zeros((30, 40, 3), "uint8")
+        >>> found = model.project(picture, steps=2, progress=False)
+        >>> found.image.shape, found.w.shape, len(found.losses)
+        ((8, 8, 3), (1, 4, 4), 2)
     """
+    steps = checks.whole("steps", steps, least=1)
+    seed = checks.whole("seed", seed, least=0)
+    checks.number("learning_rate", learning_rate, above=0)
+    checks.one_of("space", space, SPACES)
+    distance = _distance(model, loss, features)
+    resolution = model.ema_generator.noise_shapes[-1]
+    target = projection_target(image, resolution, background)
+    target = target[None].astype("float32") / 255
+    if model.ema_generator.image_channels == 1:
+        target = target.mean(axis=-1, keepdims=True)
+    descent = _Descent(model, distance, target, steps, space, learning_rate, seed)
+    losses = descent.run(progress)
+    w, noise = descent.styles(), descent.noise
+    image = model.synthesize(w, noise=noise)[0]
+    return Projection(image, w, [np.asarray(map_) for map_ in noise], losses)
 
-    def project(
-        self,
-        image,
-        steps=1000,
-        loss="perceptual",
-        space="w",
-        features=None,
-        learning_rate=0.1,
-        seed=0,
-        progress=True,
-        background=None,
-    ):
-        """Find the style, and the noise maps, whose picture is nearest to a given one.
 
-        Args:
-            image: Path, PIL image or array (H, W), (H, W, 1 to 4), uint8 or float in [0, 1], of
-                any size; its centred part of the model's shape is taken.
-            steps: Steps of the optimisation.
-            loss: `"perceptual"`: distance of features; `"pixel"`: mean squared error; or a
-                function of two tensors (1, H, W, C) in [0, 1] that returns a scalar.
-            space: `"w"`: one style for all layers, a place among the pictures that the model has
-                learned; `"w+"`: a style for each layer, nearer to the picture but further from
-                the rest.
-            features: What `"perceptual"` compares: a function of images (1, H, W, C) in [0, 1]
-                that returns a tensor (1, ..., D) or a list of them, such as a Keras model. By
-                default the discriminator's features of every scale.
-            learning_rate: Largest rate of Adam, reached after a warm-up.
-            seed: Seed of the start.
-            progress: Whether to show a bar.
-            background: Colour beneath transparent pixels: a name or #rrggbb that Pillow knows, or
-                (r, g, b) from 0 to 255. None (default) refuses pictures that have any.
+def _distance(model, loss, features):
+    if callable(loss):
+        return loss
+    if loss == "pixel":
+        return lambda a, b: ops.mean(ops.square(a - b))
+    if loss != "perceptual":
+        raise ValueError(f"loss must be 'perceptual', 'pixel' or a function. Received: {loss!r}")
+    if features is None:
 
-        Returns:
-            `Projection`.
+        def features(images):
+            return model.discriminator.features(2.0 * images - 1.0)
 
-        Raises:
-            ValueError: The picture is unreadable, empty or transparent, or an option is out of
-                range.
-            TypeError: The picture is none of these.
-
-        Source: StyleGAN2 (arXiv 1912.04958), appendix D: the schedule of rate and noise; the
-        regularisation of the noise maps as in the released code, which halves them by averages.
-
-        Example:
-            >>> from c2f_zoo.models import StyleGAN2
-            >>> model = StyleGAN2(8, latent_size=4, w_size=4, num_filters=(8, 4))
-            >>> picture = np.zeros((30, 40, 3), "uint8")
-            >>> found = model.project(picture, steps=2, progress=False)
-            >>> found.image.shape, found.w.shape, len(found.losses)
-            ((8, 8, 3), (1, 4, 4), 2)
-        """
-        steps, seed = whole_number("steps", steps, 1), whole_number("seed", seed, 0)
-        if not 0 < learning_rate < float("inf"):
-            raise ValueError(f"learning_rate must be positive. Received: {learning_rate}")
-        if space not in SPACES:
-            raise ValueError(f"space must be one of {SPACES}. Received: {space!r}")
-        distance = self._distance(loss, features)
-        resolution = self.ema_generator.noise_shapes[-1]
-        target = projection_target(image, resolution, background)
-        target = target[None].astype("float32") / 255
-        if self.ema_generator.image_channels == 1:
-            target = target.mean(axis=-1, keepdims=True)
-        descent = _Descent(self, distance, target, steps, space, learning_rate, seed)
-        losses = descent.run(progress)
-        w, noise = descent.styles(), descent.noise
-        picture = self.synthesize(w, noise=noise)[0]
-        return Projection(picture, w, [np.asarray(map_) for map_ in noise], losses)
-
-    def _distance(self, loss, features):
-        if callable(loss):
-            return loss
-        if loss == "pixel":
-            return lambda a, b: ops.mean(ops.square(a - b))
-        if loss != "perceptual":
-            raise ValueError(
-                f"loss must be 'perceptual', 'pixel' or a function. Received: {loss!r}"
-            )
-        if features is None:
-
-            def features(images):
-                return self.discriminator.features(2.0 * images - 1.0)
-
-        return lambda a, b: feature_distance(features(a), features(b))
+    return lambda a, b: feature_distance(features(a), features(b))
 
 
 def projection_target(image, size, background=None):
-    """Bring a picture to what is projected: its centred part of the model's shape and size.
+    """Crop and resize an image to what is projected: its centred part of the model's shape.
 
     Args:
-        image: As of `project`.
+        image: As for `project`.
         size: (height, width).
-        background: As of `project`.
+        background: As for `project`.
 
     Returns:
         uint8 array (height, width, 3).
 
     Raises:
-        ValueError: As of `project`.
-        TypeError: As of `project`.
+        ValueError: As for `project`.
+        TypeError: As for `project`.
 
     Example:
         >>> half = np.full((2, 4, 4), 0.5)
@@ -155,13 +147,13 @@ def projection_target(image, size, background=None):
     background = check_fit_options(background, "area")
     pixels, opacity = load_image(image), _opacity(image)
     if opacity is not None:
-        # The colours beneath are nowhere to be seen, and not what a picture is to be near to.
+        # The colours beneath are not visible: the projection should not come near to them.
         pixels = np.concatenate([pixels, opacity], axis=-1)
     try:
         return fit_image(pixels, size, background, resample="area", upscale=True)
     except UnfitImageError as error:
         raise ValueError(
-            f"The picture cannot be projected: {error}. Received: {_described(image)}"
+            f"The image cannot be projected: {error}. Received: {_described(image)}"
         ) from error
 
 
@@ -220,12 +212,12 @@ def _unit(x):
 
 
 class _Descent:
-    """Adam on w and the noise maps of one picture."""
+    """Adam on w and the noise maps of one image."""
 
     def __init__(self, model, distance, target, steps, space, learning_rate, seed):
         self.model, self.steps, self.learning_rate = model, steps, learning_rate
         self.target = ops.convert_to_tensor(target)
-        self.draw = seeded_generator(seed, _PROJECTION)
+        self.draw = seeded_generator(seed, PROJECTION)
         generator = model.ema_generator
         styles = backend.to_numpy(
             generator.mapping(
@@ -250,7 +242,9 @@ class _Descent:
             apart = distance(image, self.target)
             return apart + _NOISE_WEIGHT * sum(map(_autocorrelation, noise)), apart
 
-        self.differentiate = value_and_gradients(objective)
+        # A loss or features of the user's may read other models: these are constants on JAX.
+        variables = [*generator.variables, *model.discriminator.variables]
+        self.differentiate = value_and_gradients(objective, variables)
 
     def styles(self):
         """The style of every layer: float32 array (1, layers, w_size)."""
@@ -279,7 +273,7 @@ class _Descent:
                     )
                 ]
                 self.w = updated[0]
-                # Kept at mean 0 and variance 1, or they would hold the picture themselves.
+                # Kept at mean 0 and variance 1, or they would store the image themselves.
                 self.noise = [_standardized(map_) for map_ in updated[1:]]
                 losses.append(float(apart))
                 bar.set_postfix(distance=f"{losses[-1]:.4f}")
@@ -298,7 +292,7 @@ def _standardized(map_):
 
 
 def _autocorrelation(map_):
-    """How much neighbours of a noise map agree, at its size and every half of it down to 8."""
+    """Squared correlations of a noise map with its neighbours, at every scale down to 8."""
     total = 0.0
     while True:
         for axis in (1, 2):

@@ -1,25 +1,22 @@
-"""Holes that are larger than what a network can look across, filled from coarse to fine."""
+"""Holes larger than a network's reach, which are filled from coarse to fine."""
 
 import numpy as np
 
 from c2f_zoo.data.files.pictures import as_float
 
+# Pixels to the nearest known one beyond which a hole is filled on coarser meshes first: about what
+# a network of limited reach learns from patches.
+HOLE_DEPTH = 8
+
 _FULL = {"uint8": 255, "uint16": 65535}
 
 
 def beyond(known, depth):
-    """Find the pixels that are further than `depth` from all known ones.
+    """Find the pixels that are further than `depth` (chessboard distance) from all known ones.
 
-    Args:
-        known: bool array (H, W).
-        depth: Distance in pixels, the larger of the one along the rows and the one along the
-            columns; a whole number of at least 0.
-
-    Returns:
-        bool array (H, W).
+    Takes and returns a bool array (H, W).
 
     Example:
-        >>> import numpy as np
         >>> known = np.array([[True, False, False, False, False]])
         >>> beyond(known, 2).tolist()
         [[False, False, False, True, True]]
@@ -30,7 +27,7 @@ def beyond(known, depth):
         left = depth
         reached = 1
         while left > 0:
-            # What has spread by n can spread by n more at once.
+            # After spreading by n it can spread by n more at once.
             step = min(reached, left, len(lines))
             before = lines.copy()
             lines[step:] |= before[:-step]
@@ -39,6 +36,21 @@ def beyond(known, depth):
             if step == len(lines):
                 break
     return ~near
+
+
+def describe_large_hole(known, depth=2 * HOLE_DEPTH):
+    """Describe the largest hole of a mask (H, W), or return None if none is deeper than `depth`."""
+    if not beyond(known, depth).any():
+        return None
+    low, high = depth, max(known.shape)  # the deepest pixel lies beyond `low`, not beyond `high`
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if beyond(known, middle).any() else (low, middle)
+    y, x = np.argwhere(beyond(known, low))[0]
+    return (
+        f"The mask has a hole about {2 * high} pixels wide (around x={x}, y={y}); holes of up to "
+        f"{2 * depth} pixels are filled well, larger ones come out blurred"
+    )
 
 
 def halved(pixels, known):
@@ -51,12 +63,6 @@ def halved(pixels, known):
     Returns:
         (pixels, known): float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1], 0.5 where no pixel
         is known, and bool array (ceil(H / 2), ceil(W / 2)).
-
-    Example:
-        >>> import numpy as np
-        >>> pixels, known = np.array([[[0.25], [0.75], [1.0]]]), np.array([[True, True, False]])
-        >>> [array.tolist() for array in halved(pixels, known)]
-        [[[[0.5], [0.5]]], [[True, False]]]
     """
     size = tuple((side + 1) // 2 for side in known.shape)
     total = np.zeros((*size, pixels.shape[2]), np.float32)
@@ -71,21 +77,7 @@ def halved(pixels, known):
 
 
 def with_mask(pixels, known):
-    """Join an image and its mask.
-
-    Args:
-        pixels: Array (H, W, C): uint8, uint16 or float.
-        known: bool array (H, W).
-
-    Returns:
-        New array (H, W, C + 1) of the pixels' kind; the last channel has its largest value, 1 for
-        floats, where the image is known, else 0.
-
-    Example:
-        >>> import numpy as np
-        >>> with_mask(np.uint8([[[7], [9]]]), np.array([[True, False]])).tolist()
-        [[[7, 255], [9, 0]]]
-    """
+    """Append `known` (H, W) to `pixels` (H, W, C) as a channel of 0 and the largest value."""
     joined = np.zeros((*known.shape, pixels.shape[2] + 1), pixels.dtype)
     joined[..., :-1] = pixels
     joined[known, -1] = _FULL.get(pixels.dtype.name, 1)
@@ -93,19 +85,12 @@ def with_mask(pixels, known):
 
 
 def write_enlarged(coarse, where, out):
-    """Enlarge an image to twice its size, bilinearly, and write some of its pixels.
+    """Enlarge an image bilinearly to twice its size and write some of its pixels.
 
     Args:
         coarse: float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1].
         where: bool array (H, W), the pixels to write.
-        out: Array (H, W, C) to write to: uint8 or uint16, rounded, or float.
-
-    Example:
-        >>> import numpy as np
-        >>> out = np.zeros((1, 4, 1))
-        >>> write_enlarged(np.array([[[0.0], [1.0]]]), np.array([[False, True, True, True]]), out)
-        >>> out[0, :, 0].tolist()
-        [0.0, 0.25, 0.75, 1.0]
+        out: Array (H, W, C) to write to, uint8 or uint16 (rounded) or float.
     """
     full = _FULL.get(out.dtype.name)
     for row in np.flatnonzero(where.any(axis=1)):  # a row at a time: no second image in memory
@@ -115,7 +100,7 @@ def write_enlarged(coarse, where, out):
 
 
 def _enlarged(values, index):
-    """Values (n, ...) at some places of the array that is twice as long."""
+    """Values (n, ...) interpolated at some indices of an array twice as long."""
     near = index // 2
     far = np.clip(near + np.where(index % 2, 1, -1), 0, len(values) - 1)
     return 0.75 * values[near] + 0.25 * values[far]

@@ -1,29 +1,179 @@
-"""What every restoration network of the zoo shares: checks of what comes in, its training."""
-
-import numbers
+"""What every restoration network of the zoo shares: its inputs, its training, its verbs."""
 
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
-from c2f_zoo.tasks.restoration.images import RestorationImages
+from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
+from c2f_zoo.tasks.restoration.tiling import RestorationSpec
 
 
-class RestorationTask(RestorationImages):
-    """Mixin that gives a restoration network its inputs, their checks and its defaults of training.
+class RestorationTask:
+    """Mixin that gives a restoration network its image level, its inputs and its training.
 
-    The network defines `call` and where they differ from what stands here the attributes
-    `time_embedding` and `mask` (whether it is told a time, or which pixels are known), `scale`,
-    `stride` (what an image is padded to multiples of) and `reach` (distance in input pixels beyond
-    which nothing has an influence; None without a limit).
+    The network defines `call` and, where they differ, these attributes: `time_embedding` and
+    `mask` (whether it takes a time, or a mask of what is known), `scale`, `stride` (what images
+    are padded to multiples of), `reach` (distance in input pixels beyond which nothing has an
+    influence; None without limit) and `takes_size` (whether `call` accepts padded images).
     """
 
-    time_embedding = False
-    mask = False
-    scale = 1
-    stride = 1
-    reach = None
+    time_embedding, mask = False, False
+    scale, stride, reach = 1, 1, None
+    takes_size = False
+
+    @property
+    def image_spec(self):
+        """`RestorationSpec` of this network."""
+        features = getattr(self, "width", 32) / getattr(self, "patch", 1) ** 2
+        kind = bool(self.mask), bool(self.time_embedding)
+        return RestorationSpec(
+            self.scale, self.stride, self.reach, *kind, features, self.takes_size
+        )
+
+    @property
+    def image_verb(self):
+        """Name of the method that fits this network: `"restore"`, `"upscale"` or `"inpaint"`."""
+        return self.image_spec.verb
+
+    @property
+    def preset_task(self):
+        """Task of a preset of this network, one of `c2f_zoo.hub`'s."""
+        tasks = {"upscale": "super_resolution", "inpaint": "image_inpainting"}
+        return tasks.get(self.image_verb, "image_restoration")
+
+    # The image level
+
+    def restore(self, image, time=None, tile=None, overlap=None, progress=None):
+        """Remove the noise or blur that the network was trained on.
+
+        Args:
+            image: Path, PIL image, `Picture` (from `read_picture`), or array (H, W), (H, W, 1 to
+                4) of any size: uint8, uint16 (divided by 65535), bool, or float in [0, 1], where
+                noise may leave that range. The EXIF orientation is applied. Or several: a list, an
+                array (N, H, W, C), or a folder of image files.
+            time: For a network with `time_embedding`, in [0, 1]: the share of noise in the image,
+                or of the image if it was trained with `TimedNoise(reverse=True)`.
+            tile: Side of the tiles in pixels of the input, or (height, width), rounded up to
+                multiples of the network's stride; 0 for the image as a whole. Default: whole up
+                to a megapixel of output, beyond that tiles.
+            overlap: Pixels that neighbouring tiles share. Default: what makes tiles equal to the
+                whole, as far as that is at most 128.
+            progress: Whether to show a bar. Default: for several images or tiles, on a terminal.
+
+        Returns:
+            float32 array in [0, 1] of the image's kind: (H, W, 3), grey (H, W) (the mean of the
+            network's three channels), and with the input's alpha as last channel (H, W, 4) or
+            (H, W, 2). Of several images a list, in the order of the names for a folder; for an
+            array (N, H, W, C) an array (N, ...).
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            ValueError: The image is empty, unreadable, not finite or far outside [0, 1]; the time
+                or the tiles are out of range; or the network has another verb.
+
+        Warns:
+            UserWarning: Float values are above 2 or below -1.
+
+        Example:
+            >>> import numpy as np
+            >>> from c2f_zoo.models import MultiscaleUNet
+            >>> model = MultiscaleUNet(8, (1, 2), groups=4, attention=0, time_embedding=False)
+            >>> model.restore(np.zeros((9, 14), "uint8")).shape
+            (9, 14)
+        """
+        options = {"time": time, "tile": tile, "overlap": overlap}
+        return run_on_images(self, self.image_spec, "restore", image, progress, **options)
+
+    def upscale(self, image, time=None, tile=None, overlap=None, progress=None):
+        """Enlarge an image by the network's `scale`, its alpha bicubically.
+
+        Args:
+            image: As for `restore`.
+            time: As for `restore`.
+            tile: As for `restore`, in pixels of the input.
+            overlap: As for `restore`, in pixels of the input.
+            progress: As for `restore`.
+
+        Returns:
+            float32 array in [0, 1]: (scale * H, scale * W, 3), or of the image's kind as for
+            `restore`.
+
+        Raises:
+            FileNotFoundError: The file does not exist.
+            ValueError: As for `restore`.
+
+        Example:
+            >>> import numpy as np
+            >>> from c2f_zoo.models import SRParaConvNet
+            >>> SRParaConvNet(4).upscale(np.zeros((9, 14, 3), "uint8")).shape
+            (18, 28, 3)
+        """
+        options = {"time": time, "tile": tile, "overlap": overlap}
+        return run_on_images(self, self.image_spec, "upscale", image, progress, **options)
+
+    def inpaint(self, image, mask, depth=None, tile=None, overlap=None, progress=None):
+        """Fill what a mask leaves out of an image; the rest stays as it is, to the bit.
+
+        Deep holes are filled from coarse to fine: the image is halved, what is known averaged,
+        until none is deeper than `depth` pixels; what was found deep inside a hole counts as known
+        on the next mesh, where the network fills the rim.
+
+        Args:
+            image: One image as for `restore`; floats in [0, 1].
+            mask: Path, PIL image or array (H, W), (H, W, 1) of the image's size and two values:
+                True, 1 or white where the image is known, 0 or black where it is to be filled.
+            depth: Pixels from what is known beyond which a hole is filled on coarser meshes first;
+                0 for never. Default: 8 for a network of limited reach, else 0.
+            tile: As for `restore`.
+            overlap: As for `restore`.
+            progress: As for `restore`.
+
+        Returns:
+            float32 array in [0, 1] of the image's kind, as for `restore`.
+
+        Raises:
+            FileNotFoundError: A file does not exist.
+            ValueError: As for `restore`; the mask is of another size, not binary, or leaves
+                nothing known.
+
+        Warns:
+            UserWarning: A hole is larger than a network of limited reach fills well.
+
+        Example:
+            ```python
+            filled = model.inpaint("photo.jpg", "mask.png")
+            ```
+        """
+        tiles = {"tile": tile, "overlap": overlap, "progress": progress}
+        return run_on_image(self, self.image_spec, "inpaint", image, mask, depth=depth, **tiles)
+
+    def restore_pixels(
+        self, pixels, known=None, time=None, tile=None, overlap=None, progress=None, depth=None
+    ):
+        """Run the network over one array of any size, without limits to its values.
+
+        Args:
+            pixels: Array (H, W, 3) or grey (H, W, 1): float, or uint8 and uint16, which are
+                scaled to [0, 1].
+            known: bool array (H, W) for a network that takes a mask.
+            time: As for `restore`.
+            tile: As for `restore`.
+            overlap: As for `restore`.
+            progress: As for `restore`.
+            depth: As for `inpaint`.
+
+        Returns:
+            float32 array (scale * H, scale * W, 3), not clipped.
+
+        Raises:
+            ValueError: The tiles, the time, the mask or the depth are not accepted.
+        """
+        tiles = {"tile": tile, "overlap": overlap, "progress": progress}
+        return run_on_pixels(self, self.image_spec, pixels, known, time, depth, **tiles)
+
+    # The tensor level
 
     def __call__(self, inputs, *args, **kwargs):
         self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
@@ -34,13 +184,23 @@ class RestorationTask(RestorationImages):
 
         Args:
             inputs: Images (B, H, W, 3), or a pair of them and of times, shape (B,), or of masks,
-                shape (B, H, W, 1).
+                shape (B, H, W, 1). Or a dictionary of `images`, `time` or `mask`, and `size`, the
+                (height, width) of each image, shape (B, 2): its images are padded at the bottom
+                and right (replicated), and results within `size` are those of the images without
+                padding.
 
         Raises:
-            ValueError: What came in is not what this network takes.
+            ValueError: The network takes other inputs.
         """
-        name = type(self).__name__
-        second = "time" if self.time_embedding else "mask" if self.mask else None
+        name, second = type(self).__name__, self._second
+        if isinstance(inputs, dict):
+            names = {"images", "size", *filter(None, [second])}
+            if not self.takes_size or self.reach is None or set(inputs) != names:
+                able = f"a dictionary of {sorted(names)}"
+                if not self.takes_size or self.reach is None:
+                    able = "no padded images, since every pixel depends on the whole image"
+                raise ValueError(f"{name} takes {able}. Received: {sorted(inputs)}")
+            inputs = (inputs["images"], inputs[second]) if second else inputs["images"]
         is_pair = isinstance(inputs, (list, tuple))
         if second and (not is_pair or len(inputs) != 2):
             received = f"{len(inputs)} of them" if is_pair else "images alone"
@@ -59,20 +219,30 @@ class RestorationTask(RestorationImages):
             raise ValueError(
                 f"{name} takes images of uint8, or float in [0, 1]. Received: dtype {dtype}"
             )
-        if second:
-            (check_times if second == "time" else check_masks)(name, tuple(inputs[1].shape), shape)
+        if second == "time":
+            _check_times(name, inputs[1], shape)
+        elif second == "mask":
+            wanted = (*shape[:3], 1)
+            checks.shape(f"masks of {name}", inputs[1], wanted, wanted)
 
     def split_inputs(self, inputs):
-        """Bring what the network was called with to float32.
+        """Convert what the network was called with to float32.
 
         Args:
-            inputs: As of `check_inputs`.
+            inputs: See `check_inputs`.
 
         Returns:
-            Images (B, H, W, 3) in [0, 1], and times (B,), masks (B, H, W, 1) or None.
+            Images (B, H, W, 3) in [0, 1]; times (B,), masks (B, H, W, 1) or None; and the int32
+            size (B, 2) of padded images, or None.
         """
-        is_pair = self.time_embedding or self.mask
-        images, condition = inputs if is_pair else (inputs, None)
+        size, condition = None, None
+        if isinstance(inputs, dict):
+            size = ops.cast(inputs["size"], "int32")
+            images, condition = inputs["images"], inputs.get(self._second)
+        elif self._second:
+            images, condition = inputs
+        else:
+            images = inputs
         images = ops.convert_to_tensor(images)
         is_bytes = keras.backend.standardize_dtype(images.dtype) == "uint8"
         images = ops.cast(images, "float32")
@@ -81,18 +251,22 @@ class RestorationTask(RestorationImages):
             condition = ops.cast(ops.convert_to_tensor(condition), "float32")
         if self.time_embedding:
             condition = ops.reshape(condition, (-1,))
-        return images, condition
+        return images, condition, size
+
+    @property
+    def _second(self):
+        return "time" if self.time_embedding else "mask" if self.mask else None
 
     def export(self, filepath, *args, input_signature=None, **kwargs):
         """Export for serving, as `keras.Model.export` does.
 
         Args:
-            filepath: Where to.
-            *args: Of `keras.Model.export`: `format`, `verbose`.
+            filepath: Path to write to.
+            *args: `format` and `verbose` of `keras.Model.export`.
             input_signature: Default: images (B, H, W, 3) with B, H and W left open, with their
-                times (B,) or masks (B, H, W, 1) where the network is told them, for TensorFlow's
-                SavedModel, the format that is tested. Other formats and backends want fixed
-                sizes: give them.
+                times (B,) or masks (B, H, W, 1) where the network takes them, for TensorFlow's
+                SavedModel, the format that is tested. Other formats and backends need fixed
+                sizes.
             **kwargs: Of `keras.Model.export`.
 
         Returns:
@@ -102,8 +276,7 @@ class RestorationTask(RestorationImages):
             images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
             shape = (None,) if self.time_embedding else (None, None, None, 1)
             condition = keras.InputSpec(shape=shape, dtype="float32")
-            is_pair = self.time_embedding or self.mask
-            input_signature = [(images, condition)] if is_pair else [images]
+            input_signature = [(images, condition)] if self._second else [images]
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
@@ -123,85 +296,21 @@ class RestorationTask(RestorationImages):
         metrics = [PSNR()] if metrics is None else metrics
         super().compile(optimizer=optimizer, loss=loss, metrics=metrics, **kwargs)
 
+    def compile_from_config(self, config):
+        """Compile as a `.keras` file says, so that training goes on where it was saved.
 
-def as_whole(name, value):
-    """Bring a setting that counts something to an int.
-
-    Args:
-        name: What errors call it.
-        value: What was given.
-
-    Returns:
-        int.
-
-    Raises:
-        ValueError: It is no whole number.
-
-    Example:
-        >>> as_whole("width", 32.0)
-        32
-    """
-    if not isinstance(value, numbers.Real) or value % 1 != 0:
-        raise ValueError(f"{name} is a whole number. Received: {value!r}")
-    return int(value)
+        Args:
+            config: Dictionary from `get_compile_config`.
+        """
+        # Keras refuses this to classes with a `compile` of their own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
 
-def check_times(name, times, images):
-    """Check that there is one time for each image.
-
-    Args:
-        name: Of the network, for the message.
-        times: Shape of the times.
-        images: Shape of the images.
-
-    Raises:
-        ValueError: There is not.
-    """
-    fits = len(times) == 1 or (len(times) == 2 and times[1] == 1)
-    if not fits or (None not in (times[0], images[0]) and times[0] != images[0]):
+def _check_times(name, times, images):
+    shape = tuple(times.shape)
+    fits = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    if not fits or (None not in (shape[0], images[0]) and shape[0] != images[0]):
         raise ValueError(
-            f"{name} takes one time for each image, shape ({images[0]},). Received: shape {times}"
+            f"{name} takes one time for each image, shape ({images[0]},). Received: shape {shape}"
         )
-
-
-def check_masks(name, masks, images):
-    """Check that there is a mask of each image's size.
-
-    Args:
-        name: Of the network, for the message.
-        masks: Shape of the masks.
-        images: Shape of the images.
-
-    Raises:
-        ValueError: There is not.
-    """
-    wanted = (*images[:3], 1)
-    fits = len(masks) == 4 and all(
-        None in pair or pair[0] == pair[1] for pair in zip(masks, wanted, strict=True)
-    )
-    if not fits:
-        raise ValueError(f"{name} takes masks of shape {wanted}. Received: shape {masks}")
-
-
-def to_network_range(images):
-    """Take images from [0, 1] to [-1, 1].
-
-    Args:
-        images: Tensor (B, H, W, 3).
-
-    Returns:
-        Tensor (B, H, W, 3).
-    """
-    return 2.0 * images - 1.0
-
-
-def uniform_kernel(gain=1.0):
-    """PyTorch's default initialisation of kernels: uniform within `gain / sqrt(fan-in)`.
-
-    Args:
-        gain: Factor.
-
-    Returns:
-        `keras.initializers.VarianceScaling`.
-    """
-    return keras.initializers.VarianceScaling(gain**2 / 3, mode="fan_in", distribution="uniform")

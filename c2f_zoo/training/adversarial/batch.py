@@ -1,13 +1,13 @@
-"""What `AdversarialModel.fit` takes as a batch: images, labels, and numbers that are given."""
+"""Batches of `AdversarialModel.fit`: images, labels, and given random numbers."""
 
 import keras
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
 RANGE_TOLERANCE = 0.01
 
-# What a batch may bring beside its images and labels, instead of having it drawn.
+# Random numbers that a batch may bring; those missing are drawn.
 DRAWS = (
     "discriminator_latents",
     "generator_latents",
@@ -20,25 +20,25 @@ DRAWS = (
 
 
 def read_batch(data, label_size=0):
-    """Sort a trainer's batch into images, labels and draws.
+    """Sort a trainer's batch into a dict of images, labels and `DRAWS`.
 
     Args:
-        data: What the trainer gives: images (B, H, W, C), the tuple of them and labels, or a
-            dict of "images", "labels" and any of `DRAWS`.
-        label_size: Components of a label of this pair's networks, 0 for none.
+        data: Images (B, H, W, C), the tuple of them and labels, or a dict of "images", "labels"
+            and any of `DRAWS`.
+        label_size: Components of a label, 0 for networks without.
 
     Returns:
-        Dict of "images" (B, H, W, C) in [-1, 1], "labels" (B, label_size) where the networks
-        take them, and the draws as they are, labels among them as "labels" is.
+        Dict of "images" (B, H, W, C) in [-1, 1], "labels" (B, label_size) for networks that take
+        them, and the draws, labels among them converted alike.
 
     Raises:
-        ValueError: The batch is none of that, or its labels are not what the networks take.
+        ValueError: If the batch is none of these, or its labels do not fit the networks.
     """
     batch = split_batch(*keras.utils.unpack_x_y_sample_weight(data))
     unknown = sorted(set(batch) - {"images", "labels", *DRAWS})
     if "images" not in batch or unknown:
         raise ValueError(
-            f"A batch is images, images and labels, or a dict of 'images', 'labels' and any of "
+            f"A batch must be images, (images, labels), or a dict of 'images', 'labels' and any of "
             f"{DRAWS}. Received: {list(batch)}"
         )
     if label_size and "labels" not in batch:
@@ -53,40 +53,18 @@ def read_batch(data, label_size=0):
 
 
 def common_label_size(generator, discriminator):
-    """Components of a label that a pair takes: the networks' `label_size`, if they have one.
-
-    Args:
-        generator: Network.
-        discriminator: Network.
-
-    Returns:
-        Integer, 0 for networks without labels.
-
-    Raises:
-        ValueError: They take labels of different sizes, or only one does.
-    """
+    """The networks' `label_size`, 0 for none; a ValueError if they differ."""
     sizes = [getattr(network, "label_size", 0) for network in (generator, discriminator)]
     if sizes[0] != sizes[1]:
         raise ValueError(
-            "Both networks take labels of one size, or neither does. Received: "
+            "Both networks must take labels of one size, or neither. Received: "
             f"label_size={sizes[0]} of {generator.name}, {sizes[1]} of {discriminator.name}"
         )
     return sizes[0]
 
 
 def generator_inputs(inputs, label_size):
-    """Sort what an `AdversarialModel` is called with.
-
-    Args:
-        inputs: Latents (B, latent size), or the pair of them and labels.
-        label_size: Components of a label, 0 for networks without.
-
-    Returns:
-        Tuple of what the generator takes: latents, and labels (B, label_size) if it does.
-
-    Raises:
-        ValueError: Labels are missing, not expected, or others.
-    """
+    """The generator's inputs, (latents,) or (latents, labels), of what a model is called with."""
     latents, *labels = inputs if isinstance(inputs, (tuple, list)) else (inputs,)
     if len(labels) != bool(label_size):
         expected = "(latents, labels)" if label_size else "latents alone"
@@ -98,24 +76,11 @@ def generator_inputs(inputs, label_size):
 
 
 def split_batch(images, labels=None, weights=None):
-    """Bring the three things that a Keras trainer knows of into one dict.
-
-    Args:
-        images: Array (B, H, W, C), or a dict.
-        labels: Array (B,) or (B, label_size), or None.
-        weights: None.
-
-    Returns:
-        Dict of arrays as `read_batch` takes it, nothing checked but what cannot be brought
-        together.
-
-    Raises:
-        ValueError: There are weights, or labels twice.
-    """
+    """Gather x, y and sample weights of a Keras trainer in one dict, as `read_batch` takes it."""
     batch = dict(images) if isinstance(images, dict) else {"images": images}
     if weights is not None:
         raise ValueError(
-            f"Images and labels have no weights. Received: weights {type(weights).__name__}"
+            f"Sample weights are not supported. Received: weights {type(weights).__name__}"
         )
     if labels is None:
         return batch
@@ -125,39 +90,21 @@ def split_batch(images, labels=None, weights=None):
 
 
 def signed(images):
-    """Bring images from [0, 1] or bytes to [-1, 1].
-
-    Args:
-        images: Tensor (B, H, W, C), uint8 or float in [0, 1].
-
-    Returns:
-        Tensor (B, H, W, C), float32.
-
-    Raises:
-        ValueError: They are of another shape or type, or their values are out of range where
-            they can be seen.
-    """
-    if len(images.shape) != 4:
-        raise ValueError(f"Images are (B, H, W, C). Received: shape {tuple(images.shape)}")
+    """Convert images (B, H, W, C), uint8 or float in [0, 1], to float32 in [-1, 1]."""
+    checks.shape("images", images, "(B, H, W, C)", (None,) * 4)
     check_images(images)
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype == "uint8":
         return ops.cast(images, "float32") / 127.5 - 1.0
     if "float" in dtype:
         return ops.cast(images, "float32") * 2.0 - 1.0
-    raise ValueError(f"Images are uint8 or float in [0, 1]. Received: {dtype}")
+    raise ValueError(f"Images must be uint8 or float in [0, 1]. Received: {dtype}")
 
 
 def check_images(images):
-    """Refuse float images outside of [0, 1], where their values are at hand.
+    """Refuse float images outside of [0, 1], where their values are on the host.
 
-    Images of bytes as floats, or in [-1, 1], would train without a word, and badly.
-
-    Args:
-        images: Array or tensor (B, H, W, C); of bytes it is not looked at.
-
-    Raises:
-        ValueError: A value is beyond [0, 1] by more than a resampling filter's ringing.
+    The tolerance is for a resampling filter's ringing.
     """
     if "float" not in keras.backend.standardize_dtype(images.dtype):
         return
@@ -167,25 +114,24 @@ def check_images(images):
     low, high = float(values.min()), float(values.max())
     # Not `low < ...`: NaN is in no range.
     if not (-RANGE_TOLERANCE <= low and high <= 1 + RANGE_TOLERANCE):
-        raise ValueError(f"Images are uint8 or float in [0, 1]. Received: {low:g} to {high:g}")
+        raise ValueError(f"Images must be uint8 or float in [0, 1]. Received: {low:g} to {high:g}")
 
 
 def as_labels(labels, label_size):
-    """Bring labels to the form that the networks take.
+    """Convert labels to floats (B, label_size), integers to one-hot.
 
-    An integer out of range is an error where its value can be seen. Inside a compiled step it
-    cannot: there it becomes NaN, and with it the losses, rather than a picture of no class.
+    Inside a compiled step an integer out of range becomes NaN, and with it the losses.
 
     Args:
-        labels: Integers (B,) or (B, 1) from 0 to label_size - 1, or what the networks take,
-            (B, label_size), one-hot or any floats.
+        labels: Integers (B,) or (B, 1) from 0 to label_size - 1, or (B, label_size), one-hot or
+            any floats.
         label_size: Components of a label, 0 for networks without.
 
     Returns:
         Tensor (B, label_size), float32.
 
     Raises:
-        ValueError: The networks take no labels, or others.
+        ValueError: If the networks take no labels or others, or a visible integer is out of range.
 
     Example:
         >>> keras.ops.convert_to_numpy(as_labels(np.array([2, 0]), 3)).tolist()
@@ -197,7 +143,7 @@ def as_labels(labels, label_size):
     shape, dtype = tuple(labels.shape), keras.backend.standardize_dtype(labels.dtype)
     if not label_size:
         raise ValueError(
-            "These networks take no labels: make them with label_size. "
+            "These networks take no labels: build them with label_size. "
             f"Received: labels of shape {shape}"
         )
     if "int" in dtype and _are_indices(shape, label_size):
@@ -207,29 +153,21 @@ def as_labels(labels, label_size):
         return ops.where(is_known, ops.cast(is_class, "float32"), float("nan"))
     if len(shape) != 2 or shape[1] != label_size:
         raise ValueError(
-            f"Labels are integers (B,) or of shape (B, {label_size}). "
+            f"Labels must be integers (B,) or of shape (B, {label_size}). "
             f"Received: {dtype} of shape {shape}"
         )
     return ops.cast(labels, "float32")
 
 
 def check_range(labels, label_size):
-    """Refuse integer labels out of range, where their values are at hand.
-
-    Args:
-        labels: Array or tensor (B,) or (B, 1); of any other shape it is not looked at.
-        label_size: One more than the largest label.
-
-    Raises:
-        ValueError: A label is below 0 or not below `label_size`.
-    """
+    """Refuse integer labels (B,) or (B, 1) out of range, where their values are on the host."""
     values = backend.visible_values(labels)
     if values is None or values.dtype.kind not in "iu":
         return
     is_index = values.size and _are_indices(values.shape, label_size)
     if is_index and not 0 <= values.min() <= values.max() < label_size:
         raise ValueError(
-            f"Labels are integers from 0 to {label_size - 1}. "
+            f"Labels must be integers from 0 to {label_size - 1}. "
             f"Received: {values.min()} to {values.max()}"
         )
 

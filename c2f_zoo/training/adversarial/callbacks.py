@@ -1,4 +1,4 @@
-"""Callbacks of a generative training: progress in images, sample grids, film, best preset."""
+"""Callbacks of generative training: progress in images, sample grids, film, best preset."""
 
 import math
 import re
@@ -9,19 +9,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.data import image_grid, load_image, save_film, save_image
 from c2f_zoo.data.files.picture_grid import check_film
+from c2f_zoo.training.planned_steps import images_of
 
 
 class ImageProgress(keras.callbacks.Callback):
-    """A progress bar in images, with resolution, phase, alpha and losses; ends the training too.
+    """A progress bar in images, with resolution, phase, alpha and losses; also ends training.
 
-    Use it with `fit(..., verbose=0)`. A resumed training continues where its bar stood.
+    Use it with `fit(..., verbose=0)`. In a resumed training the bar continues.
 
     Args:
-        total: Real images to show in all; or a `GrowthSchedule`, whose `total` it is.
-        stop: Whether to end training once they have been shown. Default True.
+        total: Real images to show in all, or a `GrowthSchedule` with its `total`.
+        stop: Whether to end training once they have been shown.
 
     Example:
         ```python
@@ -39,33 +40,30 @@ class ImageProgress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         from tqdm import tqdm
 
-        shown = _images(self.model)
+        shown = _images(self)
         # A bar that is written into a log file should not fill it.
         interval = 0.1 if sys.stderr.isatty() else 30.0
-        self.bar = tqdm(
-            total=self.total,
-            initial=shown,
-            unit="image",
-            dynamic_ncols=True,
-            mininterval=interval,
-        )
+        options = {"dynamic_ncols": True, "mininterval": interval}
+        self.bar = tqdm(total=self.total, initial=shown, unit="image", **options)
         if self.stop and shown >= self.total:
             self.model.stop_training = True
 
     def on_train_batch_end(self, batch, logs=None):
-        images = _images(self.model)
-        self.bar.update(images - self.bar.n)
-        self.bar.set_postfix(self._postfix(logs or {}), refresh=False)
+        images = _images(self)
+        # The losses only where the bar is redrawn: reading them waits for the device.
+        if self.bar.update(images - self.bar.n):
+            self.bar.set_postfix(self._postfix(logs or {}))
         if self.stop and images >= self.total:
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
+        self.bar.set_postfix(self._postfix(logs or {}), refresh=False)
         self.bar.close()
 
     def _postfix(self, logs):
         parts = {}
         if self.schedule is not None:
-            state = self.schedule.at(int(backend.to_numpy(self.model.images_before)))
+            state = self.schedule.at(images_of(self)[0])
             height, width = state.resolution
             parts = {"size": f"{height}x{width}", "phase": state.phase}
             parts["alpha"] = f"{state.alpha:.2f}"
@@ -74,30 +72,29 @@ class ImageProgress(keras.callbacks.Callback):
 
 
 class SampleGrids(keras.callbacks.Callback):
-    """Writes a grid of the same pictures every so many images, and a film of them at the end.
+    """Writes a grid of the same samples every so many images, and a film of the grids at the end.
 
-    All grids have one size, so that the film shows the pictures grow. What an interrupted run
-    wrote is part of the film of the run that continues it, as far as its grids have the size of
-    the last one: other `n` and `height`, or a model grown further, begin a film anew.
+    All grids have one size, so that the film shows the samples grow. The film includes the grids
+    of the interrupted runs that this one continues, if they have the size of the last grid.
 
     Args:
         folder: Where `images_0000012000.png` and so on go.
         every: Real images between grids; at least the last state is drawn.
-        n: Pictures in a grid.
+        n: Samples in a grid.
         seed: Seed of their latents (and labels and noise).
-        height: Height of each picture in the grid, to which it is brought, smaller ones by
-            repeating their pixels. By default that of the final resolution, or what makes a
-            grid 2048 pixels high if that is less.
+        height: Height of each sample in the grid; smaller ones are enlarged by repeating their
+            pixels. By default the final resolution, or what makes a grid 2048 pixels high if that
+            is less.
         film: File to write when training ends, `.gif` or `.mp4`; None for no film. If that
-            fails, on a full disk for instance, a warning says so and `fit` returns.
-        fps: Grids per second in it.
+            fails, on a full disk for instance, there is a warning and `fit` returns.
+        fps: Grids per second of the film.
 
     Raises:
-        ValueError: `every` or `n` is below 1; the film's suffix or rate cannot be written.
-        ImportError: An `.mp4` needs imageio-ffmpeg.
+        ValueError: If `every` or `n` is below 1, or the film's suffix or rate cannot be written.
+        ImportError: If an `.mp4` needs imageio-ffmpeg.
 
     Warns:
-        UserWarning: From `fit`: the film could not be written.
+        UserWarning: From `fit`, if the film could not be written.
 
     Example:
         ```python
@@ -108,26 +105,26 @@ class SampleGrids(keras.callbacks.Callback):
 
     def __init__(self, folder, every=20_000, n=36, seed=0, height=None, film=None, fps=8):
         super().__init__()
-        if every < 1 or n < 1:
-            raise ValueError(f"every and n are at least 1. Received: {every} and {n}")
+        self.every = checks.whole("every", every, least=1)
+        self.n = checks.whole("n", n, least=1)
         if film is not None:
             check_film(film, fps)
-        self.folder, self.every, self.n, self.seed = Path(folder), int(every), int(n), seed
+        self.folder, self.seed = Path(folder), seed
         self.height, self.film, self.fps = height, film, fps
         self.next = None
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.next = (_images(self.model) // self.every + 1) * self.every
+        self.next = (_images(self) // self.every + 1) * self.every
 
     def on_train_batch_end(self, batch, logs=None):
-        images = _images(self.model)
+        images = _images(self)
         if images >= self.next:
             self.draw(images)
             self.next = (images // self.every + 1) * self.every
 
     def on_train_end(self, logs=None):
-        last = self.draw(_images(self.model))
+        last = self.draw(_images(self))
         if self.film is None:
             return
         try:
@@ -136,11 +133,11 @@ class SampleGrids(keras.callbacks.Callback):
             frames = (load_image(file) for file in files if _size(file) == size)
             save_film(self.film, frames, self.fps)
         except (OSError, ValueError) as error:
-            # What follows `fit` is worth more: the grids are there, the film can be made of them.
+            # Not an error: the grids are there, and what follows `fit` is worth more.
             warnings.warn(f"No film was made of the grids in {self.folder}. {error}", stacklevel=2)
 
     def draw(self, images):
-        """Write the grid of the averaged generator as it is now.
+        """Write a grid of the averaged generator.
 
         Args:
             images: Real images shown, for the file's name.
@@ -158,10 +155,10 @@ class SampleGrids(keras.callbacks.Callback):
 
 
 class BestPreset(keras.callbacks.Callback):
-    """Measures the averaged generator every so many images and keeps the best as a preset.
+    """Measures the averaged generator every so many images and saves the best as a preset.
 
-    Logs get the monitored figure, NaN before the first measurement. The best value is read from
-    the folder's own record when a run resumes.
+    Logs get the monitored figure, NaN before the first measurement. A resumed run reads the best
+    value so far from a text file beside the folder.
 
     Args:
         folder: Folder of the preset, written by `model.save_pretrained`.
@@ -171,18 +168,17 @@ class BestPreset(keras.callbacks.Callback):
         real: Array (N, H, W, C) of real images, uint8 or float in [0, 1], of the generator's
             final resolution and channels; nothing is measured before it has grown to them.
         every: Real images between measurements.
-        num_images: Images of each kind per measurement, by default and at most as many as
-            `real`.
+        num_images: Images of each kind per measurement; all of `real` by default.
         mode: `"min"` where smaller is better, or `"max"`.
         precision: Of the preset's weights, `"float16"` or `"float32"`.
-        seed: Seed of the pictures, the same each time.
+        seed: Seed of the samples, the same each time.
 
     Raises:
-        ValueError: An option is out of range. From `fit`, before training: `real` is not of the
-            generator's size, or the metric gives no such figure. The latter is found by measuring
-            16 real images against themselves; where these are too few for the metric, it shows
-            at the first measurement.
-        TypeError: From `fit`: the model has no `save_pretrained`.
+        ValueError: If an option is out of range. From `fit`, before training: if `real` has
+            another size than the generator's images, or the metric has no such figure, which is
+            found by measuring 16 real images against themselves (where these are too few for the
+            metric, at the first measurement).
+        TypeError: From `fit`, if the model has no `save_pretrained`.
 
     Example:
         ```python
@@ -204,20 +200,13 @@ class BestPreset(keras.callbacks.Callback):
         seed=1,
     ):
         super().__init__()
-        if mode not in ("min", "max") or every < 1:
-            raise ValueError(
-                f"mode is 'min' or 'max', every at least 1. Received: {mode!r} and {every}"
-            )
+        checks.one_of("mode", mode, ("min", "max"))
+        self.every = checks.whole("every", every, least=1)
         num_images = len(real) if num_images is None else num_images
-        if not 1 <= num_images <= len(real):
-            raise ValueError(
-                f"num_images is from 1 to the number of real images, {len(real)}. "
-                f"Received: {num_images}"
-            )
-        self.folder, self.metric, self.monitor, self.real = Path(folder), metric, monitor, real
-        self.every, self.num_images = int(every), num_images
-        # Distances of sets of two sizes would compare the sizes too.
-        self.real = self.real[: self.num_images]
+        self.num_images = checks.whole("num_images", num_images, least=1, most=len(real))
+        self.folder, self.metric, self.monitor = Path(folder), metric, monitor
+        # Distances between sets of two sizes would depend on the sizes.
+        self.real = real[: self.num_images]
         self.sign = 1.0 if mode == "min" else -1.0
         self.precision, self.seed = precision, seed
         self.best, self.next, self.figures, self.has_real = None, None, {}, False
@@ -225,30 +214,31 @@ class BestPreset(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if not hasattr(self.model, "save_pretrained"):
             raise TypeError(
-                "BestPreset keeps models that have save_pretrained, such as ProGAN. "
+                "BestPreset needs a model with save_pretrained, such as ProGAN. "
                 f"Received: {type(self.model).__name__}"
             )
         made = _final_shape(self.model)
         if made is not None and tuple(self.real.shape[1:]) != made:
             raise ValueError(
-                f"The real images are compared with generated ones of (height, width, channels) "
+                f"The real images must have the (height, width, channels) of the generated ones, "
                 f"{made}. Received: {tuple(self.real.shape[1:])}"
             )
         if not self.has_real:
             self._check_monitor(_figures_of(self.metric, self.real[:16]))
-        self.next = (_images(self.model) // self.every + 1) * self.every
+        self.next = (_images(self) // self.every + 1) * self.every
         record = self.folder.with_name(f"{self.folder.name}.txt")
         if record.exists():
             found = re.search(rf"^{re.escape(self.monitor)} (\S+)", record.read_text(), re.M)
             self.best = float(found[1]) if found else None
 
     def on_train_batch_end(self, batch, logs=None):
-        images = _images(self.model)
+        images = _images(self)
         if images < self.next:
             return
         self.next = (images // self.every + 1) * self.every
         resolution = self.real.shape[1:3]
-        if tuple(getattr(self.model.generator, "current_resolution", resolution)) != resolution:
+        generator = self.model.generator
+        if tuple(getattr(generator, "current_resolution", resolution)) != resolution:
             return  # still growing
         self.measure(images)
 
@@ -284,21 +274,12 @@ class BestPreset(keras.callbacks.Callback):
     def _check_monitor(self, figures):
         if figures is not None and self.monitor not in figures:
             raise ValueError(
-                f"The metric gives {', '.join(figures)}. Received: monitor={self.monitor!r}"
+                f"monitor must be one of {', '.join(figures)}. Received: {self.monitor!r}"
             )
 
 
 def sample_pictures(model, n, seed):
-    """Pictures of a model's averaged generator, of any `AdversarialModel`.
-
-    Args:
-        model: `AdversarialModel`; one with `generate` uses it.
-        n: How many.
-        seed: What `numpy.random.default_rng` takes.
-
-    Returns:
-        float32 array (n, H, W, C) in [0, 1]: the finest scale.
-    """
+    """Samples (n, H, W, C), float32 in [0, 1], of the averaged generator of any model."""
     draw = np.random.default_rng(seed)
     latents = draw.standard_normal((n, model.latent_size)).astype("float32")
     if hasattr(model, "generate"):
@@ -310,8 +291,8 @@ def sample_pictures(model, n, seed):
     return backend.to_numpy(pictures).astype("float32")
 
 
-def _images(model):
-    return int(backend.to_numpy(model.images_shown))
+def _images(callback):
+    return images_of(callback)[1]
 
 
 def _final_height(model):

@@ -1,26 +1,16 @@
-"""What is refused before an adversarial training begins: settings, arrays, schedules."""
+"""Checks before an adversarial training begins: settings, arrays, schedules."""
 
 from c2f_zoo.layers.minibatch_stddev import group_of
 from c2f_zoo.training.adversarial.batch import check_images, check_range, split_batch
 
 MEASURE = (
-    "Nothing says what pictures should have been, so that there is no loss to evaluate: compare "
-    "them with real ones by c2f_zoo.metrics.measure_images, or from epoch to epoch by BestPreset."
+    "An adversarial model has no validation loss: compare its images with real ones by "
+    "c2f_zoo.metrics.measure_images, or during training by BestPreset."
 )
 
 
 def check_settings(model, settings, options):
-    """Refuse what the networks or Keras' trainer cannot do.
-
-    Args:
-        model: `AdversarialModel`.
-        settings: `AdversarialTraining`.
-        options: Dict of the other arguments of `compile`.
-
-    Raises:
-        ValueError: The settings ask for something of the kind, or there are other options, which
-            would be ignored.
-    """
+    """Refuse settings, and other options of `compile`, that the networks or Keras cannot do."""
     if settings.has_path_length and not model.has_styles:
         raise ValueError(
             "Path length regularisation needs a generator with mapping() and synthesis(). "
@@ -28,47 +18,57 @@ def check_settings(model, settings, options):
         )
     if model.label_size and model.has_styles:
         raise ValueError(
-            "Labels are given to a generator without mapping() and synthesis(). "
+            "Labels need a generator without mapping() and synthesis(). "
             f"Received: label_size={model.label_size}, {model.generator}"
         )
     if options.get("steps_per_execution", 1) != 1:
         raise ValueError(
-            "Lazy penalties make steps differ, so each is executed by itself. "
+            "steps_per_execution must be 1, since lazy penalties make steps differ. "
             f"Received: steps_per_execution={options['steps_per_execution']}"
         )
     others = set(options) - {"run_eagerly", "jit_compile", "steps_per_execution"}
     if others:
         raise ValueError(
-            "The settings choose the losses, and what is logged: beside them and two optimizers, "
-            "compile takes run_eagerly and jit_compile. "
+            "Beside the settings, which choose losses and logs, and two optimizers, compile takes "
+            "run_eagerly and jit_compile. "
             f"Received: {', '.join(f'{name}={options[name]!r}' for name in sorted(others))}"
         )
     for network in (model.generator, model.discriminator):
         if network.dtype_policy.name == "mixed_float16":
             raise ValueError(
-                "Gradients of gradients leave float16's range: use mixed_bfloat16. "
+                "Second derivatives leave the range of float16: use mixed_bfloat16. "
                 f"Received: {network.name} in mixed_float16"
             )
 
 
 def check_growth(model, schedule):
-    """Refuse a schedule that is not this model's.
+    """Refuse a schedule that does not fit a growing model.
 
     Args:
         model: `AdversarialModel` of growing networks.
-        schedule: `GrowthSchedule`. Of another object with `at()` nothing is known beforehand.
+        schedule: `GrowthSchedule`, or another object with `at()`, whose resolutions and batches
+            are not known beforehand.
 
     Raises:
-        ValueError: The schedule's resolutions are not the generator's first ones, or the replicas,
-            or the groups of the discriminator, do not divide a phase's batch.
+        ValueError: If the schedule begins below the stage that loaded weights were trained to, its
+            resolutions are not the generator's first ones, or the replicas, or the groups of the
+            discriminator, do not divide a phase's batch.
     """
+    trained, start = getattr(model, "trained_stage", None), schedule.at(0)
+    if trained is not None and start.stage < trained and model.planner.images()[1] == 0:
+        height, width = start.resolution
+        raise ValueError(
+            f"The networks are trained up to stage {trained}, and the schedule would shrink them: "
+            f"give it first_stage={trained}, or load the weights with stage={start.stage}. "
+            f"Received: a schedule that begins at {height}x{width}"
+        )
     theirs = getattr(schedule, "resolutions", None)
     ours = getattr(model.generator, "resolutions", None)
     if theirs is not None and ours is not None:
         theirs, ours = _sizes(theirs), _sizes(ours)
         if ours[: len(theirs)] != theirs:
             raise ValueError(
-                "A schedule grows through the generator's resolutions, from its base on: "
+                "The schedule must grow through the generator's resolutions from its base on: "
                 f"{_listed(ours)}. Received: a schedule of {_listed(theirs)}"
             )
     for phase in getattr(schedule, "phases", ()):
@@ -77,14 +77,7 @@ def check_growth(model, schedule):
 
 
 def check_no_validation(options):
-    """Refuse what would make `fit` evaluate the model.
-
-    Args:
-        options: Dict of the arguments of `fit`.
-
-    Raises:
-        ValueError: There is validation data among them.
-    """
+    """Refuse validation data among the arguments of `fit`."""
     for name in ("validation_split", "validation_data"):
         value = options.get(name)
         # Not the truth of `value`: of an array it is not known.
@@ -93,20 +86,18 @@ def check_no_validation(options):
 
 
 def check_arrays(model, x, y, batch_size, steps_per_epoch):
-    """Refuse arrays given to `fit` while their values and their number can still be seen.
-
-    Inside a compiled step no value is known, and an epoch's last batch comes last.
+    """Refuse arrays given to `fit` whose values or batches will fail in a compiled step.
 
     Args:
         model: `AdversarialModel`.
-        x: Array (N, H, W, C), dict of arrays, or any source of batches, which is not looked at.
+        x: Array (N, H, W, C), dict of arrays, or any source of batches, which is not checked.
         y: Array (N,) or (N, label size), or None.
         batch_size: Images in a step, None for Keras' 32.
-        steps_per_epoch: As for `fit`; where it is given, no batch need be smaller than others.
+        steps_per_epoch: As for `fit`; if given, no batch need be smaller than others.
 
     Raises:
-        ValueError: Images or labels are out of range, or the replicas, or the groups of the
-            discriminator, do not divide the batches or the last one, of what is left.
+        ValueError: If images or labels are out of range, or the replicas, or the groups of the
+            discriminator, do not divide a batch.
     """
     batch = split_batch(x, y) if isinstance(x, dict) or y is not None else {"images": x}
     if batch.get("labels") is not None and model.label_size:
@@ -132,8 +123,8 @@ def _check_batch(model, size, what):
     replicas = getattr(strategy, "num_replicas_in_sync", 1)
     if size % replicas:
         raise ValueError(
-            "Replicas take equal shares of a batch, or their gradients would be averaged with the "
-            "wrong weights: choose a batch size and a number of images that they divide. "
+            "The number of replicas must divide every batch: choose another batch size or number "
+            "of images. "
             f"Received: a batch of {size} for {replicas} replicas in {what}"
         )
     if group is None:
@@ -142,9 +133,9 @@ def _check_batch(model, size, what):
         group_of(size // replicas, group)
     except ValueError as error:
         raise ValueError(
-            "Choose a batch size and a number of images, or the group_size of the discriminator "
-            'so that they fit: the growth presets "progan-paper" and "progan-v1-1gpu" need '
-            f"group_size=16. {error} in {what}"
+            "Choose another batch size, number of images or group_size of the discriminator (the "
+            'growth presets "progan-paper" and "progan-v1-1gpu" need group_size=16). '
+            f"{error} in {what}"
         ) from error
 
 

@@ -1,33 +1,35 @@
-"""How an adversarial pair is trained, as one printable value, and the papers' settings by name."""
+"""Settings of adversarial training, and those of the papers by name."""
 
 import dataclasses
-import math
 
 import keras
 
+from c2f_zoo import checks
 from c2f_zoo.losses import adversarial_loss
 from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
+
+_RATES = ("generator_learning_rate", "discriminator_learning_rate")
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialTraining:
     """Settings of adversarial training; the defaults are ProGAN's.
 
-    A penalty whose interval is above 1 is lazy: it takes an optimizer step of its own every
-    `interval` steps with its weight multiplied by the interval, and the learning rate and betas
-    are corrected for the additional step (`lazy_correction`).
+    A penalty whose interval is above 1 is lazy: every `interval` steps it takes an optimizer step
+    of its own, its weight multiplied by the interval, and the learning rate and betas are
+    corrected for the additional step (`lazy_correction`).
 
     Attributes:
         loss: Name known to `c2f_zoo.losses.adversarial_loss`.
         penalty_weight: lambda of the gradient penalty, or gamma of R1. 0 turns it off.
-        penalty_target: Slope that the gradient penalty holds.
+        penalty_target: Gradient norm that the gradient penalty aims at.
         penalty_interval: Steps between penalties of the discriminator.
         drift: Weight of the squared real scores in the Wasserstein loss.
         path_length_weight: Weight of path length regularisation. 0 turns it off; otherwise the
             generator needs `mapping` and `synthesis`.
         path_length_interval: Generator steps between path length penalties.
-        path_length_decay: Share by which a batch moves the running mean of lengths.
-        path_length_shrink: Path lengths are taken of one image in so many of the batch.
+        path_length_decay: Weight of a batch in the running mean of lengths.
+        path_length_shrink: Path lengths are computed for one image in this many of the batch.
         critic_steps: Discriminator steps per generator step (n_critic).
         generator_learning_rate: Adam's learning rate, uncorrected.
         discriminator_learning_rate: Adam's learning rate, uncorrected.
@@ -35,7 +37,7 @@ class AdversarialTraining:
         beta_2: Adam's beta 2, uncorrected.
         epsilon: Adam's epsilon.
         ema_decay: Decay of the generator's average per discriminator step.
-        ema_half_life: Images after which the average has forgotten half, instead of `ema_decay`.
+        ema_half_life: Images after which the past counts half, in place of `ema_decay`.
         style_mixing: Probability that a batch mixes the styles of two latents, where the
             generator has `mapping` and `synthesis`.
         fade_reals: Whether the step fades real images in with a growing pair's alpha. False where
@@ -44,7 +46,7 @@ class AdversarialTraining:
             labels (AC-GAN).
 
     Raises:
-        ValueError: A value is out of range, or not exactly one of `ema_decay` and
+        ValueError: If a value is out of range, or not exactly one of `ema_decay` and
             `ema_half_life` is given.
 
     Example:
@@ -75,41 +77,26 @@ class AdversarialTraining:
 
     def __post_init__(self):
         adversarial_loss(self.loss)
-        for name in (
-            "penalty_interval",
-            "path_length_interval",
-            "path_length_shrink",
-            "critic_steps",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1. Received: {getattr(self, name)}")
-        # Written so that NaN, of which no comparison holds, is refused too.
+        for name in ("penalty_interval", "path_length_interval", "path_length_shrink"):
+            checks.whole(name, getattr(self, name), least=1)
+        checks.whole("critic_steps", self.critic_steps, least=1)
         for name in ("penalty_weight", "path_length_weight", "label_weight", "drift"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative. Received: {getattr(self, name)}")
-        for name in (
-            "penalty_target",
-            "generator_learning_rate",
-            "discriminator_learning_rate",
-            "epsilon",
-            "ema_half_life",
-        ):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < math.inf:
-                raise ValueError(f"{name} must be a positive number. Received: {value}")
-        for name in ("beta_1", "beta_2", "ema_decay"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 <= value < 1.0:
-                raise ValueError(f"{name} must be in [0, 1). Received: {value}")
-        if not 0.0 <= self.path_length_decay <= 1.0:
-            raise ValueError(f"path_length_decay is a share. Received: {self.path_length_decay}")
-        if not 0.0 <= self.style_mixing <= 1.0:
-            raise ValueError(f"style_mixing is a probability. Received: {self.style_mixing}")
+            checks.number(name, getattr(self, name), least=0)
+        for name in ("penalty_target", "epsilon", *_RATES):
+            checks.number(name, getattr(self, name), above=0)
+        for name in ("beta_1", "beta_2"):
+            checks.number(name, getattr(self, name), least=0, below=1)
+        for name in ("path_length_decay", "style_mixing"):
+            checks.number(name, getattr(self, name), least=0, most=1)
         if (self.ema_decay is None) == (self.ema_half_life is None):
             raise ValueError(
                 "Give one of ema_decay and ema_half_life, and None for the other. "
                 f"Received: ema_decay={self.ema_decay}, ema_half_life={self.ema_half_life}"
             )
+        if self.ema_half_life is None:
+            checks.number("ema_decay", self.ema_decay, least=0, below=1)
+        else:
+            checks.number("ema_half_life", self.ema_half_life, above=0)
 
     @classmethod
     def named(cls, name, **changes):
@@ -124,15 +111,13 @@ class AdversarialTraining:
             `AdversarialTraining`.
 
         Raises:
-            ValueError: The name is not known.
+            ValueError: If the name is unknown.
 
         Example:
             >>> AdversarialTraining.named("stylegan", penalty_weight=5.0).penalty_weight
             5.0
         """
-        if name not in PAPERS:
-            known = ", ".join(map(repr, PAPERS))
-            raise ValueError(f"Settings are known for {known}. Received: {name!r}")
+        checks.one_of("name", name, PAPERS)
         return cls(**{**PAPERS[name], **changes})
 
     @property
@@ -202,8 +187,8 @@ _STYLE = {
     "ema_decay": None,
     "ema_half_life": 10_000.0,
 }
-_RATE_2E3 = {"generator_learning_rate": 2e-3, "discriminator_learning_rate": 2e-3}
-_RATE_3E3 = {"generator_learning_rate": 3e-3, "discriminator_learning_rate": 3e-3}
+_RATE_2E3 = dict.fromkeys(_RATES, 2e-3)
+_RATE_3E3 = dict.fromkeys(_RATES, 3e-3)
 
 PAPERS = {
     "progan": {},

@@ -7,11 +7,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.training.adversarial.batch import (
-    common_label_size,
-    generator_inputs,
-    read_batch,
-)
+from c2f_zoo.training.adversarial.batch import common_label_size, generator_inputs, read_batch
 from c2f_zoo.training.adversarial.checks import (
     MEASURE,
     check_arrays,
@@ -22,61 +18,63 @@ from c2f_zoo.training.adversarial.config import AdversarialTraining
 from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
 from c2f_zoo.training.adversarial.step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
-from c2f_zoo.training.planned_steps import PlannedSteps
-from c2f_zoo.training.steps import TrainStep
+from c2f_zoo.training.planned_steps import StepPlanner
+from c2f_zoo.training.steps import assign, take_step
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
-    """A generator and a discriminator that train each other, growing or not.
+class AdversarialModel(keras.Model):
+    """A generator and a discriminator that are trained against each other, growing or not.
 
     `fit` takes batches of real images, uint8 or float in [0, 1], of the generator's size or a
-    whole multiple of it, or with networks that take labels, batches (images, labels): labels are
-    integers (B,) or of shape (B, label size). A batch may also be a dict of "images", "labels"
-    and any random numbers that are to be given instead of drawn: "discriminator_latents",
-    "generator_latents", "path_latents" (B, latent size), "discriminator_labels",
-    "generator_labels" (as "labels"), "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1).
-    An `ImageStream` whose resolution grows is given as it is, on every backend.
+    whole multiple of it; for networks with labels, batches (images, labels) with integer labels
+    (B,) or labels (B, label size). A batch may also be a dict of "images", "labels" and any of
+    the random numbers that are otherwise drawn: "discriminator_latents", "generator_latents",
+    "path_latents" (B, latent size), "discriminator_labels", "generator_labels" (as "labels"),
+    "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1). An `ImageStream` may grow; every
+    `fit` starts it after `images_shown` images, so that a second `fit` goes on where the first
+    one ended.
 
-    Every random number comes from seeds that are saved with the model, so that a run which was
-    stopped continues as if it had not been. Works on TensorFlow (under `MirroredStrategy` with
-    noise of its own on every replica), JAX and torch, in float32 and mixed_bfloat16. Under
-    `MirroredStrategy` the replicas must divide every batch, and the groups of a minibatch standard
-    deviation are made of each replica's share. They must divide every share, an epoch's last one
-    too, unless it is smaller than one group.
+    All random numbers come from seeds that are saved with the model: an interrupted training
+    resumes exactly. It runs on TensorFlow (under `MirroredStrategy` each replica draws its own
+    noise), JAX and torch, in float32 and mixed_bfloat16. Under `MirroredStrategy` the replicas
+    must divide every batch, and the groups of a minibatch standard deviation each replica's share,
+    the last of an epoch included, unless it is smaller than one group.
 
-    The networks are anything that keeps this protocol: `generator(latents)` gives images in
-    [-1, 1], (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes
-    the same and gives scores (B, 1). A generator whose `get_config()` rebuilds it; with
-    `mapping(latents)` -> (B, L, D) and `synthesis(styles)` for style mixing and path length. A
-    growing pair has `stage`, a Python integer, and `alpha`, a variable. Networks that take labels
-    have `label_size`; then it is `generator(latents, labels)`, and `discriminator(images)` gives
-    scores and logits (B, label size). A generator may name its settings in an attribute `paper`,
-    see `AdversarialTraining.named`.
+    Any networks with this protocol will do: `generator(latents)` returns images in [-1, 1],
+    (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes the same
+    and returns scores (B, 1). The generator's `get_config()` rebuilds it. With
+    `mapping(latents)` -> (B, L, D) and `synthesis(styles)` it can mix styles and regularise path
+    lengths. A growing pair has `stage`, a Python integer, and `alpha`, a variable. Networks with
+    labels have `label_size`: then it is `generator(latents, labels)`, and `discriminator(images)`
+    returns scores and logits (B, label size). A generator may name its settings in an attribute
+    `paper`, see `AdversarialTraining.named`.
 
     Args:
         generator: `keras.Model` or layer.
         discriminator: `keras.Model` or layer.
-        latent_size: Numbers per latent. Defaults to `generator.latent_size`.
-        seed: Seed of all that is drawn here. Defaults to a random one.
+        latent_size: Components of a latent vector. Defaults to `generator.latent_size`.
+        seed: Seed of everything that training draws. Defaults to a random one.
         **kwargs: Of `keras.Model`.
 
     Attributes:
         generator: The network that is trained.
         discriminator: The network that judges.
+        ema_generator: Moving average of the generator, which `call` uses.
         label_size: Components of a label that both networks take, 0 for none.
-        ema_generator: Average of the generator: what calling the model shows.
-        images_shown: Variable, scalar: real images seen so far, of all replicas.
-        images_before: Variable, scalar: what `images_shown` was before the last step.
+        images_shown: Variable, scalar: real images seen so far, by all replicas.
+        images_before: Variable, scalar: `images_shown` before the last step.
         steps: Variable, scalar: discriminator steps taken.
-        settings: The `AdversarialTraining` in force since `compile()`.
+        settings: The `AdversarialTraining` set by `compile()`.
+        planner: `StepPlanner`, which counts on the host and compiles a function for each `Plan`.
+        trained_stage: Stage that loaded weights were trained to, None where there are none.
 
     Raises:
-        ValueError: The latent size is not known, the networks take different labels, or the
+        ValueError: If the latent size is unknown, the networks take different labels, or the
             generator's config does not rebuild it.
 
     Source: the training loops of arXiv 1710.10196, 1812.04948 and 1912.04958; labels (AC-GAN):
-    arXiv 1610.09585 as in the first one's released code.
+    arXiv 1610.09585 as in the released code of the first.
 
     Example:
         >>> generator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4),
@@ -90,13 +88,15 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
         (8, (5, 2, 2, 1))
     """
 
+    trained_stage = None
+
     def __init__(self, generator, discriminator, latent_size=None, seed=None, **kwargs):
-        # Latents and images are float32 at the door whatever the networks compute in.
+        # Latents and images are float32, whatever precision the networks compute in.
         super().__init__(dtype="float32", **{k: v for k, v in kwargs.items() if k != "dtype"})
         latent_size = latent_size or getattr(generator, "latent_size", None)
         if latent_size is None:
             raise ValueError(
-                "The generator does not say its latent_size: give it. "
+                "latent_size must be given where the generator has no such attribute. "
                 f"Received: latent_size=None, generator {generator.name}"
             )
         self.latent_size, self.seed = int(latent_size), seed
@@ -111,9 +111,8 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
         self.images_before = self._counter("images_before", "int")
         self.steps = self._counter("steps", "int")
         self.path_length_mean = self._counter("path_length_mean", "float32")
-        self.settings = None
-        self._trackers = []
-        self._begin_planned_steps()
+        self.settings, self.planner = None, StepPlanner(self, self.plan_of)
+        self._trackers, self._rate_factors = [], (1.0, 1.0)
         self.built = True
 
     def _counter(self, name, dtype):
@@ -121,40 +120,41 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
             shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
         )
 
-    def call(self, latents):
-        """Make pictures with the averaged generator.
+    def call(self, inputs):
+        """Make images with the averaged generator.
 
         Args:
-            latents: Tensor (B, latent size), standard normal; where the networks take labels, the
-                tuple of it and labels (B,) or (B, label size).
+            inputs: Latents (B, latent size), standard normal; with labels, the tuple (latents,
+                labels), labels (B,) or (B, label size); or, for a generator with styles, a dict
+                of "w" (B, layers, w size) and "noise", a list of maps (1, h, w, 1).
 
         Returns:
             Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
 
         Raises:
-            ValueError: Labels are missing, not expected, or others.
+            ValueError: If labels are missing, not expected or of another shape.
         """
-        images = self.ema_generator(*generator_inputs(latents, self.label_size))
-        if isinstance(images, (list, tuple)):
-            return [ops.clip((scale + 1.0) / 2.0, 0.0, 1.0) for scale in images]
-        return ops.clip((images + 1.0) / 2.0, 0.0, 1.0)
-
-    # Compiling
+        if isinstance(inputs, dict):
+            images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
+        else:
+            images = self.ema_generator(*generator_inputs(inputs, self.label_size))
+        return keras.tree.map_structure(lambda x: ops.clip((x + 1.0) / 2.0, 0.0, 1.0), images)
 
     def compile(
         self, settings=None, generator_optimizer=None, discriminator_optimizer=None, **kwargs
     ):
-        """Set how the pair is trained; with nothing given, as the generator's paper does.
+        """Set how the pair is trained; by default as in the generator's paper.
 
         Args:
             settings: `AdversarialTraining`, or a name that `AdversarialTraining.named` knows.
-                Defaults to what the generator's `paper` names, else to ProGAN's settings.
-            generator_optimizer: Instead of the settings' Adam; not corrected for lazy penalties.
+                Defaults to those that the generator's `paper` names, else to ProGAN's.
+            generator_optimizer: Keras optimizer in place of the settings' Adam. Neither it nor
+                its learning rate is corrected for lazy penalties.
             discriminator_optimizer: Likewise.
             **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
 
         Raises:
-            ValueError: The settings ask for what the networks or Keras' trainer cannot do, or
+            ValueError: If the settings ask for what the networks or Keras' trainer cannot do, or
                 there are other options.
         """
         settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
@@ -170,11 +170,15 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
         optimizers.build_for(
             self.generator.trainable_variables, self.discriminator.trainable_variables
         )
-        self.settings = settings
+        self.settings, self._compile_options = settings, kwargs
+        self._rate_factors = (
+            1.0 if generator_optimizer else settings.generator_correction,
+            1.0 if discriminator_optimizer else settings.discriminator_correction,
+        )
         self._trackers = [
             keras.metrics.Mean(name=name) for name in logged_names(settings, self.label_size)
         ]
-        self._compiled_steps.clear()
+        self.planner.reset()
 
     @property
     def has_styles(self):
@@ -190,10 +194,7 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
     def metrics(self):
         return list(self._trackers)
 
-    # Steps
-
-    def plan_of(self, step):
-        return Plan.of(step, self.settings)
+    # Training: fit -> a compiled train_step for each plan -> compute_step -> AdversarialStep
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         signature = inspect.signature(keras.Model.fit)
@@ -201,18 +202,37 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
         del options["self"]
         check_no_validation(options)
         check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
+        if hasattr(x, "start_at"):
+            x.start_at(self.planner.images()[1])
         if hasattr(x, "as_tf_dataset"):
             options.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
             if backend.backend() == "tensorflow":
                 # Keras' own adapter holds every batch to the height and width of the first two.
                 options["x"] = x.as_tf_dataset()
-        return super().fit(**options)
+        return self.planner.fit(super().fit, **options)
 
     def evaluate(self, x=None, *args, **kwargs):
         raise NotImplementedError(f"{MEASURE} Received: evaluate() of {self.name}")
 
+    def plan_of(self, step):
+        """What a step does: lazy penalties make steps differ.
+
+        Args:
+            step: Number of the step, from 0.
+
+        Returns:
+            `Plan`.
+        """
+        return Plan.of(step, self.settings)
+
+    def make_train_function(self, force=False):
+        self.planner.make_train_function(super().make_train_function, force)
+
+    def train_step(self, *args):
+        return take_step(self, *args)  # calls compute_step
+
     def compute_step(self, data, calls):
-        """Take one step: what `train_step` of every backend runs.
+        """Take one step, in `keras.ops`.
 
         Args:
             data: Batch as the trainer gives it, see the class.
@@ -221,7 +241,7 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
         Returns:
             Dict of scalar tensors: the running means of this epoch.
         """
-        step = AdversarialStep(self, calls, read_batch(data, self.label_size), self._plan)
+        step = AdversarialStep(self, calls, read_batch(data, self.label_size), self.planner.plan)
         report = step.run()
         images = ops.cast(step.batch_size, self.images_shown.dtype) * calls.replicas
         update_average(self.ema_generator, self.generator, self._ema_decay(images))
@@ -241,14 +261,14 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
     # Growing
 
     def set_stage(self, stage):
-        """Bring both networks and the average to a stage; the steps are compiled anew for it.
+        """Bring both networks and the average to a stage; the next step is compiled anew.
 
         Args:
-            stage: Python integer, 0 for the base resolution. Setting the stage at hand again
+            stage: Python integer, 0 for the base resolution. Setting the current stage again
                 costs nothing.
 
         Raises:
-            ValueError: The networks do not grow.
+            ValueError: If the networks do not grow.
         """
         networks = (self.generator, self.discriminator, self.ema_generator)
         for network in networks:
@@ -266,29 +286,30 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
             self.make_train_function(force=True)
 
     def set_alpha(self, alpha):
-        """Set how far the stage is faded in; nothing is compiled anew.
+        """Set how far the stage is faded in; compiled steps remain.
 
         Args:
             alpha: Float in [0, 1].
         """
-        for network in (self.generator, self.discriminator, self.ema_generator):
-            network.alpha.assign(alpha)
+        networks = (self.generator, self.discriminator, self.ema_generator)
+        assign(self, [network.alpha for network in networks], alpha)
 
     def set_learning_rates(self, generator, discriminator):
-        """Set both learning rates, which are then corrected for lazy penalties.
+        """Set both learning rates; the settings' own optimizers get theirs corrected.
 
         Args:
-            generator: Learning rate as the paper states it; None leaves it as it is.
+            generator: Learning rate as the paper states it, which `compile()`'s own Adam takes
+                times its correction for lazy penalties; None leaves it as it is.
             discriminator: Likewise.
         """
-        rates, optimizers = self.settings, self.optimizer
-        if generator is not None:
-            optimizers.generator.learning_rate = generator * rates.generator_correction
-        if discriminator is not None:
-            optimizers.discriminator.learning_rate = discriminator * rates.discriminator_correction
+        pair = (self.optimizer.generator, self.optimizer.discriminator)
+        rates = (generator, discriminator)
+        for optimizer, rate, factor in zip(pair, rates, self._rate_factors, strict=True):
+            if rate is not None:
+                optimizer.learning_rate = rate * factor
 
     def reset_optimizers(self):
-        """Forget the optimizers' moments and step counts, but not their learning rates."""
+        """Reset the optimizers' moments and step counts, but not their learning rates."""
         self.optimizer.reset()
 
     # Saving
@@ -334,11 +355,18 @@ class AdversarialModel(PlannedSteps, TrainStep, keras.Model):
             "settings": dataclasses.asdict(self.settings),
             "generator_optimizer": keras.optimizers.serialize(self.optimizer.generator),
             "discriminator_optimizer": keras.optimizers.serialize(self.optimizer.discriminator),
+            "rate_factors": list(self._rate_factors),
+            "options": dict(self._compile_options),
         }
 
     def compile_from_config(self, config):
+        settings = AdversarialTraining(**config["settings"])
         self.compile(
-            AdversarialTraining(**config["settings"]),
+            settings,
             keras.optimizers.deserialize(config["generator_optimizer"]),
             keras.optimizers.deserialize(config["discriminator_optimizer"]),
+            **config.get("options", {}),
         )
+        # Files written earlier do not say whose optimizers they hold: mostly the settings' own.
+        corrections = (settings.generator_correction, settings.discriminator_correction)
+        self._rate_factors = tuple(config.get("rate_factors", corrections))

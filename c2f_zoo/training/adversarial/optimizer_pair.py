@@ -1,4 +1,4 @@
-"""Two optimizers that travel as one, because Keras' trainer knows of one."""
+"""Two optimizers as one, since Keras' trainer takes only one."""
 
 import keras
 
@@ -9,9 +9,8 @@ from c2f_zoo import backend
 class OptimizerPair(keras.optimizers.Optimizer):
     """The optimizers of a generator and of its discriminator.
 
-    Its `variables` are those of both, so that both are saved with the model, donated to and
-    returned from JAX' train step, and restored by `TrainingState`. The train step applies each
-    by itself; `apply` of the pair would not know whose gradients it got.
+    Its `variables` are those of both: both are saved with the model, travel through JAX's train
+    step, and are restored by `TrainingState`. The train step applies each by itself.
 
     Args:
         generator: `keras.optimizers.Optimizer` of the generator.
@@ -19,7 +18,7 @@ class OptimizerPair(keras.optimizers.Optimizer):
         name: Name.
 
     Raises:
-        ValueError: One optimizer is given for both networks, or accumulates gradients.
+        ValueError: If one optimizer is given for both networks, or accumulates gradients.
 
     Example:
         >>> pair = OptimizerPair(keras.optimizers.Adam(1e-3), keras.optimizers.Adam(2e-3))
@@ -34,12 +33,13 @@ class OptimizerPair(keras.optimizers.Optimizer):
         self.discriminator = keras.optimizers.get(discriminator)
         if self.generator is self.discriminator:
             raise ValueError(
-                f"Each network needs an optimizer of its own. Received: {generator} for both"
+                f"Each network needs its own optimizer. Received: {generator} for both"
             )
         for optimizer in (self.generator, self.discriminator):
             if optimizer.gradient_accumulation_steps:
                 raise ValueError(
-                    "A lazy penalty's step would count as a batch of the accumulation. Received: "
+                    "The optimizers must not accumulate gradients, since a lazy penalty's step "
+                    "would count as a batch. Received: "
                     f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
                 )
 
@@ -47,7 +47,7 @@ class OptimizerPair(keras.optimizers.Optimizer):
         raise TypeError(f"Call build_for(generator, discriminator). Received: {len(variables)}")
 
     def build_for(self, generator_variables, discriminator_variables):
-        """Create the slots of both, and remember what they begin with.
+        """Create the slots of both, and keep their initial values for `reset`.
 
         Args:
             generator_variables: List of Keras variables.
@@ -67,7 +67,7 @@ class OptimizerPair(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        # Its own iterations and learning rate mean nothing.
+        # Not its own iterations and learning rate, which are unused.
         return [*self.generator.variables, *self.discriminator.variables]
 
     @property
@@ -77,14 +77,10 @@ class OptimizerPair(keras.optimizers.Optimizer):
 
     @learning_rate.setter
     def learning_rate(self, value):
-        raise TypeError(f"Set the rates of both networks by themselves. Received: {value}")
+        raise TypeError(f"Set the learning rate of each optimizer. Received: {value}")
 
     def reset(self):
-        """Forget everything but the learning rates, as ProGAN does when a layer comes or stays.
-
-        Slots become what they began with: zero with most optimizers, 0.1 with Adagrad, and one of
-        Nadam's is 1.
-        """
+        """Reset everything but the learning rates, as ProGAN does when a fade begins or ends."""
         pair = (self.generator, self.discriminator)
         for optimizer, initial in zip(pair, self._initial, strict=False):
             rate = optimizer.learning_rate
@@ -105,7 +101,7 @@ class OptimizerPair(keras.optimizers.Optimizer):
 
 
 def _built(optimizer, variables):
-    """Build an optimizer, and give the values that its variables begin with."""
+    """Build an optimizer and return the initial values of its variables: not all are zero."""
     untouched = optimizer
     if optimizer.built:  # and perhaps used: a model may be compiled again with the same one
         untouched = type(optimizer).from_config(optimizer.get_config())
@@ -115,6 +111,6 @@ def _built(optimizer, variables):
 
 
 def _condensed(values):
-    """The one number that an array holds throughout, or a copy of the array."""
+    """The number that fills an array, or a copy of the array."""
     first = values.ravel()[:1]
     return first[0] if first.size and (values == first).all() else values.copy()

@@ -18,7 +18,7 @@ from c2f_zoo.losses import (
 
 
 class Plan(typing.NamedTuple):
-    """What one step does beside updating the discriminator; each plan is compiled by itself."""
+    """What one step does beside updating the discriminator; each plan is compiled separately."""
 
     generator: bool
     penalty: bool
@@ -39,9 +39,9 @@ class Plan(typing.NamedTuple):
 
 
 class Judgement(typing.NamedTuple):
-    """What a discriminator says: scores (B, 1) first, logits of the labels (B, label size) or None.
+    """A discriminator's scores (B, 1) and its logits of the labels (B, label size), or None.
 
-    The scores are first because a gradient penalty is one of the scores alone.
+    The scores come first: `input_gradients` differentiates the first result.
     """
 
     scores: typing.Any
@@ -49,30 +49,26 @@ class Judgement(typing.NamedTuple):
 
 
 class AdversarialStep:
-    """Updates discriminator, generator and average once.
+    """Updates discriminator and generator once.
 
     Args:
-        model: The `AdversarialModel`, whose variables are changed.
+        model: `AdversarialModel`, whose variables are changed.
         calls: `GradientCalls` of the backend.
-        batch: Dict of "images", a tensor (B, H, W, C) in [-1, 1], of "labels" (B, label size) for
-            networks that take them, and any of `DRAWS`: what `read_batch` gives.
+        batch: Dict of "images", a tensor (B, H, W, C) in [-1, 1], "labels" (B, label size) for
+            networks that take them, and any of `DRAWS`, see `read_batch`.
         plan: `Plan`.
     """
 
     def __init__(self, model, calls, batch, plan):
         self.model, self.calls, self.plan, self.given = model, calls, plan, batch
-        self.settings, self.images, self.labels = (
-            model.settings,
-            batch["images"],
-            batch.get("labels"),
-        )
-        self.batch_size = ops.shape(self.images)[0]
+        self.images, self.labels = batch["images"], batch.get("labels")
+        self.settings, self.batch_size = model.settings, ops.shape(self.images)[0]
         self.loss = adversarial_loss(self.settings.loss)
 
     def run(self):
-        """Take the step and return {name: scalar tensor} of what is to be logged."""
-        # Made outside of any gradient call: the generator's activations are not kept.
-        # They show the classes of the real images, as in ProGAN's released code.
+        """Take the step and return {name: scalar tensor} to be logged."""
+        # Outside of any gradient call: the generator's activations are not kept. The fakes have
+        # the classes of the real images, as in ProGAN's released code.
         labels = self.given.get("discriminator_labels", self.labels)
         fakes = self.generate(self.latents("discriminator_latents"), labels)
         self.reals = self.match(fakes)
@@ -171,12 +167,11 @@ class AdversarialStep:
         return self.descend(loss, "generator")
 
     def generator_labels(self):
-        """Labels (B, label size) of the generator's batch: the reals', in a random order.
+        """Labels (B, label size) of the generator's batch: those of the reals, shuffled.
 
-        ProGAN's released code draws them from the labels of the training set. So does the order of
-        the data: a batch is such a draw already, and on several replicas all of them together
-        still show each label of the whole batch once. The order keeps the groups of a minibatch
-        standard deviation from being those of the discriminator's batch.
+        ProGAN's released code draws them from the training set's labels, of which a batch is a
+        draw already. Shuffled, the groups of a minibatch standard deviation are not those of the
+        discriminator's batch.
         """
         if self.labels is None or "generator_labels" in self.given:
             return self.given.get("generator_labels")
@@ -192,8 +187,7 @@ class AdversarialStep:
         return self.descend(loss, "generator")
 
     def path_penalty(self):
-        # A stride rather than the first ones: with several replicas the same images are taken as
-        # on one device.
+        # A stride, not the first ones: several replicas take the same images as one device.
         stride = self.settings.path_length_shrink
         latents = self.latents("path_latents", (self.batch_size + stride - 1) // stride, stride)
         noise = self.given.get("path_noise")
@@ -221,9 +215,9 @@ class AdversarialStep:
         return {"path_penalty": penalty, "path_length": mean_length}
 
     def generate(self, latents, labels=None, track=False):
-        """Images of latents as a list of scales, their styles mixed with some probability.
+        """Images of latents as a list of scales, with style mixing.
 
-        With `track` the generator's running average of styles moves, where it keeps one.
+        With `track` the generator's running average of styles is updated, where it has one.
         """
         generator = self.model.generator
         track = track and hasattr(generator, "update_w_average")
@@ -232,7 +226,7 @@ class AdversarialStep:
             return as_scales(generator(*inputs, training=True))
         styles = generator.mapping(latents)
         if track:
-            # The mean over all replicas, or their averages would part.
+            # The mean over all replicas, or their averages would differ.
             mean = self.calls.average(ops.stop_gradient(styles[:, 0]), axis=0)
             generator.update_w_average(mean[None])
         return as_scales(generator.synthesis(self.mix(styles, latents)))
@@ -255,7 +249,7 @@ class AdversarialStep:
     # What both need
 
     def descend(self, loss, side):
-        """Apply the gradients of `loss`, a function of (loss, report), to one side's network."""
+        """Update one side's network by `loss`, a function that returns (loss, report)."""
         network, optimizer = getattr(self.model, side), getattr(self.model.optimizer, side)
         weights = network.trainable_variables
         report, gradients = self.calls.loss_gradients(loss, weights)
@@ -287,13 +281,13 @@ class AdversarialStep:
         sizes = [tuple(fake.shape[1:]) for fake in fakes]
         images, top = self.images, max(sizes)
         if None in images.shape[1:]:
-            # Of a stream whose images grow. Such a batch has the generator's size or none.
+            # Of a stream whose images grow: the generator's size, which only the graph checks.
             images = backend.ensure_shape(images, (None, *top))
         reals = [_shrink(images, size) for size in sizes]
         discriminator = self.model.discriminator
         if self.settings.fade_reals and getattr(discriminator, "stage", 0) > 0:
-            # The generator's picture is a blend with its last stage's: so must the reals be, or
-            # the discriminator would tell them by their sharpness.
+            # Blended as the generator's images are, or the discriminator would recognise them by
+            # their sharpness.
             alpha = ops.cast(discriminator.alpha, "float32")
             old = [upsample_nearest(average_pool(real, 2)) for real in reals]
             reals = [a + alpha * (b - a) for a, b in zip(old, reals, strict=True)]
@@ -311,23 +305,15 @@ def _shrink(images, size):
     exact = tuple(side * min(factors) for side in size[:2])
     if len(factors) > 1 or tuple(images.shape[1:]) != (*exact, size[2]) or min(factors) < 1:
         raise ValueError(
-            f"The generator makes images of {size}, (height, width, channels); real images must "
-            f"have that size or a whole multiple of it. Received: {tuple(images.shape[1:])}"
+            f"Real images must have the generator's (height, width, channels), {size}, or a whole "
+            f"multiple of its height and width. Received: {tuple(images.shape[1:])}"
         )
     factor = min(factors)
     return average_pool(images, factor) if factor > 1 else images
 
 
 def logged_names(settings, label_size):
-    """Names of what steps with some settings report, whatever their plans.
-
-    Args:
-        settings: `AdversarialTraining`.
-        label_size: Components of a label, 0 for networks without.
-
-    Yields:
-        Strings.
-    """
+    """Names that steps with these `AdversarialTraining` settings report, whatever their plans."""
     yield from ("loss", "d_loss", "g_loss", "real_score", "fake_score")
     if settings.has_penalty:
         yield "penalty"

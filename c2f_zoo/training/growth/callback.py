@@ -4,8 +4,8 @@ import warnings
 
 import keras
 
-from c2f_zoo import backend
 from c2f_zoo.training.adversarial.checks import check_growth
+from c2f_zoo.training.planned_steps import images_of, model_of
 
 
 class ProgressiveGrowth(keras.callbacks.Callback):
@@ -13,12 +13,12 @@ class ProgressiveGrowth(keras.callbacks.Callback):
 
     Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and,
     where the schedule has any, learning rates; where a fade begins or ends it resets the
-    optimizers; once the schedule is done it sets alpha to 1 and ends training. What it needs to
-    know is in the model's variables, so that a run which was stopped, in the middle of a fade too,
-    continues as if it had not been. Logs get `images`, `resolution` (the height) and `alpha`.
+    optimizers; once the schedule is done it sets alpha to 1 and ends training. All its state is in
+    the model's variables: an interrupted run resumes exactly, in the middle of a fade too. Logs
+    get `images`, `resolution` (the height) and `alpha`.
 
-    Place it before callbacks that save or draw. Batches are those that `fit` is given, and it warns
-    where they are not of the schedule's sizes: an `ImageStream` of the same schedule serves these.
+    Place it before callbacks that save or draw. It warns where batches are not of the schedule's
+    sizes, which an `ImageStream` of the same schedule serves.
 
     Args:
         schedule: `GrowthSchedule`, or anything with its `at(images)`, which gives `stage`,
@@ -26,9 +26,10 @@ class ProgressiveGrowth(keras.callbacks.Callback):
             `resets_between(before, after)`.
 
     Raises:
-        TypeError: From `fit`: the model is no `AdversarialModel` of growing networks.
-        ValueError: From `fit`: the schedule's resolutions are not the generator's first ones, or
-            the discriminator's groups (`group_size`) do not divide a phase's batch.
+        TypeError: From `fit`, if the model is no `AdversarialModel` of growing networks.
+        ValueError: From `fit`, if the schedule's resolutions are not the generator's first ones,
+            the discriminator's groups (`group_size`) do not divide a phase's batch, or the
+            schedule begins below the resolution that a preset was trained to.
 
     Source: Karras et al., arXiv 1710.10196, section 2 and appendix A; optimizers reset as in its
     released code.
@@ -45,7 +46,7 @@ class ProgressiveGrowth(keras.callbacks.Callback):
 
     def __init__(self, schedule):
         super().__init__()
-        self.schedule, self.rates, self.has_warned = schedule, None, False
+        self.schedule, self.applied, self.has_warned = schedule, None, False
 
     def on_train_begin(self, logs=None):
         model = self.model
@@ -56,44 +57,47 @@ class ProgressiveGrowth(keras.callbacks.Callback):
                 f"Received: {type(model).__name__} {model.name}"
             )
         check_growth(model, self.schedule)
-        self.rates, self.has_warned = None, False
+        self.applied, self.has_warned = None, False
         # Before the first trace, or a stage that is not trained would be compiled.
-        self._apply(model)
-        if self.schedule.at(_number(model.images_shown)).phase == "done":
+        self._apply()
+        if self.schedule.at(images_of(self)[1]).phase == "done":
             model.stop_training = True
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._apply(self.model)
+        self._apply()
 
     def on_train_batch_end(self, batch, logs=None):
-        model = self.model
-        self._compare_batch(model)
-        state = self.schedule.at(self._report(model, logs))
+        self._compare_batch()
+        state = self.schedule.at(self._report(logs))
         if state.phase == "done":
             # No step follows that would do this, and a schedule may end with a fade.
-            model.set_stage(state.stage)
-            model.set_alpha(state.alpha)
-            model.stop_training = True
+            self.model.set_stage(state.stage)
+            self.model.set_alpha(state.alpha)
+            self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
-        self._report(self.model, logs)
+        self._report(logs)
 
-    def _apply(self, model):
-        before, images = _number(model.images_before), _number(model.images_shown)
+    def _apply(self):
+        before, images = images_of(self)
         state = self.schedule.at(images)
-        model.set_stage(state.stage)
-        model.set_alpha(state.alpha)
         rates = (state.g_learning_rate, state.d_learning_rate)
-        if rates != self.rates:
-            model.set_learning_rates(*rates)
-            self.rates = rates
+        stage, alpha, old_rates = self.applied or (None, None, None)
+        # Only where they change: on JAX `self.model` copies the whole state into the model.
+        if state.stage != stage:
+            self.model.set_stage(state.stage)
+        if rates != old_rates:
+            self.model.set_learning_rates(*rates)
+        if state.alpha != alpha:
+            model_of(self).set_alpha(state.alpha)
+        self.applied = (state.stage, state.alpha, rates)
         # Nothing is kept here between batches: a run that is resumed between the last step of a
         # phase and the first of the next resets just as the unbroken one does.
         if self.schedule.resets_between(before, images):
-            model.reset_optimizers()
+            self.model.reset_optimizers()
 
-    def _compare_batch(self, model):
-        before, images = _number(model.images_before), _number(model.images_shown)
+    def _compare_batch(self):
+        before, images = images_of(self)
         # A schedule of somebody's own may leave the size to whoever makes the batches.
         expected = getattr(self.schedule.at(before), "batch_size", None)
         if self.has_warned or images == before or expected in (None, images - before):
@@ -106,14 +110,9 @@ class ProgressiveGrowth(keras.callbacks.Callback):
             stacklevel=2,
         )
 
-    def _report(self, model, logs):
-        images = _number(model.images_shown)
-        state = self.schedule.at(_number(model.images_before))
+    def _report(self, logs):
+        before, images = images_of(self)
+        state = self.schedule.at(before)
         if logs is not None:
-            resolution = state.resolution[0]
-            logs.update(images=images, resolution=resolution, alpha=state.alpha)
+            logs.update(images=images, resolution=state.resolution[0], alpha=state.alpha)
         return images
-
-
-def _number(variable):
-    return int(backend.to_numpy(variable))

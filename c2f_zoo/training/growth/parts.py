@@ -1,16 +1,15 @@
-"""What a growth schedule is made of: its phases, its answers, and the checks of its values."""
+"""Parts of a growth schedule: its phases, its states, and the checks of its arguments."""
 
 import dataclasses
-import math
-import numbers
 from collections.abc import Mapping
 
+from c2f_zoo import checks
 from c2f_zoo.data.resolutions import doublings, stage_resolutions
 
 
 @dataclasses.dataclass(frozen=True)
 class GrowthState:
-    """What holds once a number of images has been shown.
+    """State of a growing training after a number of images.
 
     Attributes:
         images: Real images shown so far.
@@ -19,8 +18,7 @@ class GrowthState:
         resolution: (height, width) of the images.
         alpha: Weight of the newest resolution, 0 to 1; 1 outside of a fade.
         batch_size: Images in a step.
-        g_learning_rate: Learning rate of the generator, or None: as compiled.
-        d_learning_rate: Learning rate of the discriminator, or None.
+        g_learning_rate, d_learning_rate: Those of generator and discriminator; None: as compiled.
         images_left: Images until the phase ends; 0 if done.
 
     Example:
@@ -42,7 +40,7 @@ class GrowthState:
 
 @dataclasses.dataclass(frozen=True)
 class GrowthPhase:
-    """A stretch of training without a change: one resolution, fading in or fully in.
+    """A part of training at one resolution, fading in or fully in.
 
     Attributes:
         kind: `"stabilise"` or `"fade"`.
@@ -51,8 +49,7 @@ class GrowthPhase:
         start: Images shown when it begins.
         end: Images shown when the next one begins.
         batch_size: Images in a step.
-        g_learning_rate: Learning rate of the generator, or None: as compiled.
-        d_learning_rate: Learning rate of the discriminator, or None.
+        g_learning_rate, d_learning_rate: Those of generator and discriminator; None: as compiled.
 
     Example:
         >>> from c2f_zoo.training import GrowthSchedule
@@ -71,27 +68,11 @@ class GrowthPhase:
     d_learning_rate: float | None
 
 
-def count(name, value, least):
-    """A whole number of at least `least`, as int; 6e5 is as good as 600_000."""
-    is_whole = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_whole or not math.isfinite(value) or int(value) != value or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
-    return int(value)
-
-
-def rate(name, value):
-    """A positive learning rate, as float."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not 0 < value < math.inf:
-        raise ValueError(f"{name} are positive numbers. Received: {value!r}")
-    return float(value)
-
-
 def rates(name, values):
-    """The learning rates of all stages; where nothing is said of them, None for each."""
+    """The learning rates of all stages, or None for each."""
     if all(value is None for value in values):
         return tuple(values)
-    return tuple(rate(name, value) for value in values)
+    return tuple(checks.number(name, value, above=0) for value in values)
 
 
 def lasting(schedule, total):
@@ -99,8 +80,7 @@ def lasting(schedule, total):
     grown = schedule.total - schedule.stabilise[-1]
     if total < grown:
         raise ValueError(
-            f"total must reach the end of the last fade, {grown} images: make it larger, the "
-            f"phases shorter or the resolution smaller. Received: {total}"
+            f"total must be at least {grown} images, the end of the last fade. Received: {total}"
         )
     stabilise = (*schedule.stabilise[:-1], total - grown)
     return dataclasses.replace(schedule, stabilise=stabilise)
@@ -108,18 +88,18 @@ def lasting(schedule, total):
 
 def checked_sizes(resolutions):
     """The (height, width) of all stages, each the double of the one before."""
-    sizes = tuple(_size(size) for size in resolutions)
+    sizes = tuple(checks.whole_pair("resolution", size, least=1) for size in resolutions)
     doubles = all((a[0] * 2, a[1] * 2) == b for a, b in zip(sizes, sizes[1:], strict=False))
     if not sizes or not doubles:
         raise ValueError(
-            "resolutions are (height, width) pairs, base first, each the double of the one "
+            "resolutions must be (height, width) pairs, base first, each the double of the one "
             f"before. Received: {resolutions}"
         )
     return sizes
 
 
 def all_sizes(resolution, base_shape, resolutions):
-    """The sizes of all stages from either way to say them."""
+    """The sizes of all stages, given by the last one or all of them."""
     if (resolution is None) == (resolutions is None):
         raise ValueError(
             "Give either the final resolution or all resolutions. "
@@ -136,10 +116,10 @@ def per_stage(name, values, sizes, default):
         return (values,) * len(sizes)
     base = sizes[0][0]
     for height in values:
-        # Heights beyond the last are welcome: a preset's table serves smaller networks too.
+        # Heights beyond the last are allowed: a preset's table serves smaller networks too.
         if doublings(height, base) is None:
             raise ValueError(
-                f"{name} lists heights, which are {base} times a power of two. Received: {height}"
+                f"{name} lists heights: {base} times a power of two. Received: {height}"
             )
     found = []
     for height, _ in sizes:
@@ -154,12 +134,6 @@ def at_heights(values, sizes):
         return values
     heights = [height for height, _ in sizes if height >= min(values)]
     return {height: values[max(key for key in values if key <= height)] for height in heights}
-
-
-def _size(size):
-    if not isinstance(size, (tuple, list)) or len(size) != 2:
-        raise ValueError(f"A resolution is (height, width). Received: {size!r}")
-    return tuple(count("A side of a resolution", side, 1) for side in size)
 
 
 def list_phases(schedule):

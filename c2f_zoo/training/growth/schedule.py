@@ -1,14 +1,14 @@
-"""The schedule of a growing network: which resolution, alpha, batch size and rate hold when."""
+"""The schedule of a growing network: resolution, alpha, batch size and rates over training."""
 
 import dataclasses
 import math
 
+from c2f_zoo.checks import one_of, whole
 from c2f_zoo.training.growth.parts import (
     GrowthState,
     all_sizes,
     at_heights,
     checked_sizes,
-    count,
     lasting,
     list_phases,
     per_stage,
@@ -19,26 +19,26 @@ from c2f_zoo.training.growth.presets import PRESETS
 
 @dataclasses.dataclass(frozen=True)
 class GrowthSchedule:
-    """Which resolution, alpha, batch size and learning rates hold after how many images.
+    """Resolution, alpha, batch size and learning rates as functions of the images shown.
 
-    Immutable and without a network: it answers `at(images)`, iterates its phases, prints as a
-    table and plots as a picture. Its first stage is trained for `stabilise[first_stage]` images;
-    then each next one fades in over `fade[stage]` images, alpha = images shown in the fade / its
-    length, and is trained fully in for `stabilise[stage]` more. A phase of 0 images is skipped.
-    `by_images`, `by_epochs` and `preset` build one.
+    It is immutable and independent of any network: `at(images)` is the state, iterating gives the
+    phases, `print` a table and `plot` a picture. The first stage is trained for
+    `stabilise[first_stage]` images; then each next one fades in over `fade[stage]` images, alpha =
+    images shown in the fade / its length, and is trained at alpha 1 for `stabilise[stage]` more. A
+    phase of 0 images is skipped. `by_images`, `by_epochs` and `preset` build one.
 
     Args:
         resolutions: (height, width) of every stage, base first, each the double of the one before.
         stabilise: Images for which each stage is trained at alpha 1.
-        fade: Images over which each stage fades in; that of the first stage is not used.
+        fade: Images over which each stage fades in; unused for the first stage.
         batch_sizes: Images in a step, per stage.
         g_learning_rates: Learning rate of the generator, per stage; None for all: as compiled.
         d_learning_rates: Learning rate of the discriminator, likewise.
         first_stage: Stage to begin with, as StyleGAN does at 8x8, or to grow a checkpoint further.
 
     Raises:
-        ValueError: The resolutions do not double, a tuple has another length, or a value is out
-            of range.
+        ValueError: If the resolutions do not double, a tuple has another length, or a value is
+            out of range.
 
     Source: Karras et al., Progressive Growing of GANs, arXiv 1710.10196, section 2 and appendix
     A, and the released code's training schedule.
@@ -64,25 +64,25 @@ class GrowthSchedule:
         sizes = checked_sizes(self.resolutions)
         self._set("resolutions", sizes)
         for name, least in (("stabilise", 0), ("fade", 0), ("batch_sizes", 1)):
-            self._set(name, tuple(count(name, value, least) for value in getattr(self, name)))
+            self._set(name, tuple(whole(name, v, least=least) for v in getattr(self, name)))
         for name in ("g_learning_rates", "d_learning_rates"):
             self._set(name, rates(name, getattr(self, name)))
         for field in dataclasses.fields(self)[1:-1]:
             if len(getattr(self, field.name)) != len(sizes):
                 raise ValueError(
-                    f"{field.name} has one value for each of the {len(sizes)} resolutions. "
+                    f"{field.name} must have one value for each of the {len(sizes)} resolutions. "
                     f"Received: {getattr(self, field.name)}"
                 )
-        self._set("first_stage", count("first_stage", self.first_stage, 0))
+        self._set("first_stage", whole("first_stage", self.first_stage, least=0))
         if self.first_stage >= len(sizes):
             raise ValueError(
-                f"first_stage is one of the {len(sizes)} stages, 0 to {len(sizes) - 1}. "
+                f"first_stage must be one of the {len(sizes)} stages, 0 to {len(sizes) - 1}. "
                 f"Received: {self.first_stage}"
             )
         self._set("_phases", list_phases(self))
         if not self._phases:
             raise ValueError(
-                "A schedule shows at least one image. "
+                "A schedule must show at least one image. "
                 f"Received: stabilise={self.stabilise}, fade={self.fade}"
             )
 
@@ -111,7 +111,7 @@ class GrowthSchedule:
         Args:
             resolution: Final height, `base_shape[0]` times a power of two.
             base_shape: (height, width) of the base. Default (4, 4).
-            resolutions: All (height, width), base first, in place of the two above.
+            resolutions: All (height, width), base first, in place of these two.
             stabilise: Images at alpha 1, per resolution. Default 600,000.
             fade: Images over which a resolution fades in. Default 600,000.
             batch_sizes: Images in a step. Default 16.
@@ -125,8 +125,8 @@ class GrowthSchedule:
             `GrowthSchedule`.
 
         Raises:
-            ValueError: The resolution is no power of two times the base, a height listed is none
-                of the resolutions, or `total` ends before the last resolution is fully in.
+            ValueError: If the resolution is no power of two times the base, a height listed is no
+                resolution, or `total` ends before the last resolution is fully in.
 
         Example:
             >>> schedule = GrowthSchedule.by_images(64, base_shape=(4, 6), total=9_000_000)
@@ -145,7 +145,7 @@ class GrowthSchedule:
             d_learning_rates=per_stage("d_learning_rates", d_learning_rates, sizes, 1e-3),
             first_stage=first_stage,
         )
-        return schedule if total is None else lasting(schedule, count("total", total, 1))
+        return schedule if total is None else lasting(schedule, whole("total", total, least=1))
 
     @classmethod
     def by_epochs(
@@ -175,12 +175,12 @@ class GrowthSchedule:
         twice = sorted({"stabilise", "fade"} & set(options))
         if twice:
             raise ValueError(f"by_epochs sets the lengths of the phases itself. Received: {twice}")
-        size = count("dataset_size", dataset_size, 1)
+        size = whole("dataset_size", dataset_size, least=1)
         resolutions = options.pop("resolutions", None)
         sizes = all_sizes(resolution, base_shape, resolutions)
         epochs = per_stage("epochs_per_resolution", epochs_per_resolution, sizes, 1)
-        images = [count("epochs_per_resolution", number, 1) * size for number in epochs]
-        first = count("first_stage", options.get("first_stage", 0), 0)
+        images = [whole("epochs_per_resolution", number, least=1) * size for number in epochs]
+        first = whole("first_stage", options.get("first_stage", 0), least=0)
         fades = [0 if stage <= first else shown // 2 for stage, shown in enumerate(images)]
         heights = [height for height, _ in sizes]
         rest = [shown - fade for shown, fade in zip(images, fades, strict=True)]
@@ -208,16 +208,14 @@ class GrowthSchedule:
             `GrowthSchedule`.
 
         Raises:
-            ValueError: No preset has this name; the message lists them.
+            ValueError: If no preset has this name; the message lists them.
 
         Example:
             >>> schedule = GrowthSchedule.preset("progan-v2-8gpu", resolution=256)
             >>> schedule.batch_sizes, schedule.g_learning_rates[-2:], schedule.total
             ((512, 256, 128, 64, 32, 32, 32), (0.0015, 0.002), 12000000)
         """
-        if name not in PRESETS:
-            known = ", ".join(sorted(PRESETS))
-            raise ValueError(f"The growth presets are {known}. Received: {name!r}")
+        one_of("name", name, sorted(PRESETS))
         arguments = {**PRESETS[name], **changes}
         sizes = all_sizes(resolution, changes.get("base_shape", (4, 4)), None)
         for key in PRESETS[name].keys() - changes.keys():
@@ -246,7 +244,7 @@ class GrowthSchedule:
         return tuple(phase.start for phase in self._phases[1:])
 
     def resets_between(self, before, after):
-        """Tell whether the optimizers are to be reset on the way from one step to the next.
+        """Whether the optimizers are to be reset between two steps.
 
         Args:
             before: Images shown before the last step.
@@ -263,7 +261,7 @@ class GrowthSchedule:
         return any(before < reset <= after for reset in self.resets)
 
     def at(self, images):
-        """Say what holds once `images` real images have been shown.
+        """The state once `images` real images have been shown.
 
         Args:
             images: Whole number of at least 0; from `total` on the answer is "done".
@@ -276,7 +274,7 @@ class GrowthSchedule:
             >>> [(n, schedule.at(n).phase, schedule.at(n).alpha) for n in (0, 100, 125, 250)]
             [(0, 'stabilise', 1.0), (100, 'fade', 0.0), (125, 'fade', 0.5), (250, 'done', 1.0)]
         """
-        images = count("images", images, 0)
+        images = whole("images", images, least=0)
         phase = next((phase for phase in self._phases if images < phase.end), None)
         is_done = phase is None
         phase = self._phases[-1] if is_done else phase
@@ -310,7 +308,10 @@ class GrowthSchedule:
             >>> [schedule.advance(0, steps) for steps in (1, 2, 3)]
             [64, 128, 160]
         """
-        images, steps = count("images", images, 0), count("steps", steps, 0)
+        images, steps = (
+            whole("images", images, least=0),
+            whole("steps", steps, least=0),
+        )
         for phase in self._phases:
             if images < phase.end:
                 taken = min(steps, math.ceil((phase.end - images) / phase.batch_size))
@@ -332,8 +333,8 @@ class GrowthSchedule:
             >>> schedule.steps(), schedule.advance(0, schedule.steps())
             (8, 256)
         """
-        images, number = count("start", start, 0), 0
-        stop = self.total if stop is None else min(count("stop", stop, 0), self.total)
+        images, number = whole("start", start, least=0), 0
+        stop = self.total if stop is None else min(whole("stop", stop, least=0), self.total)
         for phase in self._phases:
             end = min(phase.end, stop)
             if images < end:
@@ -342,10 +343,10 @@ class GrowthSchedule:
         return number
 
     def get_config(self):
-        """Give what `from_config` takes, in types that JSON knows.
+        """The constructor's arguments, in types that JSON knows.
 
         Returns:
-            Dictionary of the constructor's arguments.
+            Dict of the constructor's arguments.
         """
         config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         config["resolutions"] = [list(size) for size in self.resolutions]
@@ -353,13 +354,13 @@ class GrowthSchedule:
 
     @classmethod
     def from_config(cls, config):
-        """Build the schedule that `get_config` described.
+        """Build a schedule from the result of `get_config`.
 
         Args:
-            config: Dictionary of the constructor's arguments.
+            config: Dict of the constructor's arguments.
 
         Returns:
-            `GrowthSchedule`, equal to the one described.
+            `GrowthSchedule`.
         """
         return cls(**config)
 

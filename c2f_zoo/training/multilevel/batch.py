@@ -1,4 +1,6 @@
-"""Batches of a multilevel training: (inputs, targets, sample weights or None)."""
+"""Operations on batches of multilevel training: (inputs, targets, sample weights or None)."""
+
+import contextlib
 
 import keras
 import numpy as np
@@ -6,6 +8,11 @@ from keras import ops
 
 from c2f_zoo import backend
 from c2f_zoo.layers.restriction import restrict
+
+_ADVICE = (
+    "Model and loss must accept images of every size that the meshes have (no Flatten, no layer "
+    "of one size)"
+)
 
 
 def map_batch(function, batch):
@@ -16,7 +23,7 @@ def map_batch(function, batch):
 
 
 def ordered(calls, gradients, batch):
-    """The batch, to be used only once the gradients so far have been computed."""
+    """Make a batch available only after the gradients so far have been computed."""
     earlier = [gradient for gradient in gradients if gradient is not None]
     if not earlier:
         return batch
@@ -25,7 +32,7 @@ def ordered(calls, gradients, batch):
 
 
 def is_image(tensor):
-    """Tell a batch of images from other tensors, such as times (B,)."""
+    """Whether a tensor is a batch of images and not, for instance, times (B,)."""
     return len(tensor.shape) == 4
 
 
@@ -38,26 +45,26 @@ def are_arrays(x):
 
 
 def shares(batch_sizes, replicas):
-    """Samples of each term on one of so many replicas; refuses what they cannot share evenly."""
+    """Samples of each term on one of several replicas; raises if they do not divide evenly."""
     for count in batch_sizes:
         if count % replicas:
             raise ValueError(
-                f"Every term's samples are divided among {replicas} replicas. Received: {count}"
+                f"Batch sizes must be divisible by the {replicas} replicas. Received: {count}"
             )
     return [count // replicas for count in batch_sizes]
 
 
 def of_length(tensor, count):
-    """The tensor, whose first axis must have a length; at run time, where it is known only then."""
+    """Check the length of the first axis; at run time, where it is known only then."""
     tensor = ops.convert_to_tensor(tensor)
     length = tensor.shape[0]
     message = (
-        f"A batch holds the samples of all terms of its step, {count} (see MultilevelSchedule; "
-        "drop a last batch that is smaller). Received:"
+        f"A batch must hold the samples of all terms of its step, {count} (see "
+        "MultilevelSchedule; drop a smaller last batch). Received:"
     )
     if length is None:
         length = ops.shape(tensor)[0]
-        # It is not told the length too: TensorFlow would believe that, and drop the check.
+        # Without setting the length: TensorFlow would rely on it and drop the check.
         return backend.check_at_run_time(tensor, ops.equal(length, count), message, length)
     if length != count:
         raise ValueError(f"{message} {length}")
@@ -65,12 +72,11 @@ def of_length(tensor, count):
 
 
 def divisible(tensor, divisor):
-    """The tensor; refuses an image whose height or width a number does not divide."""
+    """Check that height and width of images are divisible by a number."""
     if not is_image(tensor):
         return tensor
     message = (
-        f"The coarsest mesh has 1 / {divisor} of the height and width, which must be divisible "
-        "by it. Received: shape"
+        f"Height and width must be divisible by {divisor}, for the coarsest mesh. Received: shape"
     )
     sides = tensor.shape[1:3]
     if any(side is not None and side % divisor for side in sides):
@@ -83,7 +89,7 @@ def divisible(tensor, divisor):
 
 
 def restricted(batch, factor, method):
-    """The batch on a coarser mesh: its images, and its maps (B, H, W) of an image's size."""
+    """Restrict a batch's images, and its maps (B, H, W) of an image's size, to a coarser mesh."""
     leaves = keras.tree.flatten([part for part in batch if part is not None])
     sides = {tuple(tensor.shape[1:3]) for tensor in leaves if is_image(tensor)}
 
@@ -91,7 +97,7 @@ def restricted(batch, factor, method):
         if is_image(tensor):
             return restrict(tensor, factor, method)
         if len(tensor.shape) == 3 and tuple(tensor.shape[1:3]) in sides:
-            # Integers are labels, between which there is nothing.
+            # Integers are labels, which cannot be interpolated.
             is_float = keras.backend.is_float_dtype(keras.backend.standardize_dtype(tensor.dtype))
             how = method if is_float else "subsample"
             return restrict(tensor[..., None], factor, how)[..., 0]
@@ -101,8 +107,22 @@ def restricted(batch, factor, method):
 
 
 def added(total, gradient, sign):
-    """A sum of gradients with one more, either of which may be None."""
+    """Add a gradient to a sum; either may be None."""
     if gradient is None:
         return total
     gradient = gradient if sign > 0 else -gradient
     return gradient if total is None else total + gradient
+
+
+@contextlib.contextmanager
+def explained_errors(name, x):
+    """Add the likely cause to an error of a model, called `name`, with inputs `x` on one mesh."""
+    try:
+        yield
+    except (ValueError, TypeError, RuntimeError) as error:  # the last is PyTorch's
+        if "memory" in str(error) or _ADVICE in str(error):
+            raise
+        shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
+        raise ValueError(
+            f"{_ADVICE}. The error was: {error}. Received: {name} with inputs of shapes {shapes}"
+        ) from error

@@ -8,24 +8,24 @@ from pathlib import Path
 
 import keras
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.data.files.atomic import atomic_write
 
 
 class MultilevelProgress(keras.callbacks.Callback):
-    """A progress bar with stage, mesh and loss, which ends the training after the last stage too.
+    """A progress bar with stage, mesh and loss, which ends training after the last stage.
 
-    The stages change inside one `fit`, at the exact step, with or without it. Use it with
-    `fit(..., verbose=0)`. A resumed training continues where its bar stood.
+    Stages change inside one `fit`, at the exact step, with or without this callback. Use it with
+    `fit(..., verbose=0)`. After a resume the bar continues.
 
     Args:
         schedule: `MultilevelSchedule` of the `Multilevel` that is trained.
-        unit: What the bar counts: `"step"`, or `"work"` for work units, by which the stages last
-            as long as they do.
-        stop: Whether to end training with the schedule. One without end never does.
+        unit: What the bar counts: `"step"`, or `"work"` for work units, which are proportional to
+            time.
+        stop: Whether to end training with the schedule, if it has an end.
 
     Raises:
-        ValueError: There is no such unit.
+        ValueError: If `unit` is unknown.
 
     Source: arXiv 2501.12739 (Full-Multiscale).
 
@@ -40,9 +40,8 @@ class MultilevelProgress(keras.callbacks.Callback):
 
     def __init__(self, schedule, unit="step", stop=True):
         super().__init__()
-        if unit not in ("step", "work"):
-            raise ValueError(f"unit is 'step' or 'work'. Received: {unit!r}")
-        self.schedule, self.unit, self.stop = schedule, unit, stop
+        self.schedule, self.stop = schedule, stop
+        self.unit = checks.one_of("unit", unit, ("step", "work"))
         self.step, self.bar = 0, None
 
     def on_train_begin(self, logs=None):
@@ -50,7 +49,7 @@ class MultilevelProgress(keras.callbacks.Callback):
 
         self.step = _steps_taken(self.model)
         total = self.schedule.total
-        # A bar that is written into a log file should not fill it.
+        # Rarely, if the bar goes to a log file.
         interval = 0.1 if sys.stderr.isatty() else 30.0
         self.bar = tqdm(
             total=None if total is None else self._amount(total),
@@ -64,7 +63,7 @@ class MultilevelProgress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not logs:
-            return  # no step was taken: the training has ended
+            return  # no step was taken: training has ended
         stage = self.schedule.at(self.step)
         self.step += 1
         self.bar.update(self._amount(self.step) - self.bar.n)
@@ -88,14 +87,14 @@ class MultilevelProgress(keras.callbacks.Callback):
 
 
 class MultilevelLog(keras.callbacks.Callback):
-    """Writes a row for every step, and one for every validation, with work units and seconds.
+    """Writes a CSV row for every step and one for every validation, with work units and seconds.
 
     A row has the number of steps taken, the stage (from 1), its finest mesh as a fraction of the
-    image, the seconds that training has taken so far (validation and other callbacks left out),
-    the work units, and what `fit` logs. Keras logs means since the beginning of the epoch: with
+    image, the seconds of training so far (without validation and other callbacks), the work
+    units, and what `fit` logs. Keras logs means since the beginning of the epoch: with
     `steps_per_epoch=1` those of the step.
 
-    A resumed training continues its files: rows beyond the step it resumes at are taken again.
+    After a resume the files continue: rows beyond the step it resumes at are replaced.
 
     Args:
         path: File of the steps, `.csv`.
@@ -130,7 +129,7 @@ class MultilevelLog(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not logs:
-            return  # no step was taken: the training has ended
+            return  # no step was taken: training has ended
         figures = {name: float(value) for name, value in logs.items()}  # waits for the device
         now = time.perf_counter()
         self.seconds, self._since = self.seconds + now - self._since, now
@@ -165,17 +164,17 @@ class MultilevelLog(keras.callbacks.Callback):
 
 
 class _Table:
-    """A CSV file that grows by rows, and is cut back where a run resumes."""
+    """A CSV file to append rows to, truncated where a run resumes."""
 
     def __init__(self, path):
         self.path, self.file, self.columns = Path(path), None, None
 
     def open(self, step):
-        """Keep the rows up to a step, and return the last of them, or None."""
+        """Keep the rows up to a step; return the last one, or None."""
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:
-                # A row that a kill cut off has no value in its last columns.
+                # A row that was cut off by a kill has no value in its last columns.
                 rows = [row for row in csv.DictReader(file) if None not in row.values()]
             rows = [row for row in rows if int(row["step"]) <= step]
         self.path.parent.mkdir(parents=True, exist_ok=True)

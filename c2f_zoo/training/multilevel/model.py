@@ -1,4 +1,4 @@
-"""Multilevel gradients: the fine mesh's gradient, mostly paid for on coarse meshes."""
+"""Multilevel gradients: estimates of the fine mesh's gradient, mostly from coarse meshes."""
 
 import contextlib
 import inspect
@@ -6,12 +6,13 @@ import inspect
 import keras
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 from c2f_zoo.layers.restriction import RESTRICTIONS
 from c2f_zoo.training.multilevel.batch import (
     added,
     are_arrays,
     divisible,
+    explained_errors,
     map_batch,
     of_length,
     ordered,
@@ -23,66 +24,60 @@ from c2f_zoo.training.multilevel.stream import MultilevelStream
 from c2f_zoo.training.planned_steps import PlannedSteps
 from c2f_zoo.training.steps import TrainStep
 
-_ADVICE = (
-    "The model must take images of every size that the meshes have (no Flatten, no layer that "
-    "wants one size), and the loss what it gives of targets of that size"
-)
-
 
 class Multilevel(PlannedSteps, TrainStep, keras.Model):
     """Trains a resolution-agnostic model with the multilevel estimator of its gradient.
 
-    With mesh 0 the images as given and mesh m of 1 / 2^m the height and width, a step estimates
+    With mesh 0 the full images and mesh m of 1 / 2^m the height and width, a step estimates
 
         grad_0 = sum over j < levels of [grad_j - grad_(j+1)]  +  grad_levels,
 
-    each term with samples of its own, both meshes of a difference with the same samples, and so
-    with the same noise and time, which are part of the data. The expectation is that of the fine
-    gradient, whatever the batch sizes. Most samples belong to coarse terms, where they cost
-    little. Gradients are taken one mesh at a time and added up, then applied once.
+    each term on its own samples, both meshes of a difference on the same samples, with the same
+    noise and time, which are part of the data. The expectation is that of the fine gradient,
+    whatever the batch sizes. Most samples belong to coarse terms, where they cost little.
+    Gradients are computed one mesh at a time, added up, and applied once.
 
-    A batch holds the samples of all terms: `schedule.at(step).samples` of them, which are dealt
-    out in order, the finest term first. Arrays given to `fit` are served so by themselves, in an
-    endless random order (`MultilevelStream`); a data set or loader of your own has to give
-    batches of just that size. Every tensor of four axes among inputs, targets and sample weights
-    is an image and restricted, and so are maps (B, H, W) of an image's height and width; of
-    these, integers are taken for labels and subsampled. Others, such as a time (B,), are the same
-    on every mesh.
+    A batch holds the samples of all terms, `schedule.at(step).samples` of them, the finest term
+    first. Arrays given to `fit` are served in such batches, in an endless random order
+    (`MultilevelStream`); a data set or loader of your own must return batches of that size. Every
+    tensor of four axes among inputs, targets and sample weights is an image and restricted, and so
+    are maps (B, H, W) of an image's height and width; integer maps are labels and subsampled.
+    Others, such as a time (B,), are the same on every mesh.
 
-    What layers do besides: dropout draws anew on each mesh, which adds variance but no bias. Each
-    mesh's batch normalisation takes the statistics of its own batch; the running ones follow the
-    finest mesh of a step alone, where the model will be used. Losses of `add_loss` and
-    regularisers count as they do in Keras.
+    Dropout draws anew on each mesh, which adds variance but no bias. Batch normalisation uses the
+    statistics of each mesh's own batch; the running ones follow the finest mesh of a step, where
+    the model will be used. Losses of `add_loss` and regularisers count as in Keras.
 
-    `fit` logs `loss`, the estimate of the fine loss (differences included, so that it may be
-    negative), the metrics of `compile` on the finest term, and `work_units` since the first step.
+    `fit` logs `loss`, the estimate of the fine loss (which may be negative, since it contains
+    differences), the metrics of `compile` on the finest term, and `work_units` since the first
+    step.
 
     Args:
         model: `keras.Model` or layer that maps images of any size; it is trained in place.
-        levels: Number of corrections: 3 means that the coarsest image has an eighth of the height
-            and width.
+        levels: Number of corrections: with 3 the coarsest image has an eighth of the height and
+            width.
         mode: `"single"` (ordinary training), `"multiscale"` (MGE) or `"fullmultiscale"` (coarsest
             mesh first, then finer ones, see `MultilevelSchedule.full_multiscale`).
         batch_size: Samples of the finest term.
-        batch_factor: Each coarser term has so many times the samples of the one before.
+        batch_factor: Ratio of a coarser term's samples to those of the term before.
         restriction: `"subsample"`, `"average"` or `"bilinear"`, see `c2f_zoo.layers.restrict`.
         schedule: `MultilevelSchedule` in place of `levels`, `mode`, `batch_size` and
             `batch_factor`.
-        prepare: Function that is given a batch (inputs, targets, sample weights, None where there
-            are none) and a `keras.random.SeedGenerator`, and returns inputs and targets, or these
-            and weights. It runs on the device before the restriction: the place to add noise. It
-            does not run on what is evaluated, validation data included.
-        seed: Of the generator that `prepare` is given, and of the order of samples.
+        prepare: Function of a batch's inputs, targets and sample weights (None where there are
+            none) and a `keras.random.SeedGenerator`, that returns inputs and targets, or these
+            and weights. It runs on the device before the restriction, for instance to add noise;
+            not on data to evaluate or validate.
+        seed: Seed of the generator of `prepare` and of the order of samples.
         **kwargs: `name` of `keras.Model`.
 
     Attributes:
-        model: The model that is trained: yours.
+        model: The model that is trained.
         schedule: `MultilevelSchedule`.
-        steps: Variable, scalar: steps taken.
+        steps: Scalar variable, the steps taken.
 
     Raises:
-        ValueError: An argument is none of what is listed. In `fit`: images that cannot be halved
-            so often, a batch of another size, or a model that holds to one size of image.
+        ValueError: If an argument is out of range. In `fit`: if images cannot be halved so often,
+            a batch has another size, or the model accepts only one size of image.
 
     Source: arXiv 2501.12739 (MGE, Full-Multiscale).
 
@@ -112,11 +107,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         policy = getattr(model, "dtype_policy", None)
         super().__init__(**{"dtype": policy, **kwargs})
         if not isinstance(model, keras.layers.Layer):
-            raise TypeError(f"model is a keras.Model or layer. Received: {model!r}")
-        if restriction not in RESTRICTIONS:
-            known = ", ".join(map(repr, RESTRICTIONS))
-            raise ValueError(f"restriction is one of {known}. Received: {restriction!r}")
-        self.model, self.restriction, self.prepare = model, restriction, prepare
+            raise TypeError(f"model must be a keras.Model or layer. Received: {model!r}")
+        self.model, self.prepare = model, prepare
+        self.restriction = checks.one_of("restriction", restriction, RESTRICTIONS)
         self.schedule = schedule or schedule_of(mode, levels, batch_size, batch_factor)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -130,8 +123,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         """Call the model.
 
         Args:
-            inputs: As of the model.
-            training: As of the model.
+            inputs: Inputs of the model.
+            training: Whether it is training.
 
         Returns:
             What the model returns.
@@ -144,33 +137,33 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return self.schedule.at(step)
 
     def compile(self, *args, **kwargs):
-        """Compile as `keras.Model.compile`, but for `steps_per_execution`, which must be 1.
+        """Compile as `keras.Model.compile`, with `steps_per_execution` 1.
 
         Args:
             *args: Of Keras: optimizer, loss, loss_weights, metrics, ...
             **kwargs: Of Keras.
 
         Raises:
-            ValueError: Several steps are to be one execution: a stage may end between them.
+            ValueError: If `steps_per_execution` is not 1: a stage may end after any step.
         """
         given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
         steps = given.get("steps_per_execution", 1)
         if steps != 1:
             raise ValueError(
-                "A stage may end after any step: steps_per_execution must be 1. "
+                "steps_per_execution must be 1, since a stage may end after any step. "
                 f"Received: steps_per_execution={steps}"
             )
         super().compile(*args, **kwargs)
         self.loss_weights = given.get("loss_weights")
 
     def resume_record(self, steps=None):
-        """Tell what has been trained, for `TrainingState`, which resumes no other training.
+        """Describe what has been trained; `TrainingState` resumes no other training.
 
         Args:
-            steps: Number of steps taken; by default as counted.
+            steps: Number of steps taken; by default `self.steps`.
 
         Returns:
-            Dict of what JSON holds.
+            Dictionary for JSON.
         """
         steps = int(backend.to_numpy(self.steps)) if steps is None else steps
         stages = [
@@ -184,14 +177,14 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         """Train as `keras.Model.fit`; arrays are served in batches of the schedule's sizes.
 
         Args:
-            x: Inputs: arrays, in any structure; or a `MultilevelStream`, or a data set or loader
-                whose batches have the size that the schedule asks for.
-            y: Targets: arrays. Without them `prepare` makes them, or the inputs are the targets.
-            batch_size: Not taken: the schedule has the sizes.
-            epochs: As of Keras.
-            **kwargs: As of Keras. `sample_weight`, for a loss of pixels, is a mask (N, H, W, 1) or
-                (N, H, W), restricted as targets are, or (N, 1, 1) for one number of each image.
-                `steps_per_epoch` is by default as many as go once over the arrays.
+            x: Inputs: arrays in any structure, a `MultilevelStream`, or a data set or loader with
+                batches of the schedule's sizes.
+            y: Targets: arrays. Default: those of `prepare`, or the inputs.
+            batch_size: Must be None: the schedule sets the sizes.
+            epochs: As for Keras.
+            **kwargs: As for Keras. `sample_weight`, for a loss of pixels, is a mask (N, H, W, 1)
+                or (N, H, W), restricted as targets are, or (N, 1, 1) for one number per image.
+                `steps_per_epoch` is by default as many as read the arrays once.
 
         Returns:
             `keras.callbacks.History`.
@@ -204,12 +197,10 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 "The schedule sets the batch sizes: give batch_size to Multilevel. "
                 f"Received: batch_size={batch_size}"
             )
-        if kwargs.get("class_weight") is not None:
-            raise ValueError(
-                "class_weight is not supported: give sample_weight. "
-                f"Received: class_weight={kwargs['class_weight']}"
-            )
-        # Refused here, where no step can have failed on shapes first.
+        class_weight = kwargs.get("class_weight")
+        if class_weight is not None:
+            raise ValueError(f"class_weight: give sample_weight. Received: {class_weight=}")
+        # Checked before a step can fail on shapes.
         replicas = getattr(getattr(self, "distribute_strategy", None), "num_replicas_in_sync", 1)
         for stage in self.schedule:
             shares(stage.batch_sizes, replicas)
@@ -226,30 +217,32 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         if isinstance(x, MultilevelStream):
             kwargs["shuffle"] = False
             if backend.backend() == "tensorflow":
-                # Keras' own adapter would hold every batch to the size of the first ones.
+                # Keras' own adapter requires every batch to have the size of the first ones.
                 x = x.as_tf_dataset()
         return super().fit(x, y, epochs=epochs, **kwargs)
 
     def evaluate(self, *args, **kwargs):
-        """Evaluate as `keras.Model.evaluate`, on the images as given, without `prepare`.
+        """Evaluate as `keras.Model.evaluate`, on full images without `prepare`.
 
         Args:
             *args: Of Keras.
             **kwargs: Of Keras.
 
         Returns:
-            As of Keras.
+            As for Keras.
         """
-        self._is_evaluating = True
-        try:
+        with self._evaluating():
             return super().evaluate(*args, **kwargs)
-        finally:
-            self._is_evaluating = False
 
     def test_on_batch(self, *args, **kwargs):
+        with self._evaluating():
+            return super().test_on_batch(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _evaluating(self):
         self._is_evaluating = True
         try:
-            return super().test_on_batch(*args, **kwargs)
+            yield
         finally:
             self._is_evaluating = False
 
@@ -261,14 +254,14 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
     # One step
 
     def compute_step(self, data, calls):
-        """Take one step: what `train_step` of every backend runs.
+        """Take one step: the `train_step` of every backend.
 
         Args:
-            data: Batch as the trainer gives it, see the class.
+            data: Batch from the trainer, see the class.
             calls: `GradientCalls` of the backend.
 
         Returns:
-            Dict of scalar tensors to log.
+            Dictionary of scalar tensors to log.
         """
         stage = self._plan
         batch = self._prepared(data)
@@ -278,7 +271,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         self._build_model(batch)
         weights = self.model.trainable_variables
         if not weights:
-            raise ValueError(f"There is nothing to train. Received: {self.model.name}")
+            raise ValueError(f"model must have trainable weights. Received: {self.model.name}")
         gradients, estimate, first = [None] * len(weights), 0.0, 0
         for term, count in enumerate(counts):
             part = map_batch(lambda t, a=first, n=count: t[a : a + n], batch)
@@ -287,7 +280,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             if term < stage.corrections:
                 meshes.append((stage.mesh + term + 1, -1.0))
             for mesh, sign in meshes:
-                # One mesh at a time, so that no more than one's activations are held.
+                # One mesh at a time, to hold the activations of one only.
                 part = ordered(calls, gradients, part)
                 is_finest = mesh == stage.mesh
                 loss, found, outputs, given = self._mesh_gradients(
@@ -301,19 +294,19 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return self._report(estimate, finest, sum(counts))
 
     def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
-        """Loss and gradients of a term's samples on one mesh, the outputs, and what was given."""
+        """Loss, gradients, outputs and restricted batch of a term's samples on one mesh."""
         x, y, sample_weight = restricted(part, 2**mesh, self.restriction)
-        # Taken here: JAX would not see the optimizer's own variable inside of what it
-        # differentiates, but the value that it had when the step was compiled.
+        # Outside of the differentiated function, where JAX would not see the optimizer's variable
+        # but its value at the time of compilation.
         scale = self.optimizer.scale_loss(ops.ones(()))
 
         def loss():
             outputs = self._outputs(x)
-            with self._explained(x):
+            with explained_errors(self.model.name, x):
                 loss = self._compute_loss(
                     x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
                 )
-            # Keras has divided it by the replicas, as the gradient call is about to.
+            # Keras has divided it by the replicas, and the gradient call will do so again.
             loss = loss * calls.replicas
             return loss * scale, (loss, outputs)
 
@@ -325,27 +318,13 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return loss_value, gradients, outputs, (x, y, sample_weight)
 
     def _build_model(self, batch):
-        # TensorFlow's trainer builds a model within its first step, whose weights come first here.
+        # TensorFlow's trainer would build the model in the first step, which needs its weights.
         if not self.model.built:
             self._outputs(batch[0])
 
     def _outputs(self, x):
-        with self._explained(x):
+        with explained_errors(self.model.name, x):
             return self(x, training=True)
-
-    @contextlib.contextmanager
-    def _explained(self, x):
-        """Say of an error on one of the meshes what is its likely cause."""
-        try:
-            yield
-        except (ValueError, TypeError, RuntimeError) as error:  # the last is PyTorch's
-            if "memory" in str(error) or _ADVICE in str(error):
-                raise
-            shapes = [tuple(tensor.shape) for tensor in keras.tree.flatten(x)]
-            raise ValueError(
-                f"{_ADVICE}; one of them said: {error}. Received: {self.model.name} with inputs of "
-                f"shapes {shapes}"
-            ) from error
 
     def _report(self, estimate, finest, count):
         x, y, sample_weight, outputs = finest
@@ -358,7 +337,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return logs | {"work_units": before + steps * float(stage.work)}
 
     def get_metrics_result(self):
-        # Where a finished run is started again, no step has built the metrics of `compile`.
+        # If a finished run is started again, no step has built the metrics of `compile`.
         metrics = self._compile_metrics
         return super().get_metrics_result() if metrics is None or metrics.built else {}
 
@@ -371,9 +350,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return x, (x if y is None else y), sample_weight
 
     def _symbolic_build(self, iterator=None, data_batch=None):
-        # Keras builds what is not built by the shapes of a first batch: here those that `prepare`
-        # makes of it, or inputs that are their own targets. What is drawn for that is drawn again
-        # in the first step.
+        # Keras builds metrics and weights by the shapes of a first batch: here those after
+        # `prepare`. The random numbers drawn for that are drawn again in the first step.
         if not self._is_evaluating:
             if data_batch is None:
                 _, _, first = next(iter(iterator))
@@ -385,8 +363,28 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
 
     # Saving
 
+    def save(self, filepath, overwrite=True, **kwargs):
+        """Save the model that is trained, as `keras.Model.save`; so does `ModelCheckpoint`.
+
+        The file holds `model` without the state of the training, which `TrainingState` saves.
+
+        Args:
+            filepath: Path to write to, `.keras`.
+            overwrite: Whether to replace a file.
+            **kwargs: Of `keras.Model.save`.
+
+        Raises:
+            NotImplementedError: If `model` is not a `keras.Model`.
+        """
+        if not isinstance(self.model, keras.Model):
+            raise NotImplementedError(
+                "Only a keras.Model can be saved as a file; save the run by TrainingState. "
+                f"Received: {self.model.name}, a {type(self.model).__name__}"
+            )
+        self.model.save(filepath, overwrite=overwrite, **kwargs)
+
     def get_config(self):
         raise NotImplementedError(
-            "Save the model that is trained, `training.model`, or the run by TrainingState: a "
-            f"Multilevel has no configuration. Received: {self.name}"
+            "Save the model that is trained, by `save`, or the run by TrainingState: a Multilevel "
+            f"has no configuration. Received: {self.name}"
         )

@@ -2,28 +2,29 @@
 
 import bisect
 import dataclasses
-import math
 from fractions import Fraction
+
+from c2f_zoo import checks
 
 MODES = ("single", "multiscale", "fullmultiscale")
 
 
 @dataclasses.dataclass(frozen=True)
 class MultilevelStage:
-    """A stretch of training with one estimator of the gradient.
+    """Consecutive training steps with one estimator of the gradient.
 
-    Mesh 0 is the image as given, mesh m has 1 / 2^m of its height and width. The estimator of a
-    stage with `corrections` = L on mesh m is
+    Mesh 0 is the full image, mesh m has 1 / 2^m of its height and width. The estimator of a stage
+    with `corrections` = L on mesh m is
 
         sum over j < L of [grad on mesh m + j  -  grad on mesh m + j + 1]  +  grad on mesh m + L,
 
-    each term with a batch of its own.
+    each term on its own batch.
 
     Attributes:
         mesh: The stage's finest mesh, >= 0.
-        batch_sizes: Samples of each term, the finest first: one number more than corrections.
-        start: Step at which the stage begins.
-        end: Step at which it has ended, or None if it never does.
+        batch_sizes: Samples of each term, the finest first: `corrections` + 1 integers.
+        start: First step.
+        end: Step after the last one, or None for no end.
 
     Source: arXiv 2501.12739.
 
@@ -45,7 +46,7 @@ class MultilevelStage:
 
     @property
     def samples(self):
-        """Samples of one step, of all terms."""
+        """Samples of all terms in one step."""
         return sum(self.batch_sizes)
 
     @property
@@ -78,11 +79,11 @@ class MultilevelSchedule:
         stages: `MultilevelStage`s, each beginning where the last one ended.
 
     Attributes:
-        stages: Tuple of them.
+        stages: Tuple of `MultilevelStage`.
 
     Raises:
-        ValueError: There is none, they do not follow each other, or a batch or mesh is no
-            number that can be.
+        ValueError: If there is no stage, stages do not follow each other, or a mesh or batch size
+            is out of range.
 
     Source: arXiv 2501.12739 (MGE and Full-Multiscale).
 
@@ -99,29 +100,29 @@ class MultilevelSchedule:
     def __init__(self, stages):
         stages = tuple(stages)
         if not stages:
-            raise ValueError(f"A schedule has at least one stage. Received: {stages}")
+            raise ValueError(f"A schedule must have at least one stage. Received: {stages}")
         step = 0
         for number, stage in enumerate(stages):
-            _whole("mesh", stage.mesh, 0)
+            checks.whole("mesh", stage.mesh, 0)
             for size in stage.batch_sizes:
-                _whole("A batch size", size, 1)
+                checks.whole("each of batch_sizes", size, 1)
             if not stage.batch_sizes:
-                raise ValueError(f"A stage has a batch. Received: {stage}")
+                raise ValueError(f"batch_sizes of a stage must not be empty. Received: {stage}")
             is_last = number == len(stages) - 1
             follows = stage.start == step and (
                 stage.end is None and is_last or stage.end is not None and stage.end > step
             )
             if not follows:
                 raise ValueError(
-                    f"Stage {number} begins at step {step} and ends later; only the last may be "
-                    f"endless. Received: steps {stage.start} to {stage.end}"
+                    f"Stage {number} must begin at step {step} and end later; only the last may "
+                    f"have no end. Received: steps {stage.start} to {stage.end}"
                 )
             step = stage.end
         object.__setattr__(self, "stages", stages)
         object.__setattr__(self, "_starts", [stage.start for stage in stages])
 
     def __setattr__(self, name, value):
-        raise AttributeError(f"A schedule does not change: make a new one. Received: {name}")
+        raise AttributeError(f"A schedule is immutable: make a new one. Received: {name}")
 
     def __eq__(self, other):
         return isinstance(other, MultilevelSchedule) and self.stages == other.stages
@@ -137,7 +138,7 @@ class MultilevelSchedule:
 
     @classmethod
     def single(cls, batch_size=16, iterations=None):
-        """Ordinary training on the image as given.
+        """Ordinary training on the full image.
 
         Args:
             batch_size: Samples in a step.
@@ -147,7 +148,7 @@ class MultilevelSchedule:
             `MultilevelSchedule`.
 
         Raises:
-            ValueError: A number is out of range.
+            ValueError: If a number is out of range.
 
         Example:
             >>> MultilevelSchedule.single(16).at(0).work
@@ -157,27 +158,27 @@ class MultilevelSchedule:
 
     @classmethod
     def multiscale(cls, levels=3, batch_size=16, batch_factor=2, iterations=None):
-        """Multiscale gradient estimation (MGE) on the image as given.
+        """Multiscale gradient estimation (MGE) on the full image.
 
         Args:
-            levels: Number of corrections: 3 means that the coarsest image has an eighth of the
-                height and width.
+            levels: Number of corrections: with 3 the coarsest image has an eighth of the height
+                and width.
             batch_size: Samples of the finest correction, N1.
-            batch_factor: Each coarser term has so many times the samples of the one before; 1 is
-                the constant batch of the released code.
+            batch_factor: Ratio of a coarser term's samples to those of the term before; 1 is the
+                constant batch of the released code.
             iterations: Steps, or None for as many as `fit` takes.
 
         Returns:
             `MultilevelSchedule`.
 
         Raises:
-            ValueError: A number is out of range.
+            ValueError: If a number is out of range.
 
         Example:
             >>> MultilevelSchedule.multiscale(batch_factor=1).at(0).work  # as the release
             Fraction(53, 2)
         """
-        sizes = _growing(_whole("levels", levels, 0), batch_size, batch_factor)
+        sizes = _growing(checks.whole("levels", levels, 0), batch_size, batch_factor)
         return cls([MultilevelStage(0, sizes, 0, _end(iterations))])
 
     @classmethod
@@ -189,33 +190,34 @@ class MultilevelSchedule:
         Stage j of L + 1 trains on mesh L - j with j corrections.
 
         Args:
-            levels: Number of times that the image is halved for the first stage, L.
-            iterations: Steps of each stage, `levels` + 1 numbers.
+            levels: How often the image is halved for the first stage, L.
+            iterations: Steps of each stage, `levels` + 1 integers.
             batch_sizes: Samples of each stage's finest term; by default 16 * 2^(L - j).
-            batch_factor: Within a stage each coarser term has so many times the samples.
+            batch_factor: As for `multiscale`, within each stage.
 
         Returns:
             `MultilevelSchedule`.
 
         Raises:
-            ValueError: A number is out of range, or there is not one for each stage.
+            ValueError: If a number is out of range, or there is not one for each stage.
 
         Example:
             >>> released = MultilevelSchedule.full_multiscale(batch_factor=1)
             >>> float(released.work(released.total))
             23125.0
         """
-        levels = _whole("levels", levels, 0)
+        levels = checks.whole("levels", levels, 0)
         if batch_sizes is None:
             batch_sizes = [16 * 2 ** (levels - stage) for stage in range(levels + 1)]
         for name, values in (("iterations", iterations), ("batch_sizes", batch_sizes)):
             if len(values) != levels + 1:
                 raise ValueError(
-                    f"{name} has a number for each of the {levels + 1} stages. Received: {values}"
+                    f"{name} must have a number for each of the {levels + 1} stages. "
+                    f"Received: {values}"
                 )
         stages, start = [], 0
         for number, (steps, size) in enumerate(zip(iterations, batch_sizes, strict=True)):
-            end = start + _whole("A stage's iterations", steps, 1)
+            end = start + checks.whole("each of iterations", steps, 1)
             sizes = _growing(number, size, batch_factor)
             stages.append(MultilevelStage(levels - number, sizes, start, end))
             start = end
@@ -223,16 +225,16 @@ class MultilevelSchedule:
 
     @property
     def total(self):
-        """Steps of all stages, or None if the last one is endless."""
+        """Steps of all stages, or None if the last one has no end."""
         return self.stages[-1].end
 
     @property
     def divisor(self):
-        """What height and width must be divisible by, so that every mesh is whole."""
+        """Number that height and width must be divisible by for the coarsest mesh."""
         return 2 ** max(stage.coarsest for stage in self.stages)
 
     def at(self, step):
-        """Give the stage of a step; beyond the end, the last one.
+        """Return the stage of a step; after the end, the last one.
 
         Args:
             step: Number of the step, from 0.
@@ -240,32 +242,32 @@ class MultilevelSchedule:
         Returns:
             `MultilevelStage`.
         """
-        return self.stages[bisect.bisect_right(self._starts, _whole("step", step, 0)) - 1]
+        return self.stages[bisect.bisect_right(self._starts, checks.whole("step", step, 0)) - 1]
 
     def work(self, steps):
-        """Count the work units of the first steps.
+        """Sum the work units of the first steps.
 
         Args:
             steps: Number of steps.
 
         Returns:
-            Exact `Fraction`, see `MultilevelStage.work`.
+            `Fraction`, see `MultilevelStage.work`.
         """
         return self._summed(steps, lambda stage: stage.work)
 
     def samples(self, steps):
-        """Count the samples that the first steps take.
+        """Sum the samples of the first steps.
 
         Args:
             steps: Number of steps.
 
         Returns:
-            Whole number.
+            int.
         """
         return self._summed(steps, lambda stage: stage.samples)
 
     def _summed(self, steps, of_stage):
-        total, steps = 0, _whole("steps", steps, 0)
+        total, steps = 0, checks.whole("steps", steps, 0)
         for number, stage in enumerate(self.stages):
             is_last = number == len(self.stages) - 1
             end = steps if is_last else min(steps, stage.end)
@@ -292,47 +294,40 @@ def schedule_of(mode, levels=3, batch_size=16, batch_factor=2):
     Args:
         mode: `"single"`, `"multiscale"` or `"fullmultiscale"`.
         levels: Number of corrections.
-        batch_size: Samples of the finest term; with `"fullmultiscale"` of that of the last stage,
-            each stage before has twice those of the next.
-        batch_factor: Each coarser term has so many times the samples.
+        batch_size: Samples of the finest term; with `"fullmultiscale"` those of the last stage,
+            and each stage before has twice as many as the next.
+        batch_factor: As for `MultilevelSchedule.multiscale`.
 
     Returns:
-        `MultilevelSchedule`. `"fullmultiscale"` has 2000 steps in its first stage and half as many
-        in each further one.
+        `MultilevelSchedule`. `"fullmultiscale"` has 2000 steps in its first stage, and each
+        further stage half as many.
 
     Raises:
-        ValueError: There is no such mode, or a number is out of range.
+        ValueError: If `mode` is unknown or a number is out of range.
 
     Example:
         >>> schedule_of("fullmultiscale", levels=1, batch_size=8).total
         3000
     """
+    checks.one_of("mode", mode, MODES)
     if mode == "single":
         return MultilevelSchedule.single(batch_size)
     if mode == "multiscale":
         return MultilevelSchedule.multiscale(levels, batch_size, batch_factor)
-    if mode == "fullmultiscale":
-        return MultilevelSchedule.full_multiscale(
-            levels,
-            [max(1, 2000 // 2**stage) for stage in range(levels + 1)],
-            [batch_size * 2 ** (levels - stage) for stage in range(levels + 1)],
-            batch_factor,
-        )
-    raise ValueError(f"mode is one of {', '.join(map(repr, MODES))}. Received: {mode!r}")
+    stages = range(checks.whole("levels", levels, 0) + 1)
+    return MultilevelSchedule.full_multiscale(
+        levels,
+        [max(1, 2000 // 2**stage) for stage in stages],
+        [batch_size * 2 ** (levels - stage) for stage in stages],
+        batch_factor,
+    )
 
 
 def _growing(corrections, first, factor):
-    first = _whole("batch_size", first, 1)
-    if not 0 < factor < math.inf:
-        raise ValueError(f"batch_factor is a positive number. Received: {factor}")
+    first = checks.whole("batch_size", first, 1)
+    factor = checks.number("batch_factor", factor, above=0)
     return tuple(max(1, round(first * factor**term)) for term in range(corrections + 1))
 
 
 def _end(iterations):
-    return None if iterations is None else _whole("iterations", iterations, 1)
-
-
-def _whole(name, value, least):
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise ValueError(f"{name} is a whole number of at least {least}. Received: {value!r}")
-    return int(value)
+    return None if iterations is None else checks.whole("iterations", iterations, 1)

@@ -5,31 +5,31 @@ import concurrent.futures
 import keras
 import numpy as np
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
 _ORDER, _SAMPLES = 0, 1
 
 
 class MultilevelStream(keras.utils.PyDataset):
-    """Endless batches, each as large as a `MultilevelSchedule` says for its step.
+    """Endless batches of the sizes that a `MultilevelSchedule` sets for each step.
 
-    The data set is gone through in one random order after another, so that the terms of an
-    estimator have samples of their own. Everything random follows from `(seed, step)`: a run that
-    resumes at `initial_step` sees what an unbroken one does.
+    The data set is read in one random order after another, so that the terms of an estimator have
+    different samples. Everything random depends on `(seed, step)`: a run resumed at `initial_step`
+    gets the batches of an uninterrupted one.
 
     Args:
         source: Arrays of one length N in any structure that `fit` takes, such as `(x, y)`; or an
-            object with `len()` and `samples(indices, random)`, which gives such a structure for
+            object with `len()` and `samples(indices, random)`, which returns such a structure for
             the indices, an int64 array (B,), and may draw from `random`, a `numpy` generator.
         schedule: `MultilevelSchedule`.
         seed: Integer >= 0.
         initial_step: Step that batch 0 belongs to.
-        prefetch: Batches that a thread makes ahead, while a device computes. `as_tf_dataset` does
-            so anyway.
+        prefetch: Batches that a thread makes in advance. `as_tf_dataset` prefetches anyway.
         **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of `PyDataset`.
 
     Raises:
-        ValueError: The arrays differ in length, there is no sample, or a number is out of range.
+        ValueError: If the arrays differ in length, there is no sample, or a number is out of
+            range.
 
     Example:
         >>> from c2f_zoo.training import MultilevelSchedule
@@ -43,23 +43,20 @@ class MultilevelStream(keras.utils.PyDataset):
     def __init__(self, source, schedule, seed=0, initial_step=0, prefetch=0, **kwargs):
         super().__init__(**kwargs)
         self.source = source if hasattr(source, "samples") else _Arrays(source)
-        self.schedule, self.seed, self.initial_step = schedule, seed, initial_step
-        self.prefetch = prefetch
-        for name in ("seed", "initial_step", "prefetch"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or int(value) != value or value < 0:
-                raise ValueError(f"{name} is a whole number of at least 0. Received: {value!r}")
+        self.schedule, self.seed = schedule, checks.whole("seed", seed, 0)
+        self.initial_step = checks.whole("initial_step", initial_step, 0)
+        self.prefetch = checks.whole("prefetch", prefetch, 0)
         if not len(self.source):
-            raise ValueError(f"The data set has at least one sample. Received: {source}")
+            raise ValueError(f"The data set must have at least one sample. Received: {source}")
         self._orders, self._ahead, self._thread = {}, {}, None
 
     def __getstate__(self):
-        # Neither a thread nor what it is about to make can go to another process.
+        # A thread and its batches cannot be sent to another process.
         return {**self.__dict__, "_ahead": {}, "_thread": None}
 
     @property
     def num_batches(self):
-        """None: the stream is endless, so that `fit` neither stops nor shuffles it."""
+        """None, since the stream is endless: `fit` neither stops nor shuffles it."""
         return None
 
     def __getitem__(self, index):
@@ -85,14 +82,14 @@ class MultilevelStream(keras.utils.PyDataset):
     def as_tf_dataset(self):
         """Serve the batches as an endless `tf.data.Dataset`.
 
-        Batches are made by `workers` threads and prefetched; every pass over the result begins
-        at `initial_step`.
+        Batches are made by `workers` threads and prefetched; every iterator begins at
+        `initial_step`.
 
         Returns:
-            `tf.data.Dataset` of the source's structure, the number of samples in a batch unknown.
+            `tf.data.Dataset` of the source's structure with batches of unknown size.
 
         Raises:
-            ImportError: TensorFlow is not installed; the message names the extra.
+            ImportError: If TensorFlow is not installed; the message names the extra.
         """
         tf = backend.tensorflow()
         example = self._batch(0)
@@ -112,11 +109,11 @@ class MultilevelStream(keras.utils.PyDataset):
         return dataset.prefetch(tf.data.AUTOTUNE)
 
     def _indices(self, first, count):
-        """Samples number `first` to `first + count` of all orders in a row."""
+        """Samples `first` to `first + count` of all orders in a row."""
         length = len(self.source)
         epochs = range(first // length, (first + count - 1) // length + 1)
         orders = {epoch: self._order(epoch) for epoch in epochs}
-        self._orders = orders  # which another thread may replace at any time
+        self._orders = orders  # another thread may replace it at any time
         offset = first - epochs[0] * length
         return np.concatenate(list(orders.values()))[offset : offset + count]
 
@@ -135,9 +132,9 @@ class _Arrays:
         lengths = {len(array) for array in keras.tree.flatten(arrays)}
         if len(lengths) != 1:
             shapes = [np.shape(array) for array in keras.tree.flatten(arrays)]
-            raise ValueError(f"All arrays have one length. Received: shapes {shapes}")
+            raise ValueError(f"All arrays must have one length. Received: shapes {shapes}")
         (self.length,) = lengths
-        # What is mapped from a file is looked at as it is read.
+        # Files that are memory-mapped are checked as they are read.
         for array in keras.tree.flatten(arrays):
             for first in range(0, 0 if isinstance(array, np.memmap) else self.length, 1024):
                 _check_finite(array[first : first + 1024])
@@ -159,6 +156,6 @@ def _check_finite(array):
     array = backend.to_numpy(array)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(
-            "Samples hold finite numbers, or the weights would be lost. Received: "
-            f"{np.count_nonzero(~np.isfinite(array))} that are not, among {array.shape[0]} samples"
+            "Samples must be finite, or the weights would become NaN. Received: "
+            f"{np.count_nonzero(~np.isfinite(array))} other values in {array.shape[0]} samples"
         )

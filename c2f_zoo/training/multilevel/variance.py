@@ -1,4 +1,4 @@
-"""How much each term of the multilevel estimator varies, and what batch sizes that calls for."""
+"""Variance of the terms of the multilevel estimator, and the batch sizes that follow from it."""
 
 import math
 from dataclasses import dataclass
@@ -7,35 +7,36 @@ import keras
 import numpy as np
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
+from c2f_zoo.training.multilevel.batch import added
 from c2f_zoo.training.multilevel.model import Multilevel
 from c2f_zoo.training.multilevel.schedule import MultilevelSchedule, MultilevelStage
 from c2f_zoo.training.multilevel.stream import MultilevelStream
 
 
 def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed=0):
-    """Measure the variance of the terms of the multilevel estimator at the weights as they are.
+    """Measure the variance of the terms of the multilevel estimator at the current weights.
 
-    Nothing changes by it: neither weights, running statistics nor the state of the optimizer, nor
-    the random numbers of what is trained afterwards.
+    Weights, running statistics, the state of the optimizer and that of random generators stay as
+    they are.
 
     Args:
         training: A compiled `Multilevel`: its model, loss, restriction and `prepare` are used.
-        x: Inputs: arrays, or a source as of `MultilevelStream`.
-        y: Targets: arrays, or None as of `Multilevel.fit`.
+        x: Inputs: arrays, or a source as for `MultilevelStream`.
+        y: Targets: arrays, or None as for `Multilevel.fit`.
         levels: Number of corrections to measure.
         samples: Samples in a batch.
-        batches: Number of batches of which the variance is taken, at least 2.
-        seed: Of the choice of samples.
+        batches: Number of batches, at least 2.
+        seed: Seed of the choice of samples.
 
     Returns:
         `GradientVariance`.
 
     Raises:
-        ValueError: Fewer than 2 batches, or data as `Multilevel` refuses them.
+        ValueError: If `batches` is less than 2 or `Multilevel` does not accept the data.
 
-    Source: The variance of each level decides on the batch sizes in multilevel Monte Carlo:
-    Giles, Multilevel Monte Carlo path simulation, 2008.
+    Source: Giles, Multilevel Monte Carlo path simulation, 2008: batch sizes follow from the
+    variance of each level.
 
     Example:
         >>> network = keras.Sequential([keras.layers.Conv2D(3, 3, padding="same")])
@@ -46,8 +47,7 @@ def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed
         >>> len(found.terms), found.saving > 0
         (2, True)
     """
-    if batches < 2:
-        raise ValueError(f"A variance takes at least 2 batches. Received: batches={batches}")
+    batches = checks.whole("batches", batches, 2)
     arrays = x if y is None else (x, y)
     stage = MultilevelStage(0, (samples,), 0, None)
     source = MultilevelStream(arrays, MultilevelSchedule([stage])).source
@@ -116,40 +116,40 @@ class GradientVariance:
     terms: tuple
 
     def of(self, batch_sizes):
-        """Variance of the estimator with batches of given sizes.
+        """Variance of the estimator with given batch sizes.
 
         Args:
             batch_sizes: Samples of each term, finest first.
 
         Returns:
-            Float, to be compared with `single / N` of ordinary training.
+            float, to be compared with `single / N` of ordinary training.
 
         Raises:
-            ValueError: There is not one size for each term.
+            ValueError: If there is not one size for each term.
         """
         self._check(batch_sizes)
         return sum(term.variance / n for term, n in zip(self.terms, batch_sizes, strict=True))
 
     def work(self, batch_sizes):
-        """Work units of a step with batches of given sizes.
+        """Work units of a step with given batch sizes.
 
         Args:
             batch_sizes: Samples of each term, finest first.
 
         Returns:
-            Float.
+            float.
 
         Raises:
-            ValueError: There is not one size for each term.
+            ValueError: If there is not one size for each term.
         """
         self._check(batch_sizes)
         return sum(term.work * n for term, n in zip(self.terms, batch_sizes, strict=True))
 
     def batch_sizes(self, work=16):
-        """Batch sizes of the least variance for an amount of work.
+        """Batch sizes with the least variance for an amount of work.
 
-        They are proportional to the square root of variance by work, rounded to whole numbers of
-        at least 1; so the work is met about.
+        They are proportional to sqrt(variance / work), rounded to integers of at least 1, so that
+        the work is met approximately.
 
         Args:
             work: Work units of a step.
@@ -165,16 +165,19 @@ class GradientVariance:
 
     @property
     def saving(self):
-        """How many times the work of ordinary training is, at equal variance.
+        """Work of ordinary training over that of the estimator, at equal variance.
 
-        With the best batch sizes, whole or not. Below 1 the estimator costs more than it saves.
+        With the best batch sizes, not rounded. Below 1 the estimator costs more than it saves.
         """
         total = sum(math.sqrt(term.variance * term.work) for term in self.terms)
         return self.single / total**2
 
     def _check(self, batch_sizes):
         if len(batch_sizes) != len(self.terms):
-            raise ValueError(f"Each of {len(self.terms)} terms has a size. Received: {batch_sizes}")
+            raise ValueError(
+                f"batch_sizes must have one size for each of {len(self.terms)} terms. "
+                f"Received: {batch_sizes}"
+            )
 
     def __str__(self):
         rows = [("term", "variance of a sample", "of the fine gradient's", "work units")]
@@ -186,7 +189,7 @@ class GradientVariance:
 
 
 class _Probe(Multilevel):
-    """Gives the gradient of one term, and changes nothing."""
+    """Returns the gradient of one term and changes nothing."""
 
     def __init__(self, training, meshes, samples):
         stage = MultilevelStage(meshes[0], (samples,) * len(meshes), 0, None)
@@ -202,7 +205,7 @@ class _Probe(Multilevel):
         self.compile(keras.optimizers.SGD(0.0), training.loss, loss_weights=training.loss_weights)
 
     def gradient(self, batch):
-        """Gradient of the term for a batch of samples, one vector of all weights."""
+        """Gradient of the term for a batch, as one vector over all weights."""
         parts = keras.utils.unpack_x_y_sample_weight(batch)
         return self.train_on_batch(*parts, return_dict=True)["gradient"]
 
@@ -213,21 +216,15 @@ class _Probe(Multilevel):
         total = [None] * len(weights)
         for mesh, sign in zip(self.meshes, (1.0, -1.0), strict=False):
             _, found, _, _ = self._mesh_gradients(calls, batch, mesh, weights, is_finest=False)
-            total = [_sum(t, f, sign) for t, f in zip(total, found, strict=True)]
+            total = [added(t, f, sign) for t, f in zip(total, found, strict=True)]
         flat = [ops.reshape(ops.cast(part, "float32"), (-1,)) for part in total if part is not None]
-        # Under mixed_float16 Keras has the loss scaled, so that small gradients survive.
+        # With mixed_float16 Keras scales the loss.
         scale = self.optimizer.scale_loss(ops.ones(()))
         return {"gradient": ops.concatenate(flat) / scale}
 
 
-def _sum(total, gradient, sign):
-    if gradient is None:
-        return total
-    return sign * gradient if total is None else total + sign * gradient
-
-
 def _total_variance(vectors):
-    """Sum over the elements of the variance of vectors that come one by one (Welford)."""
+    """Sum over all elements of the variance of vectors (Welford's algorithm)."""
     mean, squares = 0.0, 0.0
     for count, vector in enumerate(vectors, start=1):
         away = np.asarray(vector, np.float64) - mean

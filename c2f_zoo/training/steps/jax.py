@@ -5,35 +5,25 @@ import keras
 import numpy as np
 from keras import ops
 
+from c2f_zoo.training.steps import calls
 
-class GradientCalls:
+
+class GradientCalls(calls.GradientCalls):
     """Gradients by `jax.grad` of pure functions made with `keras.StatelessScope`.
 
-    Lives inside the scope that the train step opens. What a differentiated function changes
-    (seeds, running means) would leak as tracers: it is carried out as a second result and
-    assigned again in the step's own scope.
+    They run inside the scope that the train step opens. What a differentiated function assigns
+    (seeds, running means) would leak as tracers: it is returned as a second result and assigned
+    again in the step's own scope.
 
     Args:
         model: The model that takes the step.
     """
 
-    replicas = 1
-
     def __init__(self, model):
+        super().__init__(model)
         self.variables = model.variables
 
     def input_gradients(self, function, inputs):
-        """Differentiate the sum of what a function of tensors gives; see the package.
-
-        Args:
-            function: Takes the list of tensors, returns a tuple that begins with the tensor to
-                differentiate, of any shape.
-            inputs: List of tensors, each of any shape.
-
-        Returns:
-            What the function returned, and the list of gradients of the inputs' shapes.
-        """
-
         def total(inputs, values):
             with _scope(self.variables, values) as scope:
                 outputs = function(inputs)
@@ -45,16 +35,6 @@ class GradientCalls:
         return outputs, gradients
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables; see the package.
-
-        Args:
-            function: Takes nothing, returns the scalar loss and anything else.
-            weights: List of Keras variables.
-
-        Returns:
-            What the function returned beside the loss, and the gradients: zeros for a variable
-            that the loss does not reach.
-        """
         chosen = {id(weight) for weight in weights}
         others = [v for v in self.variables if id(v) not in chosen]
 
@@ -68,39 +48,11 @@ class GradientCalls:
         _assign(others, values)
         return beside, gradients
 
-    def average(self, values, axis=None):
-        """Average; arrays span all devices under `keras.distribution`.
-
-        Args:
-            values: Tensor of any shape.
-            axis: Axis of the batch, to average over it alone.
-
-        Returns:
-            Scalar tensor, or one of the shape that is left.
-        """
-        return ops.mean(values, axis=axis)
-
     def after(self, earlier, tensors):
-        """Order what is computed from some tensors behind others; see the package.
-
-        Args:
-            earlier: List of tensors of any shape.
-            tensors: List of tensors of any shape.
-
-        Returns:
-            List of the tensors, of their own shapes.
-        """
         tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
         return tensors
 
     def apply(self, optimizer, gradients, weights):
-        """Change the weights as an optimizer does; see the package.
-
-        Args:
-            optimizer: Built Keras optimizer.
-            gradients: List of tensors of the weights' shapes.
-            weights: List of Keras variables.
-        """
         if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer.apply(gradients, weights)
             return
@@ -111,20 +63,62 @@ class GradientCalls:
         _assign(variables, state)
 
 
-class TrainStep:
-    """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""
+def take_step(model, state, data):
+    """Run `model.compute_step(data, calls)` as Keras' trainer expects of a train step."""
+    groups = _state_variables(model)
+    variables = [variable for group in groups for variable in group]
+    with _scope(variables, [value for values in state for value in values]) as scope:
+        logs = model.compute_step(data, GradientCalls(model))
+    return logs, tuple(_values(scope, group) for group in groups)
 
-    def train_step(self, state, data):
-        groups = (
-            self.trainable_variables,
-            self.non_trainable_variables,
-            self.optimizer.variables,
-            self.metrics_variables,
-        )
-        variables = [variable for group in groups for variable in group]
-        with _scope(variables, [value for values in state for value in values]) as scope:
-            logs = self.compute_step(data, GradientCalls(self))
-        return logs, tuple(_values(scope, group) for group in groups)
+
+def samples_of(state, iterator):
+    """The arguments of Keras' train function, and the number of samples in their batch."""
+    data = next(iterator)
+    return (state, iter([data])), _count(data)
+
+
+def _count(data):
+    return next(array for array in keras.tree.flatten(data) if array is not None).shape[0]
+
+
+def variable_value(model, variable, args):
+    """A variable as a numpy array, while `fit` runs too.
+
+    During `fit` a variable is empty, and its value is in the state: in `args`, the arguments of
+    Keras' train function.
+    """
+    for variables, values in zip(_state_variables(model), args[0], strict=True):
+        for each, value in zip(variables, values, strict=True):
+            if each is variable:
+                return np.asarray(value)
+    raise ValueError(f"The variable is not part of the state of {model.name}: {variable.path}")
+
+
+def assign(model, variables, value):
+    """Assign a value to variables that are not trained, while `fit` runs too.
+
+    Then it is replaced in the state, so that the rest need not be copied into the model.
+    """
+    state = getattr(model, "_jax_state", None)
+    if not state or model._jax_state_synced:
+        for variable in variables:
+            variable.assign(value)
+        return
+    values, chosen = state["non_trainable_variables"], {id(variable) for variable in variables}
+    for index, variable in enumerate(model.non_trainable_variables):
+        if id(variable) in chosen:
+            old = values[index]
+            values[index] = jax.device_put(jax.numpy.asarray(value, old.dtype), old.sharding)
+
+
+def _state_variables(model):
+    return (
+        model.trainable_variables,
+        model.non_trainable_variables,
+        model.optimizer.variables,
+        model.metrics_variables,
+    )
 
 
 def _scope(variables, values):
@@ -144,25 +138,28 @@ def _assign(variables, values):
         variable.assign(value)
 
 
-def value_and_gradients(function):
-    """Compile a function together with its gradients with respect to what it is given.
+def value_and_gradients(function, variables=()):
+    """Compile a function together with its gradients with respect to its arguments.
 
     Args:
         function: Takes tensors, returns the scalar to differentiate and a scalar to report.
-            Keras variables in it are constants.
+        variables: List of the Keras variables that it reads. Others are compiled as constants,
+            which takes XLA long where they are large.
 
     Returns:
         Function of arrays that returns the reported scalar and the list of gradients, numpy
         arrays of the arguments' shapes.
     """
+    variables = list(variables)
 
-    def total(points):
-        return function(*points)
+    def total(points, values):
+        with _scope(variables, values):
+            return function(*points)
 
     differentiate = jax.jit(jax.value_and_grad(total, has_aux=True))
 
     def compute(*points):
-        (_, report), gradients = differentiate(points)
+        (_, report), gradients = differentiate(points, _now(variables))
         return float(report), [np.asarray(gradient) for gradient in gradients]
 
     return compute

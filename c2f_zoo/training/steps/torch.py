@@ -1,32 +1,20 @@
 """Gradient calls of PyTorch."""
 
+import keras
 import torch
 from keras import ops
 
+from c2f_zoo.training.steps import calls
 
-class GradientCalls:
+
+class GradientCalls(calls.GradientCalls):
     """Gradients by `torch.autograd.grad`; outside of these calls nothing is recorded.
 
     Args:
         model: The model that takes the step.
     """
 
-    replicas = 1
-
-    def __init__(self, model):
-        self.model = model
-
     def input_gradients(self, function, inputs):
-        """Differentiate the sum of what a function of tensors gives; see the package.
-
-        Args:
-            function: Takes the list of tensors, returns a tuple that begins with the tensor to
-                differentiate, of any shape.
-            inputs: List of tensors, each of any shape.
-
-        Returns:
-            What the function returned, and the list of gradients of the inputs' shapes.
-        """
         with torch.enable_grad():
             # Styles depend on weights that the second derivative has to reach: not detached.
             inputs = [x if x.requires_grad else x.detach().requires_grad_(True) for x in inputs]
@@ -35,73 +23,46 @@ class GradientCalls:
         return outputs, list(gradients)
 
     def loss_gradients(self, function, weights):
-        """Differentiate a loss with respect to variables; see the package.
-
-        Args:
-            function: Takes nothing, returns the scalar loss and anything else.
-            weights: List of Keras variables.
-
-        Returns:
-            What the function returned beside the loss, and the gradients: None for a variable
-            that the loss does not reach.
-        """
         with torch.enable_grad():
             loss, beside = function()
             values = [weight.value for weight in weights]
             gradients = torch.autograd.grad(loss, values, allow_unused=True)
         return beside, list(gradients)
 
-    def average(self, values, axis=None):
-        """Average over the batch.
 
-        Args:
-            values: Tensor of any shape.
-            axis: Axis of the batch, to average over it alone.
-
-        Returns:
-            Scalar tensor, or one of the shape that is left.
-        """
-        return ops.mean(values, axis=axis)
-
-    def after(self, earlier, tensors):
-        """Order what is computed from some tensors behind others; see the package.
-
-        Args:
-            earlier: List of tensors of any shape.
-            tensors: List of tensors of any shape.
-
-        Returns:
-            List of the tensors, of their own shapes.
-        """
-        return list(tensors)
-
-    def apply(self, optimizer, gradients, weights):
-        """Change the weights as an optimizer does; see the package.
-
-        Args:
-            optimizer: Built Keras optimizer.
-            gradients: List of tensors of the weights' shapes, or None.
-            weights: List of Keras variables.
-        """
-        pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]
-        optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
+def take_step(model, data):
+    """Run `model.compute_step(data, calls)` as Keras' trainer expects of a train step."""
+    with torch.no_grad():
+        logs = model.compute_step(data, GradientCalls(model))
+    return {name: value.detach() for name, value in logs.items()}
 
 
-class TrainStep:
-    """Mixin of a `keras.Model` that defines `compute_step(data, calls)`."""
-
-    def train_step(self, data):
-        with torch.no_grad():
-            logs = self.compute_step(data, GradientCalls(self))
-        return {name: value.detach() for name, value in logs.items()}
+def samples_of(data):
+    """The arguments of Keras' train function, and the number of samples in their batch."""
+    return (data,), _count(data)
 
 
-def value_and_gradients(function):
-    """Compile a function together with its gradients with respect to what it is given.
+def _count(data):
+    return next(array for array in keras.tree.flatten(data) if array is not None).shape[0]
+
+
+def assign(model, variables, value):
+    """Assign a value to variables, while `fit` runs too."""
+    for variable in variables:
+        variable.assign(value)
+
+
+def variable_value(model, variable, args):
+    """A variable as a numpy array, while `fit` runs too."""
+    return ops.convert_to_numpy(variable)
+
+
+def value_and_gradients(function, variables=()):
+    """Compile a function together with its gradients with respect to its arguments.
 
     Args:
         function: Takes tensors, returns the scalar to differentiate and a scalar to report.
-            Keras variables in it are constants.
+        variables: List of the Keras variables that it reads.
 
     Returns:
         Function of arrays that returns the reported scalar and the list of gradients, numpy

@@ -113,6 +113,25 @@ def test_a_trained_model_grows_further(model_class):
     assert larger.generate(2, seed=0).shape == (2, 16, 16, 3)
 
 
+def test_a_schedule_does_not_shrink_what_was_trained(tmp_path):
+    make(ProGAN, 8).save_pretrained(tmp_path / "preset")
+    loaded = ProGAN.from_pretrained(tmp_path / "preset")
+    for model in (loaded, make(ProGAN, 8).grown(16)):
+        model.compile()
+        resolution = model.resolution[0]
+        images = np.zeros((4, resolution, resolution, 3), "uint8")
+        growth = ProgressiveGrowth(GrowthSchedule.by_images(resolution, batch_sizes=4))
+        with pytest.raises(ValueError, match="first_stage=1.* Received: .*begins at 4x4"):
+            model.fit(images, batch_size=4, verbose=0, callbacks=[growth])
+        assert model.stage == 1 and int(model.images_shown) == 0
+    schedule = GrowthSchedule.by_images(8, first_stage=1, batch_sizes=4)
+    images = np.zeros((4, 8, 8, 3), "uint8")
+    loaded.fit(images, batch_size=4, verbose=0, callbacks=[ProgressiveGrowth(schedule)])
+    assert loaded.stage == 1 and int(loaded.images_shown) == 4
+    anew = ProGAN.from_pretrained(tmp_path / "preset", stage=0)
+    assert anew.trained_stage == 0
+
+
 def test_a_model_that_grows_in_the_middle_of_a_fade_makes_the_same_pictures():
     model = make(ProGAN, 8)
     model.set_alpha(0.25)

@@ -7,7 +7,7 @@ import pytest
 from c2f_zoo.backend import to_numpy
 from c2f_zoo.layers import TimeFeatures, sinusoid
 from c2f_zoo.models import MultiscaleUNet
-from c2f_zoo.models.restoration.unet_blocks import ResidualBlock, SelfAttention
+from c2f_zoo.models.restoration.blocks import ResidualBlock, SelfAttention
 
 
 def randomize(layer, seed=0):
@@ -121,7 +121,7 @@ def test_half_of_the_times_features_are_learned():
         TimeFeatures(6)
 
 
-def test_a_fresh_network_answers_grey_and_a_residual_one_its_input(rng):
+def test_a_new_network_returns_grey_and_a_residual_one_its_input(rng):
     images = rng.random((1, 10, 13, 3), dtype="float32")
     plain = MultiscaleUNet(16, (1, 2), time_embedding=False)
     np.testing.assert_allclose(to_numpy(plain(images)), 0.5, atol=1e-6)
@@ -138,7 +138,7 @@ def test_the_papers_network_has_its_scales_blocks_and_widths():
         [64, 64],
         [32, 32],
     ]
-    # What each block on the way up is given: what came from below, and what was handed across.
+    # Inputs of each block on the way up: the features from below and those of the skip.
     assert [[block.conv_in.kernel.shape[2] for block in row] for row in model.up] == [
         [128 + 128, 128 + 64],
         [128 + 64, 64 + 32],

@@ -5,10 +5,10 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo.layers import crop_to, pad_to_stride, upsample_bilinear, upsample_nearest
-from c2f_zoo.tasks.restoration.images import RestorationImages
+from c2f_zoo.tasks.restoration.task import RestorationTask
 
 
-class LocalNet(RestorationImages, keras.Model):
+class LocalNet(RestorationTask, keras.Model):
     """An hourglass of stride 4 without anything global: what it answers depends on its reach."""
 
     def __init__(self, scale=1, mask=False, time_embedding=False, is_global=False, seed=0):

@@ -131,7 +131,7 @@ def test_what_no_metric_gives_cannot_be_monitored_and_is_refused_before_training
     metric = SlicedWasserstein(patches_per_image=8, directions=8, repeats=1)
     best = BestPreset(tmp_path / "best", metric, "fid", images(8, 16), every=8)
     model = make(16)
-    with pytest.raises(ValueError, match="swd_16, swd. Received: monitor='fid'"):
+    with pytest.raises(ValueError, match="swd_16, swd. Received: 'fid'"):
         model.fit(images(8, 16), batch_size=8, verbose=0, callbacks=[best])
     assert int(model.images_shown) == 0
 
@@ -140,14 +140,14 @@ def test_where_a_few_images_do_not_show_its_figures_the_first_measurement_does(t
     metric = FeatureDistances(lambda batch: batch.mean(axis=(1, 2)), "precision_recall", 17)
     best = BestPreset(tmp_path / "best", metric, "fid", images(20, 8), every=8)
     model = make(8)
-    with pytest.raises(ValueError, match="precision, recall. Received: monitor='fid'"):
+    with pytest.raises(ValueError, match="precision, recall. Received: 'fid'"):
         model.fit(images(8), batch_size=8, verbose=0, callbacks=[best])
     assert int(model.images_shown) == 8
 
 
 @pytest.mark.parametrize("num_images", [0, -1, 9])
 def test_no_more_images_are_measured_than_there_are(tmp_path, num_images):
-    with pytest.raises(ValueError, match=f"from 1 to .*, 8. Received: {num_images}"):
+    with pytest.raises(ValueError, match=f">= 1 and <= 8. Received: {num_images}"):
         BestPreset(tmp_path, SlicedWasserstein(), "swd", images(8, 16), num_images=num_images)
 
 
@@ -173,7 +173,7 @@ def test_real_images_have_the_size_that_any_generator_makes(tmp_path):
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"n": 0}])
 def test_grids_need_a_number(tmp_path, options):
-    with pytest.raises(ValueError, match="at least 1"):
+    with pytest.raises(ValueError, match="must be an integer >= 1"):
         SampleGrids(tmp_path, **options)
 
 

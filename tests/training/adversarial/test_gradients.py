@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from c2f_zoo.training import AdversarialModel, AdversarialTraining
+from c2f_zoo.training.steps import value_and_gradients
 from tests.training.adversarial.adversarial_toys import (
     RATE,
     Numpy,
@@ -126,3 +127,18 @@ def test_a_step_agrees_with_numpy_on_losses_and_gradients(name):
             assert float(logs[key]) == pytest.approx(value, rel=1e-4, abs=1e-4), key
     assert_same_gradients(before[1], trainable(discriminator), expected[1])
     assert_same_gradients(before[0], trainable(generator), expected[0])
+
+
+def test_the_variables_of_a_compiled_gradient_are_no_constants():
+    weight = keras.Variable(np.array([1.0, 2.0], "float32"))
+
+    def total(x):
+        value = keras.ops.sum(weight * x * x)
+        return value, value
+
+    differentiate, x = value_and_gradients(total, [weight]), np.array([3.0, 4.0], "float32")
+    for scale in (1.0, 10.0):
+        weight.assign(np.array([scale, 2.0], "float32"))
+        value, (gradient,) = differentiate(x)
+        assert float(value) == pytest.approx(9 * scale + 32)
+        np.testing.assert_allclose(gradient, [6 * scale, 16], rtol=1e-6)

@@ -10,7 +10,10 @@ from c2f_zoo.training import (
     AdversarialModel,
     AdversarialTraining,
     GrowthSchedule,
+    ImageProgress,
     ProgressiveGrowth,
+    SampleGrids,
+    StopOnNaN,
     TrainingState,
 )
 from tests.training.adversarial.adversarial_toys import GrowingDiscriminator, GrowingGenerator
@@ -109,6 +112,51 @@ def test_a_stream_that_grows_goes_into_fit_as_it_is(stream):
     model = fitted_to(stream)
     assert int(model.images_shown) == SCHEDULE.total and model.generator.stage == 2
     assert set(heights) == {2, 4, 8}
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_second_fit_goes_on_with_new_images(stream, grows):
+    if not grows:
+        stream = ImageStream(stream.cache, batch_size=4)
+    served, shown = stream.batch, []
+
+    def batch(images):
+        shown.append(images)
+        return served(images)
+
+    stream.batch = batch
+    model, callbacks = compiled(), [ProgressiveGrowth(SCHEDULE)] if grows else []
+    for begun in (0, 12):
+        shown.clear()
+        model.fit(stream, steps_per_epoch=3, verbose=0, callbacks=callbacks)
+        assert min(shown) == begun and int(model.images_shown) == begun + 12
+
+
+def test_callbacks_touch_the_model_only_where_something_changes(monkeypatch, tmp_path):
+    get, touched = keras.callbacks.Callback.model.fget, []
+
+    def model_of(callback):  # which on JAX copies the whole state into the model
+        touched.append(type(callback).__name__)
+        return get(callback)
+
+    monkeypatch.setattr(keras.callbacks.Callback, "model", property(model_of))
+    # The first stage, trained for long, or fading in for long.
+    stable = dataclasses.replace(SCHEDULE, stabilise=(1000, 8, 8))
+    fading = dataclasses.replace(SCHEDULE, stabilise=(0, 8, 8), fade=(0, 1000, 16))
+    counts = []
+    for schedule, steps in ((stable, 1), (stable, 4), (fading, 4)):
+        touched.clear()
+        callbacks = [
+            ProgressiveGrowth(schedule),
+            ImageProgress(schedule),
+            SampleGrids(tmp_path, every=1000, n=1),
+            StopOnNaN(),
+        ]
+        model = compiled()
+        model.fit(IMAGES[: 4 * steps], batch_size=4, verbose=0, callbacks=callbacks)
+        assert int(model.images_shown) == 4 * steps
+        counts.append(len(touched))
+    assert len(set(counts)) == 1
 
 
 def test_a_stream_of_the_final_size_is_reduced_to_the_stage(stream):

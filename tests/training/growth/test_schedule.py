@@ -81,7 +81,9 @@ def test_a_preset_serves_other_shapes_and_takes_changes():
     assert schedule.resolutions[-1] == (96, 64)
     assert schedule.batch_sizes == (512, 256, 256 // 2, 64, 32)
     assert GrowthSchedule.preset("progan-paper", 8, batch_sizes=5).batch_sizes == (5, 5)
-    with pytest.raises(ValueError, match=r"progan-paper, .*stylegan-8gpu\. Received: 'progan'$"):
+    with pytest.raises(
+        ValueError, match=r"'progan-paper', .*'stylegan-8gpu'\..* Received: 'progan'$"
+    ):
         GrowthSchedule.preset("progan")
 
 
@@ -232,17 +234,23 @@ def test_a_plot_without_matplotlib_names_the_extra(monkeypatch):
         ({"resolution": 48}, r"power of two\. Received: 48$"),
         ({"resolution": 2}, r"power of two\. Received: 2$"),
         ({"resolution": 8.5}, r"Received: 8\.5$"),
-        ({"resolution": 8, "base_shape": 4}, r"\(height, width\)\. Received: 4$"),
+        ({"resolution": 8, "base_shape": 4}, r"Received: 4$"),
         ({"resolution": None}, r"Received: resolution=None, resolutions=None$"),
-        ({"resolution": 8, "batch_sizes": 0}, r"batch_sizes is a whole .* 1\. Received: 0$"),
+        (
+            {"resolution": 8, "batch_sizes": 0},
+            r"batch_sizes must be .* 1\. Received: 0$",
+        ),
         ({"resolution": 8, "batch_sizes": {6: 16}}, r"batch_sizes lists heights.*Received: 6$"),
-        ({"resolution": 8, "fade": -1}, r"fade is .*Received: -1$"),
-        ({"resolution": 8, "stabilise": float("nan")}, r"stabilise is .*Received: nan$"),
+        ({"resolution": 8, "fade": -1}, r"fade must be .*Received: -1$"),
+        ({"resolution": 8, "stabilise": float("nan")}, r"stabilise must be .*Received: nan$"),
         ({"resolution": 8, "stabilise": 0, "fade": 0}, r"at least one image.*fade=\(0, 0\)$"),
-        ({"resolution": 8, "learning_rates": 0}, r"g_learning_rates are positive.*Received: 0$"),
+        (
+            {"resolution": 8, "learning_rates": 0},
+            r"g_learning_rates must be .*Received: 0$",
+        ),
         ({"resolution": 8, "learning_rates": "1e-3"}, r"Received: '1e-3'$"),
         ({"resolution": 8, "first_stage": 2}, r"2 stages, 0 to 1\. Received: 2$"),
-        ({"resolution": 8, "total": 1_000_000}, r"end of the last fade, 1200000.*: 1000000$"),
+        ({"resolution": 8, "total": 1_000_000}, r"1200000 images.*: 1000000$"),
         ({"resolutions": [(4, 4), (8, 12)]}, r"double of the one before\. Received: .*12\)\]$"),
     ],
 )
@@ -252,9 +260,9 @@ def test_a_senseless_schedule_is_refused(arguments, message):
 
 
 def test_senseless_questions_are_refused():
-    with pytest.raises(ValueError, match=r"images is a whole .*Received: -1$"):
+    with pytest.raises(ValueError, match=r"images must be an integer .*Received: -1$"):
         small().at(-1)
-    with pytest.raises(ValueError, match=r"images is a whole .*Received: 0\.5$"):
+    with pytest.raises(ValueError, match=r"images must be an integer .*Received: 0\.5$"):
         small().at(0.5)
     with pytest.raises(ValueError, match=r"itself\. Received: \['fade'\]$"):
         GrowthSchedule.by_epochs(1, 10, 8, fade=3)

@@ -114,3 +114,19 @@ def test_an_endless_schedule_is_counted_and_not_ended(capsys):
 def test_an_unknown_unit_is_refused():
     with pytest.raises(ValueError, match="'work'. Received: 'image'"):
         MultilevelProgress(SCHEDULE, unit="image")
+
+
+def test_a_checkpoint_holds_the_model_that_is_trained(tmp_path):
+    training = training_of(MultilevelSchedule.multiscale(1, 1))
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=False)
+    training.fit(IMAGES, IMAGES, epochs=2, steps_per_epoch=1, callbacks=[checkpoint], verbose=0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.keras", "2.keras"]
+    again = keras.saving.load_model(tmp_path / "2.keras")
+    for found, expected in zip(again.weights, training.model.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(found), to_numpy(expected))
+
+
+def test_a_layer_alone_cannot_be_saved(tmp_path):
+    training = Multilevel(keras.layers.Conv2D(3, 3, padding="same"))
+    with pytest.raises(NotImplementedError, match="Only a keras.Model.*Received: conv2d"):
+        training.save(tmp_path / "layer.keras")

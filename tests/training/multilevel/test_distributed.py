@@ -57,5 +57,5 @@ def test_samples_that_the_replicas_cannot_share_are_refused():
         training = Multilevel(network, levels=1, batch_size=1)
         training.compile("sgd", "mse")
     x = np.zeros((3, 8, 8, 3), "float32")
-    with pytest.raises(ValueError, match=r"divided among 2 replicas\. Received: 1"):
+    with pytest.raises(ValueError, match=r"divisible by the 2 replicas\. Received: 1"):
         training.fit(x, x, steps_per_epoch=1, verbose=0)

@@ -314,7 +314,8 @@ def test_class_weights_are_refused():
 def test_sizes_that_cannot_be_halved_are_refused():
     x, _ = pictures(7, size=6)
     with pytest.raises(
-        ValueError, match=r"divisible by it\. Received: shape \((7|None), 6, 6, 3\)"
+        ValueError,
+        match=r"divisible by 4, for the coarsest mesh\. Received: shape \((7|None), 6, 6, 3\)",
     ):
         fit_with(network(), x)
 
@@ -334,13 +335,13 @@ def test_batches_of_another_size_are_refused():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"mode": "double"}, "mode is one of.*Received: 'double'"),
-        ({"levels": -1}, "levels is a whole number.*Received: -1"),
-        ({"levels": 1.5}, "levels is a whole number.*Received: 1.5"),
-        ({"batch_size": 0}, "batch_size is a whole number.*Received: 0"),
-        ({"batch_factor": 0}, "batch_factor is a positive number.*Received: 0"),
-        ({"batch_factor": float("nan")}, "batch_factor is a positive number.*Received: nan"),
-        ({"restriction": "nearest"}, "restriction is one of.*Received: 'nearest'"),
+        ({"mode": "double"}, "mode must be one of.*Received: 'double'"),
+        ({"levels": -1}, "levels must be an integer >= 0.*Received: -1"),
+        ({"levels": 1.5}, "levels must be an integer >= 0.*Received: 1.5"),
+        ({"batch_size": 0}, "batch_size must be an integer >= 1.*Received: 0"),
+        ({"batch_factor": 0}, "batch_factor must be a number > 0.*Received: 0"),
+        ({"batch_factor": float("nan")}, "batch_factor must be a number > 0.*Received: nan"),
+        ({"restriction": "nearest"}, "restriction must be one of.*Received: 'nearest'"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):

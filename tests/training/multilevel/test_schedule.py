@@ -41,17 +41,17 @@ def test_work_and_samples_add_up_over_stages():
     "stages, message",
     [
         ([], "at least one stage"),
-        ([MultilevelStage(0, (), 0, None)], "A stage has a batch"),
-        ([MultilevelStage(-1, (1,), 0, None)], "mesh is a whole number.*Received: -1"),
-        ([MultilevelStage(0, (0,), 0, None)], "batch size is a whole number.*Received: 0"),
-        ([MultilevelStage(0, (1,), 1, None)], "begins at step 0.*Received: steps 1 to None"),
+        ([MultilevelStage(0, (), 0, None)], "batch_sizes of a stage must not be empty"),
+        ([MultilevelStage(-1, (1,), 0, None)], "mesh must be an integer >= 0.*Received: -1"),
+        ([MultilevelStage(0, (0,), 0, None)], "batch_sizes must be an integer >= 1.*Received: 0"),
+        ([MultilevelStage(0, (1,), 1, None)], "must begin at step 0.*Received: steps 1 to None"),
         (
             [MultilevelStage(1, (1,), 0, 4), MultilevelStage(0, (1,), 5, None)],
-            "begins at step 4.*Received: steps 5 to None",
+            "must begin at step 4.*Received: steps 5 to None",
         ),
         (
             [MultilevelStage(1, (1,), 0, None), MultilevelStage(0, (1,), 4, None)],
-            "only the last may be endless.*Received: steps 0 to None",
+            "only the last may have no end.*Received: steps 0 to None",
         ),
     ],
 )

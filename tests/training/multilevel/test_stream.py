@@ -42,5 +42,5 @@ def test_what_a_source_raises_reaches_who_asked():
 
     with pytest.raises(ValueError, match="Received: a.png"):
         MultilevelStream(Broken(), SCHEDULE, prefetch=1)[0]
-    with pytest.raises(ValueError, match="prefetch is a whole number.*Received: -1"):
+    with pytest.raises(ValueError, match="prefetch must be an integer >= 0.*Received: -1"):
         MultilevelStream(IMAGES, SCHEDULE, prefetch=-1)
