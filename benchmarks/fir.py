@@ -1,15 +1,16 @@
-"""Speed of StyleGAN2's low-pass filter, with gradients of first and second order.
+"""Speed of the low-pass filter of StyleGAN2, with first- and second-order gradients.
 
     python benchmarks/fir.py                                    every installed backend
     python benchmarks/fir.py --backend jax --rounds 3
-    python benchmarks/fir.py --small --rounds 1                 seconds: whether it runs at all
+    python benchmarks/fir.py --small --rounds 1                 a quick test, in seconds
 
-The separable filter (1, 3, 3, 1) in several forms of equal values; "library" is the form that
-`c2f_zoo.layers.fir` chooses. The forms take turns in one process, and each figure is the lowest
-processor time of the rounds, in ms, which other processes on the machine hardly change. "gradient"
-is one for the images, "second order" that of a penalty on gradients (double backward), which R1
-and path lengths need. The last rows of a backend are the kernel (k, k, C, F) of a fused doubling
-or halving, the sum of four shifts: "library" by one matrix product, "slices" by slices.
+Compares several implementations of the separable filter (1, 3, 3, 1) that compute the same values;
+"library" is the one that `c2f_zoo.layers.fir` chooses. The implementations alternate in one
+process. Each figure is the lowest processor time of the rounds in ms, which hardly depends on other
+processes of the machine. "gradient" is the gradient for the images, and "second order" that of a
+penalty on gradients (double backward), which R1 and path length regularisation need. The last rows
+of a backend measure the kernel (k, k, C, F) of fused up- or downsampling, the sum of four shifts:
+"library" by one matrix product, "slices" by slices.
 """
 
 import argparse
@@ -32,7 +33,7 @@ SHAPES = ((4, 64, 64, 32), (4, 64, 64, 128), (1, 256, 256, 32), (1, 256, 256, 12
 
 
 def library(x, stride):
-    """What the library chooses on this backend."""
+    """The implementation that the library chooses on this backend."""
     from c2f_zoo.layers import fir
 
     before = 2 if stride == 1 else 1
@@ -76,7 +77,7 @@ def _padded(x, stride):
 
 
 def derived(function, order):
-    """The function, its gradient, or that of its gradient's squared norm, compiled."""
+    """Compile the function, its gradient, or the gradient of its gradient's squared norm."""
     import keras
     from keras import ops
 
@@ -127,7 +128,7 @@ def _tensorflow(loss, is_second):
 
 
 def measure(shape, stride, order, rounds, forms):
-    """Lowest processor milliseconds of each form, whose values are compared."""
+    """Return the lowest processor time of each form in ms, after comparing their values."""
     import keras
     from keras import ops
 
@@ -148,14 +149,14 @@ def measure(shape, stride, order, rounds, forms):
 
 
 def kernel_by_matrix(kernel, stride):
-    """The library's kernel of a fused doubling or halving: the sum of four shifts."""
+    """The library's kernel of fused up- or downsampling: the sum of four shifts."""
     from c2f_zoo.layers import fir
 
     return fir._sum_of_shifts(kernel)
 
 
 def kernel_by_slices(kernel, stride):
-    """The same as sums of slices."""
+    """The same kernel as a sum of slices."""
     from keras import ops
 
     kernel = ops.pad(kernel, ((1, 1), (1, 1), (0, 0), (0, 0)))
@@ -182,7 +183,7 @@ def main():
     )
     parser.add_argument("--backend", choices=BACKENDS, help="only this one")
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
-    parser.add_argument("--small", action="store_true", help="to see that it runs")
+    parser.add_argument("--small", action="store_true", help="small sizes, a quick test")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:

@@ -27,7 +27,7 @@ RENDERED = (8, 256, 320)  # pairs of scenes
 
 
 def alternate(functions, rounds):
-    """Median seconds of each function, called in turn so that drift meets all alike."""
+    """Return the median seconds of each function; they alternate, so that drift affects all."""
     for function in functions.values():
         function(), function()  # compile, then warm up
     seconds = {name: [] for name in functions}
@@ -40,7 +40,7 @@ def alternate(functions, rounds):
 
 
 def ready(result):
-    """Wait for a result that a backend computes asynchronously."""
+    """Wait for a result that is computed asynchronously."""
     import keras
     from keras import ops
 
@@ -54,7 +54,7 @@ def ready(result):
 
 
 def compiled(function, *arguments):
-    """A call of the compiled function on fixed tensors."""
+    """Return a function that calls the compiled function on fixed tensors."""
     from keras import ops
 
     from c2f_zoo.backend import jit
@@ -70,7 +70,7 @@ def images(shape):
 
 
 def convolutions_alone(model, pair):
-    """A function that runs every convolution of a forward pass on inputs of the same shapes."""
+    """Return a function that runs all convolutions of a forward pass on inputs of equal shapes."""
     import keras
     import numpy as np
     from keras import ops
@@ -110,7 +110,7 @@ def shifted_products(query, key, d=4):
 
 
 def warp_by_map_coordinates(image, flow):
-    """The warp through Keras' own `map_coordinates`, one channel at a time."""
+    """The warp by `keras.ops.image.map_coordinates`, one channel at a time."""
     from keras import ops
 
     height, width, channels = image.shape[1:]
@@ -123,7 +123,7 @@ def warp_by_map_coordinates(image, flow):
 
 
 def large_kernel(random):
-    """The context network's first convolution, whole and by halves of its output channels."""
+    """The first convolution of the context network, whole and in two halves of its outputs."""
     from keras import ops
 
     features = random.random((*LEVEL2[:3], 565), dtype="float32")
@@ -144,7 +144,7 @@ def predictor(model, pair):
 
 
 def measure_backend(rounds):
-    """Seconds of each operation on one backend."""
+    """Measure the seconds of each operation on one backend."""
     import numpy as np
 
     from c2f_zoo import PWCNet, PWCNetLite
@@ -194,7 +194,7 @@ def measure_backend(rounds):
 
 
 def measure_memory(part):
-    """Peak resident MB of one forward pass or training step, above the built model."""
+    """Measure the peak MB of one forward pass or training step above the built model."""
     import numpy as np
 
     from c2f_zoo import PWCNet
@@ -237,7 +237,7 @@ RATIOS = (
 
 
 def report(figures):
-    """Print the table: a row a figure, a column a backend."""
+    """Print a table with one row per figure and one column per backend."""
     names = list(figures)
     print(
         f"{'448x1024 batch 1; training 384x448 batch 2':44s}" + "".join(f"{n:>12s}" for n in names)

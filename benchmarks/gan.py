@@ -1,11 +1,11 @@
-"""Speed and memory of the growing GANs, as ratios to their convolutions alone.
+"""Speed and memory of the generative networks, as ratios to their convolutions alone.
 
     python benchmarks/gan.py                                  every backend, float32 and bfloat16
     python benchmarks/gan.py --backend tensorflow --cases progan-step --dtype float32
-    python benchmarks/gan.py --small --rounds 1               seconds: whether it runs at all
+    python benchmarks/gan.py --small --rounds 1               a quick test, in seconds
 
-A training step of WGAN-GP is compared to as many forward convolutions as it has passes, see
-`STEP_PASSES`. `measuring.py` describes the method.
+A training step of WGAN-GP is compared to as many forward convolutions as it has passes (see
+`STEP_PASSES`). `measuring.py` describes the method.
 """
 
 import functools
@@ -36,7 +36,7 @@ STEP_PASSES = {"discriminator": 14, "generator": 4}
 
 
 class Sizes:
-    """Sizes to measure, or tiny ones to test the script."""
+    """Sizes to measure, or small ones to test the script."""
 
     def __init__(self, small):
         self.resolution, self.batch = (16, 2) if small else (256, 4)
@@ -46,7 +46,7 @@ class Sizes:
 
 
 def network_case(case, dtype, sizes):
-    """Forward pass of a network, and its convolutions alone."""
+    """A forward pass of a network, and its convolutions alone."""
     import numpy as np
 
     from c2f_zoo.models.gans import progan, stylegan, stylegan2
@@ -69,7 +69,7 @@ def network_case(case, dtype, sizes):
 
 
 def modulated_case(case, dtype, sizes):
-    """One modulated convolution, and the convolution in it."""
+    """A modulated convolution, and the plain convolution it contains."""
     import keras
     from keras import ops
 
@@ -88,12 +88,12 @@ def modulated_case(case, dtype, sizes):
     modulated = functools.partial(modulated_conv2d, resample=resample)
     as_asked = functools.partial(modulated, fused=case.endswith("-fused"))
 
-    # Fused or not, the yardstick is one ordinary convolution of the batch.
+    # Fused or not, the reference is one ordinary convolution of the batch.
     return compiled(as_asked, *tensors), [(1, lambda: modulated(*tensors))]
 
 
 def step_case(case, dtype, sizes):
-    """One step of both networks, and as many convolutions as it has passes."""
+    """A step of both networks, and as many convolutions as it has passes."""
     import numpy as np
 
     from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
@@ -117,7 +117,7 @@ def step_case(case, dtype, sizes):
 
 
 def measure_case(case, dtype, rounds, small):
-    """Seconds of a case and of its convolutions, and its peak memory in MB."""
+    """Measure the seconds of a case and of its convolutions, and its peak memory in MB."""
     kind = {"modulated": modulated_case}.get(case.split("-")[0], network_case)
     function, passes = (step_case if "-step" in case else kind)(case, dtype, Sizes(small))
     return measure(function, passes, rounds)

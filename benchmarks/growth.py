@@ -1,6 +1,6 @@
-"""Compares growing with training at full resolution: same ProGAN networks, data and optimizers.
+"""Compares progressive growing with training at full resolution, for the same ProGAN.
 
-    python training/generation/data.py cifar10 packages/     fetches the images of --cifar
+    python training/generation/data.py cifar10 packages/     downloads the images for --cifar
     python benchmarks/growth.py --cifar packages/ --resolution 32 --minutes 30
     python benchmarks/growth.py --folder FOLDER_OR_ARCHIVE --resolution 64 --minutes 60
     python benchmarks/growth.py --out growth --report            only the table and the plot
@@ -10,8 +10,9 @@ The SWD between the data and the averaged generator's images is measured `--eval
 images of a stage below the last are first enlarged (nearest) to full size. Results record both
 time and images shown, so one run compares arms at equal time and at equal images.
 
-By default both arms train with the non-saturating loss and lazy R1 (`--loss logistic-r1`), which
-needs second-order gradients only in every 16th step; `--loss wgan-gp` is the paper's.
+Both arms have the same networks, data and optimizers. By default they train with the
+non-saturating loss and lazy R1 (`--loss logistic-r1`), which needs second-order gradients only in
+every 16th step; `--loss wgan-gp` is the loss of the paper.
 
 All phases of the growing arm have the same number of images: `--phase-images`, or chosen from the
 measured speed of each stage so that the last fade ends after `--grow-share` of the minutes.
@@ -36,7 +37,7 @@ from growth_report import ARMS, report  # the file beside this one
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-# What differs from the paper's settings. The average's half-life suits short runs.
+# Differences from the settings of the paper. The half-life of the average suits short runs.
 LOSSES = {
     "wgan-gp": {"ema_decay": None, "ema_half_life": 2_000.0},
     "logistic-r1": {
@@ -54,7 +55,7 @@ LOSSES = {
 
 
 def unpacked(path, out):
-    """Folder of a data set given as a folder or as a tar or zip archive."""
+    """Return the folder of a data set that is given as a folder or a tar or zip archive."""
     path = Path(path).expanduser()
     if path.is_dir():
         return path
@@ -72,9 +73,9 @@ def unpacked(path, out):
 
 
 def open_cache(options):
-    """The `ImageCache` of the chosen data, built by the first call.
+    """Return the `ImageCache` of the chosen data, which the first call builds.
 
-    The arms open what was built: reading the source would be the peak of their memory.
+    The arms open the existing cache: reading the source would dominate their peak memory.
     """
     from c2f_zoo.data import ImageCache
     from training.generation.data import image_cache
@@ -104,7 +105,7 @@ def open_cache(options):
 
 
 def make_model(options, seed):
-    """The pair that both arms train."""
+    """Build the pair of networks that both arms train."""
     import keras
 
     from c2f_zoo.data.resolutions import stage_resolutions
@@ -126,7 +127,7 @@ def make_model(options, seed):
 
 
 def make_schedule(options, arm, phase_images):
-    """Phases of both arms; their last one does not end before the clock does."""
+    """Return the phases of both arms; the last one is longer than the training time."""
     from c2f_zoo.training import GrowthSchedule
 
     never = 10**12
@@ -140,7 +141,7 @@ def make_schedule(options, arm, phase_images):
 
 
 def seconds_per_image(options, cache):
-    """Training seconds of an image at each stage, once compiled: the fastest of some steps."""
+    """Measure the training time per image at each stage: the fastest of some compiled steps."""
     from c2f_zoo.data import ImageStream
 
     model, found = make_model(options, 0), []
@@ -157,7 +158,7 @@ def seconds_per_image(options, cache):
 
 
 def length_of_phases(options, cache):
-    """Images in each phase: given, or such that growing takes its share of the minutes."""
+    """Return the images per phase: as given, or so that growing takes its share of the time."""
     file = Path(options.out) / "phases.json"
     if options.phase_images:
         return options.phase_images
@@ -171,7 +172,7 @@ def length_of_phases(options, cache):
 
 
 def make_clock(options, record, file, metric, schedule):
-    """A callback that keeps the clock by phases, evaluates, saves and ends the training."""
+    """Return a callback that times the phases, evaluates, saves and ends the training."""
     import keras
     import numpy as np
 
@@ -201,7 +202,7 @@ def make_clock(options, record, file, metric, schedule):
             self.since, self.cpu_since = time.perf_counter(), time.process_time()
 
         def count_step(self, seconds):
-            """Add a step to the phase that it belonged to."""
+            """Add a step to its phase."""
             state = schedule.at(int(backend.to_numpy(self.model.images_before)))
             name = f"{state.resolution[0]}x{state.resolution[1]} {state.phase}"
             blank = {"first_step": seconds, "steps": 0, "seconds": 0.0, "peak_mb": 0.0}
@@ -209,10 +210,10 @@ def make_clock(options, record, file, metric, schedule):
             phase["steps"] += 1
             phase["seconds"] += seconds
             phase["peak_mb"] = max(phase["peak_mb"], peak_memory())
-            reset_peak_memory()  # so that no step and no evaluation counts for another phase
+            reset_peak_memory()  # so that earlier phases and evaluations do not count
 
         def evaluate(self):
-            """Take the SWD of the averaged generator's images and save all results."""
+            """Measure the SWD of the averaged generator's images and save all results."""
             interval = budget / options.evaluations
             self.due = (self.seconds // interval + 1) * interval
             metric.reset(keep_real=True)
@@ -246,13 +247,13 @@ def make_clock(options, record, file, metric, schedule):
 
 
 def reset_peak_memory():
-    """Let the peak begin anew at what the process holds now, where the system is Linux."""
+    """Reset the peak memory of the process to its current memory (Linux only)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory():
-    """Largest resident memory in MB: since the last reset on Linux, of all time elsewhere."""
+    """Return the peak resident memory in MB: on Linux since the last reset."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
@@ -266,7 +267,7 @@ def save(file, record):
 
 
 def settings_of(options):
-    """What must be equal for results to be compared."""
+    """Return the settings that must be equal for results to be comparable."""
     names = "resolution minutes images batch filters loss precision backend eval_images".split()
     return {name: getattr(options, name) for name in names}
 
@@ -317,23 +318,28 @@ def main():
         metavar="PATH",
         help="archive of generation/data.py's cifar10, or its folder",
     )
-    add("--folder", metavar="PATH", help="folder or archive of pictures, white beneath them")
+    add("--folder", metavar="PATH", help="folder or archive of images, on white if transparent")
     add("--out", default="growth", help="folder of results (default growth)")
     add("--resolution", type=int, default=32)
     add("--minutes", type=float, default=30, help="training clock of each run (default 30)")
-    add("--images", type=int, default=0, help="go on until as many images were shown, too")
+    add("--images", type=int, default=0, help="also continue until this many images were shown")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--arms", nargs="+", choices=ARMS, default=ARMS)
-    add("--batch", type=int, default=16, help="images in a step, in both arms (default 16)")
-    add("--filters", type=int, nargs="+", help="feature maps a stage (default at most 128)")
+    add("--batch", type=int, default=16, help="batch size of both arms (default 16)")
+    add("--filters", type=int, nargs="+", help="feature maps per stage (default at most 128)")
     add("--loss", choices=LOSSES, default="logistic-r1")
     add("--precision", choices=("float32", "mixed_bfloat16"), default="mixed_bfloat16")
     add("--backend", choices=("tensorflow", "jax", "torch"), default="tensorflow")
-    add("--grow-share", type=float, default=0.5, help="of the minutes, for growing (default 0.5)")
+    add(
+        "--grow-share",
+        type=float,
+        default=0.5,
+        help="share of the minutes for growing (default 0.5)",
+    )
     add("--phase-images", type=int, help="images in each phase instead")
-    add("--evaluations", type=int, default=10, help="over the minutes (default 10)")
-    add("--eval-images", type=int, default=2048, help="for the SWD (default 2048)")
-    add("--report", action="store_true", help="only the report on what is there")
+    add("--evaluations", type=int, default=10, help="number of evaluations (default 10)")
+    add("--eval-images", type=int, default=2048, help="images for the SWD (default 2048)")
+    add("--report", action="store_true", help="only report the existing results")
     add("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.report:
@@ -344,7 +350,7 @@ def main():
     if options.inside:
         arm, seed = options.inside.split("-")
         return run_arm(options, None if arm == "prepare" else arm, int(seed))
-    # Seeds first, so that what is done at any time is a comparison.
+    # One seed after the other, so that an unfinished benchmark already compares the arms.
     for name in ("prepare-0", *(f"{arm}-{seed}" for seed in options.seeds for arm in options.arms)):
         file = Path(options.out) / f"{name}.json"
         if file.exists() and json.loads(file.read_text())["finished"]:

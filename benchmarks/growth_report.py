@@ -1,4 +1,4 @@
-"""Tables and plot of `growth.py`, from the results in its folder."""
+"""Makes the tables and the plot of `growth.py` from the results in its folder."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ ARMS = ("growing", "fixed")
 
 
 def at(record, axis, value):
-    """SWD of one run at a value of "seconds" or "images", linear between two evaluations."""
+    """Interpolate the SWD of a run at a value of "seconds" or "images"."""
     import numpy as np
 
     evaluations = record["evaluations"]
@@ -16,7 +16,7 @@ def at(record, axis, value):
 
 
 def spread(values, digits=1):
-    """Mean and range of some seeds."""
+    """Format mean and range over the seeds."""
     mean, least, most = (
         f"{value:.{digits}f}" for value in (statistics.mean(values), min(values), max(values))
     )
@@ -24,7 +24,7 @@ def spread(values, digits=1):
 
 
 def read_results(out):
-    """All results of a folder that were taken with one set of settings."""
+    """Read all results of a folder, which must have the same settings."""
     records = [json.loads(file.read_text()) for file in sorted(Path(out).glob("*-[0-9]*.json"))]
     if not records:
         raise SystemExit(f"No results in {out}")
@@ -71,7 +71,7 @@ def report(out):
 
 
 def phase_table(results):
-    """Time and memory of each phase, the first step (which compiles) apart."""
+    """Time and memory of each phase; the first step, which compiles, is listed separately."""
     lines = [
         "| arm | phase | ms per image | first step, s | minutes | images | peak MB |",
         "|---|---|---:|---:|---:|---:|---:|",
@@ -97,7 +97,7 @@ def phase_table(results):
 
 
 def plot(results, path):
-    """SWD over time and over images, a line a seed."""
+    """Plot the SWD over time and over images, one line per seed."""
     import matplotlib
 
     matplotlib.use("Agg")

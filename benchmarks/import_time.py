@@ -1,8 +1,8 @@
-"""Measures what importing c2f_zoo costs beyond importing Keras.
+"""Measures the time of importing c2f_zoo in addition to importing Keras.
 
     KERAS_BACKEND=tensorflow python benchmarks/import_time.py
 
-Each figure is the median of fresh interpreters that import Keras first; the aim is 0.5 s.
+Each figure is the median over new interpreters that import Keras first. The target is 0.5 s.
 """
 
 import argparse
@@ -29,7 +29,7 @@ print(middle - start, end - middle)
 
 
 def measure(statement, repetitions):
-    """Medians of the seconds that `import keras` takes and that `statement` adds to it."""
+    """Return the median seconds of `import keras`, and of `statement` after it."""
     readings = []
     for _ in range(repetitions):
         probe = PROBE.format(statement=statement)
@@ -41,7 +41,7 @@ def measure(statement, repetitions):
 
 
 def main():
-    """Prints one line per statement."""
+    """Print one line per statement."""
     parser = argparse.ArgumentParser(description="Import time of c2f_zoo beyond Keras.")
     parser.add_argument("--repetitions", type=int, default=5)
     repetitions = parser.parse_args().repetitions

@@ -1,10 +1,10 @@
-"""Measures networks: seconds, their ratio to the convolutions alone, and memory.
+"""Measures the time of networks, its ratio to that of their convolutions alone, and memory.
 
-"The convolutions alone" are the network's, with the same shapes, strides and dtypes, one after the
-other on random inputs; they alternate with the network in one process. Each figure is the median
-of the rounds. Machines differ and are shared, so compare the ratios. Every backend, dtype and case
-runs in its own process; memory is its peak of resident memory above the built model, including
-compilation.
+"The convolutions alone" are those of the network, with the same shapes, strides and dtypes, run one
+after the other on random inputs. They alternate with the network in one process, and each figure is
+the median of the rounds. Machines differ and are shared, so compare ratios. Every backend, dtype
+and case runs in its own process. Memory is the peak of resident memory above the built model,
+including compilation.
 """
 
 import argparse
@@ -25,7 +25,7 @@ DTYPES = ("float32", "mixed_bfloat16")
 
 
 def alternate(functions, rounds, warm_up=2):
-    """Median seconds of each function, called in turn so that drift affects all equally."""
+    """Return the median seconds of each function; they alternate, so that drift affects all."""
     for function in functions.values():
         for _ in range(warm_up):  # compile, then warm up
             function()
@@ -39,7 +39,7 @@ def alternate(functions, rounds, warm_up=2):
 
 
 def ready(result):
-    """Wait for a tensor that a backend computes in the background."""
+    """Wait for a tensor that is computed asynchronously."""
     from keras import ops
 
     if hasattr(result, "block_until_ready"):  # JAX
@@ -48,7 +48,7 @@ def ready(result):
 
 
 def compiled(function, *arguments):
-    """A call of the compiled function on fixed tensors."""
+    """Return a function that calls the compiled function on fixed tensors."""
     from c2f_zoo.backend import jit
 
     function = jit(function)
@@ -56,7 +56,7 @@ def compiled(function, *arguments):
 
 
 def recorded_convolutions(function):
-    """Every convolution that a call of the function computes, by shapes, dtype and options."""
+    """List the convolutions that a call computes, by shapes, dtype and options."""
     import keras
     from keras import ops
 
@@ -89,7 +89,7 @@ def recorded_convolutions(function):
 
 
 def convolutions_alone(function):
-    """A function of nothing that runs those convolutions on random inputs."""
+    """Return a function without arguments that runs those convolutions on random inputs."""
     import keras
     from keras import ops
 
@@ -112,10 +112,10 @@ def convolutions_alone(function):
 
 
 def measure(function, passes, rounds, warm_up=2):
-    """Seconds of a case and of its convolutions, and its peak memory in MB.
+    """Measure the seconds of a case and of its convolutions, and its peak memory in MB.
 
-    `passes` are pairs of a number and a function whose convolutions are run so often, or a
-    function that gives them: what that one takes of memory does not count.
+    `passes` is a list of pairs (count, function): the convolutions of the function are run `count`
+    times. It may also be a function that returns this list, whose memory is then not counted.
     """
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(warm_up):
@@ -140,7 +140,7 @@ def in_own_process(script, backend, case, dtype, rounds, small):
 
 
 def table(figures, heading):
-    """The figures as Markdown: a row a case and dtype, three columns a backend."""
+    """Format the figures as Markdown: one row per case and dtype, three columns per backend."""
     backends = [name for name in BACKENDS if any(entry["backend"] == name for entry in figures)]
     heads = [f"{name}: s | / convolutions | MB" for name in backends]
     lines = [
@@ -178,12 +178,15 @@ def main(script, cases, measure_case, heading):
     )
     asked = os.environ.get("KERAS_BACKEND")
     parser.add_argument(
-        "--backend", choices=BACKENDS, default=asked, help="only this one; or KERAS_BACKEND"
+        "--backend",
+        choices=BACKENDS,
+        default=asked,
+        help="only this one (default: KERAS_BACKEND, or all)",
     )
     parser.add_argument("--cases", nargs="+", choices=cases, default=cases, metavar="CASE")
     parser.add_argument("--dtype", choices=DTYPES, help="only this one")
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
-    parser.add_argument("--small", "--tiny", action="store_true", help="to see that it runs")
+    parser.add_argument("--small", "--tiny", action="store_true", help="small sizes, a quick test")
     parser.add_argument("--json", metavar="FILE", help="write the figures here after each case")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

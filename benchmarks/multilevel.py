@@ -1,20 +1,20 @@
 """Compares single, multiscale and full-multiscale training at equal work.
 
-    python training/generation/data.py cifar10 packages/          fetches the images of --cifar
-    python training/collect/photographs.py photos/ --lossless      fetches those of --folder
+    python training/generation/data.py cifar10 packages/          downloads images for --cifar
+    python training/collect/photographs.py photos/ --lossless      downloads those for --folder
     python benchmarks/multilevel.py --cifar packages/ --folder photos/ --out multilevel
     python benchmarks/multilevel.py --out multilevel --report     only the tables and the plots
     python benchmarks/multilevel.py --out multilevel --memory     peak memory of one step
-    python benchmarks/multilevel.py --tiny                        runs in a minute, on noise
+    python benchmarks/multilevel.py --tiny                        a test on noise, in a minute
 
 For each task of `training/restoration/multiscale.py` these arms train the same network from the
 same weights:
 
-- single: ordinary training on the image as given, batches of 16;
-- multiscale: MGE, 4 samples of the finest correction, twice as many of each coarser term;
-- measured: MGE with the batches of least variance for the work of a single step, measured at the
-  weights of the shortest single run of the first seed (not counted as work);
-- fullmultiscale: from the coarsest mesh to the finest, with the paper's proportions of steps.
+- single: ordinary training on the image as given, in batches of 16;
+- multiscale: MGE with 4 samples of the finest correction, twice as many of each coarser term;
+- measured: MGE with the batch sizes of least variance for the work of a single step, measured at
+  the weights of the shortest single run of the first seed (not counted as work);
+- fullmultiscale: from the coarsest mesh to the finest, with the proportions of steps of the paper.
 
 Each arm is run with the work W of `--steps` single steps, with W / 4 and with W / 16, each run
 with a cosine learning rate of its own length, to see whether an arm matches the single arm's
@@ -42,12 +42,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from multilevel_report import ARMS, TASKS, Job, read, report
 
-# What a result depends on, besides the data.
+# Settings that a result depends on, besides the data.
 SETTINGS = (
     "tasks steps batch fine_batch levels size patch network dropout learning_rate backend "
     "evaluations validation variance_batches cifar folder tiny shares"
 ).split()
-# What may be added to later.
+# Settings whose values may be added to later.
 MAY_GROW = ("tasks", "shares", "cifar", "folder")
 TINY = {
     "steps": 8,
@@ -68,7 +68,7 @@ TINY = {
 
 
 def parse(argv=None):
-    """The options; `--tiny` replaces those that were not given."""
+    """Parse the options; `--tiny` replaces those that were not given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add(
@@ -81,27 +81,40 @@ def parse(argv=None):
     add("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     add("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    add("--shares", type=int, nargs="+", default=[1, 4, 16], help="parts of the work (1 4 16)")
+    add(
+        "--shares",
+        type=int,
+        nargs="+",
+        default=[1, 4, 16],
+        help="divisors of the full work (1 4 16)",
+    )
     add("--steps", type=int, default=1000, help="steps of the full single run (default 1000)")
-    add("--batch", type=int, default=16, help="samples of a single step (default 16)")
+    add("--batch", type=int, default=16, help="batch size of the single arm (default 16)")
     add("--fine-batch", type=int, default=4, help="of multiscale's finest correction (default 4)")
-    add("--levels", type=int, default=3, help="times that the mesh is halved (default 3)")
-    add("--size", type=int, default=32, help="images of --cifar are resized to (default 32)")
+    add("--levels", type=int, default=3, help="number of coarser meshes (default 3)")
+    add("--size", type=int, default=32, help="side of images of --cifar (default 32)")
     add("--patch", type=int, default=64, help="side of patches of --folder (default 64)")
     add("--network", choices=("unet", "resnet"), default="unet")
-    add("--dropout", type=float, default=0.5, help="of the U-Net (default 0.5, the paper's)")
-    add("--learning-rate", type=float, default=5e-4, help="of Adam (default 5e-4)")
+    add("--dropout", type=float, default=0.5, help="dropout of the U-Net (default 0.5)")
+    add("--learning-rate", type=float, default=5e-4, help="for Adam (default 5e-4)")
     add("--backend", choices=("torch", "tensorflow", "jax"), default="torch")
-    add("--evaluations", type=int, default=12, help="over a run (default 12)")
+    add("--evaluations", type=int, default=12, help="evaluations per run (default 12)")
     add("--validation", type=int, default=512, help="held-out images (default 512)")
-    add("--variance-batches", type=int, default=64, help="for variances (default 64)")
-    add("--parallel", type=int, help="runs at a time, a core each; default all, 0 for no binding")
-    add("--clock", choices=("seconds", "cpu_seconds"), default="seconds", help="of the report")
-    add("--report", action="store_true", help="only the report on what is there")
-    add("--memory", action="store_true", help="only peak memory of a step, then the report")
-    add("--memory-size", type=int, default=128, help="height and width for it (default 128)")
-    add("--memory-batch", type=int, default=16, help="samples of the finest term (default 16)")
-    add("--tiny", action="store_true", help="rehearse everything in a minute")
+    add(
+        "--variance-batches",
+        type=int,
+        default=64,
+        help="batches to measure variances on (default 64)",
+    )
+    add("--parallel", type=int, help="runs at a time (default one per core; 0: one, not bound)")
+    add(
+        "--clock", choices=("seconds", "cpu_seconds"), default="seconds", help="clock of the report"
+    )
+    add("--report", action="store_true", help="only report the existing results")
+    add("--memory", action="store_true", help="only measure the peak memory of a step, then report")
+    add("--memory-size", type=int, default=128, help="image side for --memory (default 128)")
+    add("--memory-batch", type=int, default=16, help="its samples of the finest term (default 16)")
+    add("--tiny", action="store_true", help="run a short version of everything in a minute")
     add("--inside", help=argparse.SUPPRESS)
     add("--core", type=int, help=argparse.SUPPRESS)
     if "--tiny" in (sys.argv[1:] if argv is None else argv):
@@ -115,7 +128,7 @@ def parse(argv=None):
 
 
 def datasets(options):
-    """Label of each data set that is there; a rehearsal takes noise for patches."""
+    """Return the labels of the given data sets; `--tiny` uses noise for patches."""
     found = [
         label for label, path in (("cifar10", options.cifar), ("patches", options.folder)) if path
     ]
@@ -123,7 +136,7 @@ def datasets(options):
 
 
 def jobs_of(options):
-    """All jobs, seeds first, so that what is done at any time is a comparison."""
+    """List all jobs, one seed after the other, so that unfinished results are comparable."""
     jobs = []
     shares = sorted(options.shares, reverse=True)  # the short runs first
     for seed in options.seeds:
@@ -141,7 +154,7 @@ def jobs_of(options):
 
 
 def needed_by(job, options):
-    """The job whose result another one needs, or None."""
+    """Return the job whose result this one needs, or None."""
     first = options.seeds[0]
     if job.arm == "variance" and job.share != "first":
         return job._replace(arm="single")
@@ -159,9 +172,9 @@ def is_finished(options, job):
 
 
 def run_all(options, jobs):
-    """Run the jobs that are not finished, each in a process, as many at a time as there are cores.
+    """Run the unfinished jobs, each in its own process, by default one per core.
 
-    One that fails does not stop those that do not need it.
+    A job that fails does not stop jobs that do not depend on it.
     """
     waiting = [job for job in jobs if not is_finished(options, job)]
     cores = cores_of(options)
@@ -174,7 +187,7 @@ def run_all(options, jobs):
                     waiting.remove(job)
                     running[core] = job, start(options, job, core)
             if not running:
-                break  # what is left waits for what has failed
+                break  # the remaining jobs need one that failed
             time.sleep(0.2)
             for core, (job, process) in list(running.items()):
                 if process.poll() is not None:
@@ -189,7 +202,7 @@ def run_all(options, jobs):
 
 
 def run_here(options, jobs):
-    """Run the jobs in this process, one after another: a rehearsal, which starts once."""
+    """Run the jobs one after another in this process, for `--tiny`."""
     os.environ["KERAS_BACKEND"] = options.backend
     from multilevel_runs import run
 
@@ -201,7 +214,7 @@ def run_here(options, jobs):
 
 
 def cores_of(options):
-    """Number of each core that runs are bound to; None where they are not."""
+    """Return the cores that runs are bound to, or None for each run that is not bound."""
     known = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None]
     return [None] if options.parallel == 0 else known[: options.parallel]
 
@@ -212,7 +225,7 @@ def can_start(options, job):
 
 
 def start(options, job, core):
-    """Start this script as the process of one job."""
+    """Start the process of one job."""
     environment = {**os.environ, "KERAS_BACKEND": options.backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--inside", job.name]
     if core is not None:
@@ -222,7 +235,7 @@ def start(options, job, core):
 
 
 def remember(options):
-    """Write the settings beside the results; refuse to add to those of other settings."""
+    """Write the settings beside the results; refuse to add to results of other settings."""
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     file, asked = out / "settings.json", {name: getattr(options, name) for name in SETTINGS}

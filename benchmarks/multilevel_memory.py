@@ -1,4 +1,4 @@
-"""Peak memory of one multilevel step: level by level, and with all meshes in one loss."""
+"""Peak memory of one multilevel step: mesh by mesh, and with all meshes in one loss."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ SINGLE, ACCUMULATED, ONE_LOSS = "single", "multiscale, mesh by mesh", "multiscal
 
 
 def measure_memory(options):
-    """Measure every kind of step in a process of its own, and write `memory.json`."""
+    """Measure every kind of step in its own process, and write `memory.json`."""
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     large = [options.memory_batch * 2**term for term in range(options.levels + 1)]
@@ -42,7 +42,7 @@ def in_own_process(asked, backend):
 
 
 def one_step(asked):
-    """Work units and peak memory of a step, above what the built network takes."""
+    """Measure work units and peak memory of a step, above the built network."""
     import keras
     import numpy as np
 
@@ -58,7 +58,7 @@ def one_step(asked):
     random, count = np.random.default_rng(0), schedule.at(0).samples
     images = random.random((count, asked["size"], asked["size"], 3), dtype="float32")
     times = random.random(count, dtype="float32")
-    # Keras builds by a forward pass of the first batch: not what is to be measured.
+    # Keras builds the model by a forward pass of the first batch, which must not be measured.
     network((images[:1], times[:1]))
     before = peak_of_all_time()
     training.train_on_batch((images, times), images)
@@ -66,7 +66,7 @@ def one_step(asked):
 
 
 def summed_loss():
-    """`Multilevel` with a step that differentiates the whole sum at once: the obvious way."""
+    """Return a `Multilevel` whose step differentiates the sum of all terms at once."""
     from keras import ops
 
     from c2f_zoo.layers import restrict

@@ -1,4 +1,4 @@
-"""Tables and plots of `multilevel.py`, from the results in its folder."""
+"""Makes the tables and plots of `multilevel.py` from the results in its folder."""
 
 import json
 import math
@@ -16,7 +16,7 @@ HEADS = {"loss": "loss x 1000", "psnr": "PSNR, dB", "ssim": "SSIM"}
 
 
 class Job(NamedTuple):
-    """What one process does, and where its result lies."""
+    """The work of one process, and the file of its result."""
 
     dataset: str
     task: str
@@ -38,12 +38,12 @@ class Job(NamedTuple):
 
 
 def read(file):
-    """A result, or None where there is none yet."""
+    """Read a result, or return None if there is none yet."""
     return json.loads(file.read_text()) if file.exists() else None
 
 
 def read_results(out):
-    """Finished runs by (data set, task), then (arm, share): a record by seed. And variances."""
+    """Return finished runs by (data set, task), (arm, share) and seed; and variances."""
     runs, variances = defaultdict(lambda: defaultdict(dict)), defaultdict(dict)
     for file in sorted(Path(out).glob("*_*_*_*_*.json")):
         record = read(file)
@@ -60,7 +60,7 @@ def read_results(out):
 
 
 def check_starts(group, found):
-    """Raise where runs of one seed began with different weights."""
+    """Raise if runs of one seed started with different weights."""
     starts = defaultdict(set)
     for records in found.values():
         for seed, record in records.items():
@@ -102,34 +102,34 @@ def heading(settings, clock):
     network = settings["network"]
     if network == "unet":
         network += f", dropout {settings['dropout']}"
-    named = "CPU seconds" if clock == "cpu_seconds" else "seconds by the wall"
+    named = "CPU seconds" if clock == "cpu_seconds" else "wall-clock seconds"
     return [
-        f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: "
-        f"{network}{' (a small one: a rehearsal)' if settings['tiny'] else ''}; for "
-        f"superresolution the residual one that doubles. {settings['levels']} corrections, Adam "
-        f"{settings['learning_rate']:g} falling to the end of every run, {settings['backend']}; "
-        f"{settings['validation']} held-out images. Mean (range) of the seeds; the clock is "
-        f"{named} of training, compilation included, evaluation not. The loss is the mean squared "
-        "error, of superresolution 1 - SSIM.",
+        f"Full work W: {settings['steps']} x {settings['batch']} work units. Network: {network}"
+        f"{' (a small one, for a rehearsal)' if settings['tiny'] else ''}, or for superresolution "
+        f"the residual network that doubles the size. {settings['levels']} corrections, Adam "
+        f"{settings['learning_rate']:g} decaying to the end of every run, {settings['backend']}; "
+        f"{settings['validation']} held-out images. Mean (range) over the seeds. The clock is "
+        f"{named} of training, including compilation and excluding evaluation. The loss is the "
+        "mean squared error, and 1 - SSIM for superresolution.",
     ]
 
 
 def summary(runs, clock):
-    """All tasks in two tables: what equal work gives, and what an equal loss takes."""
+    """Make two tables of all tasks: PSNR at equal work, and work until an equal loss."""
     parts = sorted({share for found in runs.values() for _, share in found})
     works = ", ".join(f"W / {share}" if share > 1 else "W" for share in parts)
     head = ["| task | images | seeds |", "|---|---|---:|"]
     lines = [
-        f"PSNR in dB after a work of {works}: of the single arm, and how much more the others "
-        "have; means of the seeds (? is not run):",
+        f"PSNR in dB after work {works}: the value of the single arm, and the difference of the "
+        "other arms to it; means over the seeds (?: not run).",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS),
         head[1] + "---|" * len(ARMS),
     ]
     reached = [
         "",
-        f"Times less work, and times less {clock.replace('_', ' ')}, to the loss that the full "
-        "single run of the same seed ends with; - where no seed gets there, ? where none has run:",
+        f"Reduction factors of work and of {clock.replace('_', ' ')} to reach the final loss of "
+        "the full single run with the same seed (-: reached by no seed, ?: not run).",
         "",
         head[0] + "".join(f" {arm} |" for arm in ARMS[1:]),
         head[1] + "---|" * len(ARMS[1:]),
@@ -146,7 +146,7 @@ def summary(runs, clock):
 
 
 def psnr_cell(found, arm, shares):
-    """PSNR of the single arm, or how much more another has, by the seeds that both have run."""
+    """PSNR of the single arm, or another arm's difference to it over the seeds of both."""
     cells = []
     for share in shares:
         single, runs = found.get(("single", share), {}), found.get((arm, share), {})
@@ -163,7 +163,7 @@ def psnr_cell(found, arm, shares):
 
 
 def reach_cell(found, arm, clock):
-    """Means of how many times less work and time, and how many seeds they are of."""
+    """Mean reduction factors of work and time, and the number of seeds."""
     less, tried = times_less(found, arm, clock)
     count = len(less["work"])
     if not count:
@@ -173,7 +173,7 @@ def reach_cell(found, arm, clock):
 
 
 def times_less(found, arm, clock):
-    """How many times less each seed that reaches the single loss takes; and the seeds tried."""
+    """Reduction factors of the seeds that reach the single loss, and the number of seeds run."""
     less, tried = {"work": [], clock: []}, 0
     for seed, single in found["single", 1].items():
         runs, end = runs_of_arm(found, arm, seed), final(single)
@@ -190,20 +190,20 @@ def final(record):
 
 
 def figures(name, values):
-    """One figure's mean and range, in a table's units."""
+    """Format mean and range of one figure, in the units of the table."""
     factor, digits = FIGURES[name]
     return spread([factor * value for value in values], digits)
 
 
 def in_order(found):
-    """(arm, share) and its runs, the largest work first, arms in their order."""
+    """Yield (arm, share) and its runs, the largest work first, arms in their order."""
     return sorted(found.items(), key=lambda item: (item[0][1], ARMS.index(item[0][0])))
 
 
 def work_table(found, clock):
-    """What every arm reaches for equal work."""
+    """Results of every arm at equal work."""
     lines = [
-        "For equal work, at the end of each run:",
+        "At equal work, at the end of each run:",
         "",
         "| work | arm | seeds | samples of a step | steps | work units | seconds | of them first "
         f"steps | {' | '.join(HEADS.values())} | peak MB |",
@@ -227,21 +227,21 @@ def work_table(found, clock):
         lines.append(f"| {' | '.join(cells)} |")
     resumed = sum(run["resumed"] > 0 for runs in found.values() for run in runs.values())
     if resumed:
-        lines += ["", f"{resumed} of the runs were interrupted and compiled once more."]
+        lines += ["", f"Interrupted and compiled again: {resumed} of the runs."]
     return lines
 
 
 def runs_of_arm(found, arm, seed):
-    """An arm's runs of one seed, the shortest first."""
+    """Return the runs of an arm with one seed, the shortest first."""
     shares = sorted((share for name, share in found if name == arm), reverse=True)
     return [found[arm, share][seed] for share in shares if seed in found[arm, share]]
 
 
 def at_clock(runs, clock, seconds, name):
-    """A figure that an arm reaches in so many seconds; and whether by a run that ended with them.
+    """Return a figure of an arm after a number of seconds, and whether it is from ends of runs.
 
-    Between the ends of two runs it is taken linearly over the logarithm of time. Before the end
-    of the shortest it is what that one had reached on its way, its learning rate not yet fallen.
+    Between the ends of two runs it is interpolated over the logarithm of time. Before the end of
+    the shortest run it is the value within that run, before its learning rate has decayed.
     """
     import numpy as np
 
@@ -257,10 +257,11 @@ def at_clock(runs, clock, seconds, name):
 
 
 def clock_table(found, clock):
-    """What every arm reaches in the time that the single runs take."""
+    """Results of every arm in the time of the single runs."""
     lines = [
-        "For equal time, that of the single runs, between the ends of an arm's runs by the "
-        "logarithm of time (~ where even its shortest run takes longer, and was on its way):",
+        "At equal time, that of the single runs, interpolated over the logarithm of time between "
+        "the ends of an arm's runs (~: even the shortest run takes longer; the value is taken "
+        "from within that run):",
         "",
         f"| seconds | arm | {' | '.join(HEADS.values())} |",
         "|---:|---|---:|---:|---:|",
@@ -286,7 +287,7 @@ def clock_table(found, clock):
 
 
 def first_reach(runs, target, axis):
-    """The least work, or time, at which one of the runs has a loss of at most the target."""
+    """Return the least work or time at which a run has a loss of at most the target."""
     reached = []
     for run in runs:
         points = run["evaluations"]
@@ -300,10 +301,10 @@ def first_reach(runs, target, axis):
 
 
 def reach_table(found, clock):
-    """How much less work and time each arm takes to the full single run's final loss."""
+    """Work and time of each arm until the final loss of the full single run."""
     lines = [
-        "To the final validation loss of the full single run of the same seed, by whichever of an "
-        "arm's runs gets there first, between two evaluations linearly:",
+        "Work and time until the first run of an arm reaches the final validation loss of the "
+        "full single run with the same seed, interpolated linearly between two evaluations:",
         "",
         "| arm | seeds that reach it | work units | times less | seconds | times less |",
         "|---|---:|---:|---:|---:|---:|",
@@ -325,14 +326,14 @@ def reach_table(found, clock):
 
 
 def variance_table(variances):
-    """The variance of every term of the estimator, and what it saves for equal variance."""
+    """Variance of every term of the estimator, and its saving of work at equal variance."""
     order = sorted(variances, key=lambda share: -math.inf if share == "first" else -int(share))
     terms = variances[order[0]]["measured"][0]["terms"]
     names = [" - ".join(f"1/{2**mesh}" for mesh in meshes) for meshes in terms]
     lines = [
-        "Variance of one sample's gradient in each term, as parts of that of the fine gradient; "
-        "how many times less work the estimator needs for equal variance, with the best batches; "
-        "and its variance for equal work, as a multiple of ordinary training's:",
+        "Variance of the gradient of one sample in each term, relative to that of the fine "
+        "gradient; the factor by which the estimator with optimal batch sizes reduces the work "
+        "for equal variance; and its variance at equal work, relative to ordinary training:",
         "",
         f"| weights | dropout | {' | '.join(names)} | saving | best batches | multiscale "
         "| measured |",
@@ -358,7 +359,7 @@ def variance_table(variances):
 
 
 def memory_table(memory):
-    """Peak memory of one step."""
+    """Peak memory of each kind of step."""
     lines = [
         "## Memory",
         "",
@@ -375,7 +376,7 @@ def memory_table(memory):
 
 
 def plot(found, title, path, clock):
-    """Loss, PSNR and SSIM over work and over time, a line a run; shorter runs are paler."""
+    """Plot loss, PSNR and SSIM over work and time, one line per run; shorter runs are paler."""
     import matplotlib
 
     matplotlib.use("Agg")

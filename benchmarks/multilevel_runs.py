@@ -1,4 +1,4 @@
-"""What a process of `multilevel.py` does: train one arm, or measure variances."""
+"""The work of one process of `multilevel.py`: train one arm, or measure variances."""
 
 import bisect
 import sys
@@ -20,13 +20,13 @@ from training.restoration.multiscale_training import (
     validation_arrays,
 )
 
-# Patches of each photograph in an epoch, and of each one held out among those to validate on.
+# Patches per photograph in an epoch, and per held-out photograph for validation.
 PATCHES = 40
 
 
 @dataclass(frozen=True)
 class ArmRecipe(RestorationRecipe):
-    """A run of `training/restoration/multiscale.py` with stages of one's own."""
+    """A run of `training/restoration/multiscale.py` with custom stages."""
 
     stages: tuple = ()
 
@@ -46,7 +46,7 @@ def run(options, job):
 
 
 def recipe_of(options, job):
-    """The recipe of an arm; of the single one for variances."""
+    """Return the recipe of an arm, or that of the single arm for variances."""
     is_cifar = job.dataset == "cifar10"
     return ArmRecipe(
         task=job.task,
@@ -72,7 +72,7 @@ def recipe_of(options, job):
 
 
 def stages_of(options, job):
-    """Stages of an arm whose work is that of its share of the full single run."""
+    """Return stages of an arm whose work is its share of that of the full single run."""
     from c2f_zoo.training import MultilevelSchedule
 
     if job.arm == "variance":
@@ -98,7 +98,7 @@ def stages_of(options, job):
 
 
 def stages_with(sizes, work):
-    """One stage on the finest mesh with batches of given sizes, for an amount of work."""
+    """Return one stage on the finest mesh with the given batch sizes and amount of work."""
     from c2f_zoo.training import MultilevelSchedule, MultilevelStage
 
     step = MultilevelStage(0, sizes, 0, None)
@@ -112,7 +112,7 @@ def open_data(options, recipe):
 
 
 def set_dropout(model, rate):
-    """Give every dropout layer another rate; the network's variables are the same for each."""
+    """Set the rate of every dropout layer, which does not change the variables."""
     import keras
 
     for layer in model._flatten_layers():
@@ -124,7 +124,7 @@ def set_dropout(model, rate):
 
 
 def run_arm(options, job):
-    """Train one arm, or go on with it, and write its results after every evaluation."""
+    """Train one arm, or resume it, and write its results after every evaluation."""
     import keras
 
     from c2f_zoo.training import MultilevelStream, TrainingState
@@ -141,7 +141,7 @@ def run_arm(options, job):
     if done:
         record["evaluations"] = [e for e in record["evaluations"] if e["step"] <= done]
         record["resumed"] += 1
-        keras.utils.set_random_seed(recipe.seed + 1000 * done)  # PyTorch's dropout goes on
+        keras.utils.set_random_seed(recipe.seed + 1000 * done)  # new dropout masks on PyTorch
     else:
         record = new_record(job, training, images, held_out)
         evaluate(training, validation, record, 0, (0.0, 0.0))
@@ -154,15 +154,15 @@ def run_arm(options, job):
     for step in range(done, schedule.total):
         start, cpu_start = time.perf_counter(), time.process_time()
         batch = keras.utils.unpack_x_y_sample_weight(stream[step - done])
-        training.train_on_batch(*batch)  # gives numbers, so that it waits for the device
+        training.train_on_batch(*batch)  # returns numbers, so it waits for the device
         lasted = time.perf_counter() - start
         seconds, cpu = seconds + lasted, cpu + time.process_time() - cpu_start
-        # A step whose stage is new is compiled: how much of the clock that is, is told apart.
+        # The first step of a stage compiles; its time is listed separately.
         record["first_steps"].setdefault(str(schedule.stages.index(schedule.at(step))), lasted)
         if step + 1 in points:
             evaluate(training, validation, record, step + 1, (seconds, cpu))
             record["peak_mb"] = max(record["peak_mb"], peak_memory())
-            save(file, record)  # first: what is beyond the state's step is left out again
+            save(file, record)  # before the state; later entries are dropped on resuming
             state.save(step + 1)
     if job.arm == "single" and job.seed == options.seeds[0]:
         training.model.save_weights(file.with_suffix(".weights.h5"))
@@ -172,7 +172,7 @@ def run_arm(options, job):
 
 
 def new_record(job, training, images, held_out):
-    """What is known of a run before its first step."""
+    """Return the record of a run before its first step."""
     import numpy as np
 
     from c2f_zoo.backend import to_numpy
@@ -186,7 +186,7 @@ def new_record(job, training, images, held_out):
         "batch_sizes": [list(stage.batch_sizes) for stage in schedule],
         "stage_steps": [stage.end - stage.start for stage in schedule],
         "work": float(schedule.work(schedule.total)),
-        # So that the report can tell that all arms began with the same weights.
+        # The report checks that all arms started with the same weights.
         "first_weights": float(sum(np.abs(weight, dtype=np.float64).sum() for weight in weights)),
         "first_steps": {},
         "resumed": 0,
@@ -196,7 +196,7 @@ def new_record(job, training, images, held_out):
 
 
 def evaluation_steps(schedule, count):
-    """Steps after which a run is evaluated: evenly by work, the last one included."""
+    """Return the steps after which a run is evaluated: even in work, including the last."""
     whole = schedule.work(schedule.total)
     return {
         bisect.bisect_left(range(schedule.total + 1), whole * n / count, key=schedule.work)
@@ -213,7 +213,7 @@ def evaluate(training, validation, record, step, clock):
     from c2f_zoo.metrics import PSNR, SSIM
 
     _, targets = validation
-    # Of superresolution 1 - SSIM, as it is trained on but for the 1, which keeps it positive.
+    # For superresolution 1 - SSIM: the training loss, and 1 to keep it positive.
     enlarges = record["task"] == "superresolution"
     loss = SSIMLoss("zero") if enlarges else keras.losses.MeanSquaredError()
     metrics, total = {"psnr": PSNR(), "ssim": SSIM()}, 0.0

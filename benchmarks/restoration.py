@@ -2,18 +2,18 @@
 
     python benchmarks/restoration.py                          every backend, float32 and bfloat16
     python benchmarks/restoration.py --backend torch --cases unet-step unet-forward
-    python benchmarks/restoration.py --tiny --rounds 1        seconds: whether it runs at all
+    python benchmarks/restoration.py --tiny --rounds 1        a quick test, in seconds
 
 - unet-step, unet-forward: a training step with Adam and the forward pass of the paper's network
   (2,537,187 parameters, attention, dropout, time) on 16 images of 64x64. A step is compared to
   three times the forward convolutions (forward, gradients for inputs and for kernels).
-- unet-512, local-512: the forward pass on one image of 512x512 of the paper's network, dominated
-  by attention, and of the local network that restores photographs.
-- tiled-24: `restore` of a photograph of 24 megapixels by the local network, in tiles whose
-  convolutions are all counted. Memory above the network and the photograph: tiles, seams, and the
-  result of 288 MB.
-- inpaint-24: `inpaint` of a photograph of 24 megapixels with a hole of 1000x1000.
-- upscale-24: `upscale` of a photograph of 6 megapixels to 24 by the x2 network for photographs.
+- unet-512, local-512: the forward pass on one image of 512x512, of the paper's network, which is
+  dominated by attention, and of the local network for photographs.
+- tiled-24: `restore` for a photograph of 24 megapixels with the local network, in tiles. The
+  convolutions of all tiles are counted. Memory above the network and the photograph includes the
+  tiles, the blending and the result of 288 MB.
+- inpaint-24: `inpaint` for a photograph of 24 megapixels with a hole of 1000x1000.
+- upscale-24: `upscale` for a photograph of 6 megapixels to 24, with the x2 network for photographs.
 
 `measuring.py` describes the method.
 """
@@ -33,7 +33,7 @@ CASES = (
 )
 # Forward convolutions, and the gradients of each for its input and for its kernel.
 STEP_PASSES = 3
-# The network that photographs are restored with.
+# The network of the presets for photographs.
 LOCAL_SIZE = {"width": 48, "multipliers": (1, 2, 2)}
 LOCAL = {
     "norm": "pixel",
@@ -54,7 +54,7 @@ ENLARGING = {
 
 
 class Sizes:
-    """What is measured: the issue's sizes, or tiny ones."""
+    """Sizes to measure, or small ones to test the script."""
 
     def __init__(self, small):
         self.batch, self.side, self.large = (2, 16, 32) if small else (16, 64, 512)
@@ -68,7 +68,7 @@ class Sizes:
 
 
 def network_case(case, dtype, sizes):
-    """Step or forward pass of a network, and passes over its convolutions."""
+    """A step or forward pass of a network, and passes over its convolutions."""
     import keras
     import numpy as np
 
@@ -89,7 +89,7 @@ def network_case(case, dtype, sizes):
 
 
 def tiled_case(case, dtype, sizes):
-    """A photograph in tiles, and the convolutions of each batch of tiles."""
+    """A photograph processed in tiles, and the convolutions of each batch of tiles."""
     import numpy as np
 
     from c2f_zoo.models import MultiscaleUNet, RestorationResNet
@@ -137,11 +137,11 @@ def tiled_case(case, dtype, sizes):
 
 
 def measure_case(case, dtype, rounds, small):
-    """Seconds of a case and of its convolutions, and its peak memory in MB."""
+    """Measure the seconds of a case and of its convolutions, and its peak memory in MB."""
     sizes = Sizes(small)
     if not case.endswith("-24"):
         return measure(*network_case(case, dtype, sizes), rounds)
-    # Minutes on a processor: once to compile, once to be timed beside its convolutions.
+    # Takes minutes on a CPU: once to compile, once timed with its convolutions.
     return measure(*tiled_case(case, dtype, sizes), min(rounds, 2), warm_up=1)
 
 

@@ -1,4 +1,4 @@
-"""Makes the README's picture: `python docs/make_flow_picture.py [PRESET]`."""
+"""Makes the flow picture of the README: `python docs/make_flow_picture.py [PRESET]`."""
 
 import sys
 from pathlib import Path

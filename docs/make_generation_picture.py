@@ -1,4 +1,4 @@
-"""Makes the README's picture of samples: `python docs/make_generation_picture.py`."""
+"""Makes the sample picture of the README: `python docs/make_generation_picture.py`."""
 
 from pathlib import Path
 

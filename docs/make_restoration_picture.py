@@ -1,6 +1,6 @@
-"""Makes the README's picture of restored photographs: `python docs/make_restoration_picture.py`.
+"""Makes the restoration picture of the README: `python docs/make_restoration_picture.py`.
 
-It takes a row from the picture of each card, which `training/measure/restoration.py` makes.
+It takes one row of the picture of each model card, made by `training/measure/restoration.py`.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from c2f_zoo.data import load_image, save_image
 
 ROOT = Path(__file__).parents[1]
-# Two presets beside each other, and which row of their pictures.
+# Two presets per row, and the row to take from the picture of each.
 ROWS = (
     (("unet_denoise.photos", 0), ("unet_deblur.photos", 0)),
     (("srnet_x2.photos", 0), ("unet_inpaint.photos", 1)),

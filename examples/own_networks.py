@@ -1,16 +1,17 @@
-"""Growing a generator and a discriminator of one's own, in plain Keras.
+"""Progressive growing of a custom generator and discriminator, written in plain Keras.
 
     python examples/own_networks.py                   samples.png, in less than a minute on a CPU
     python examples/own_networks.py --phase-images 20000 --output better.png
 
-`AdversarialModel`, `GrowthSchedule` and `ProgressiveGrowth` take any pair of networks that
+`AdversarialModel`, `GrowthSchedule` and `ProgressiveGrowth` work with any pair of networks if
 
-- maps latents (B, latent_size) to images (B, H, W, C) in [-1, 1], and such images to scores
-  (B, 1), at the resolution of the stage they are at;
-- has `stage`, a Python integer, 0 for the coarsest; setting it is all that changes the stage;
-- has `alpha`, a variable: 0 shows the stage before, enlarged, and 1 the stage's own resolution;
-- creates the variables of all stages at once; and the generator's `get_config()` rebuilds it,
-  for the moving average of its weights.
+- the generator maps latents (B, latent_size) to images (B, H, W, C) in [-1, 1], and the
+  discriminator maps such images to scores (B, 1), both at the resolution of the current stage;
+- both have an attribute `stage`, an integer, 0 for the coarsest; assigning it changes the stage;
+- both have a variable `alpha`: at 0 the output is the enlarged output of the previous stage, and
+  at 1 that of the current stage;
+- both create the variables of all stages in the constructor;
+- `get_config()` of the generator rebuilds it, for the moving average of its weights.
 """
 
 import argparse
@@ -35,24 +36,24 @@ LATENT_SIZE = 16
 
 
 def enlarge(x):
-    """Every pixel repeated 2x2."""
+    """Repeat every pixel 2x2 times."""
     return ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
 
 
 def shrink(x):
-    """The mean of every 2x2 pixels."""
+    """Average blocks of 2x2 pixels."""
     return ops.average_pool(x, 2, 2)
 
 
 def convolution(kernel_size, channels, filters, activation="leaky_relu"):
-    """A built convolution: a network must have the variables of all stages from the start."""
+    """Return a built convolution: networks need the variables of all stages from the start."""
     layer = keras.layers.Conv2D(filters, kernel_size, padding="same", activation=activation)
     layer.build((None, None, None, channels))
     return layer
 
 
 class Growing(keras.Model):
-    """What both networks share: the stage they are at, and how far it is faded in."""
+    """Base class of both networks, with `stage` and the fade variable `alpha`."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -65,7 +66,7 @@ class Growing(keras.Model):
 
 @keras.saving.register_keras_serializable(package="examples")
 class Generator(Growing):
-    """One convolution a stage; each stage is read out as an image by a convolution of its own."""
+    """Generator with one convolution per stage, and one per stage that outputs an image."""
 
     latent_size = LATENT_SIZE
 
@@ -88,7 +89,7 @@ class Generator(Growing):
 
 @keras.saving.register_keras_serializable(package="examples")
 class Discriminator(Growing):
-    """The same from fine to coarse; each stage reads images by a convolution of its own."""
+    """Discriminator with one convolution per stage, and one per stage that reads an image."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -108,7 +109,7 @@ class Discriminator(Growing):
 
 
 def discs(count, size=SIZES[-1]):
-    """Pictures of a coloured disc before a coloured background: uint8 (count, size, size, 3)."""
+    """Draw coloured discs on coloured backgrounds: uint8 (count, size, size, 3)."""
     random = np.random.default_rng(0)
     centre = random.uniform(0.3, 0.7, (2, count, 1, 1))
     radius = random.uniform(0.15, 0.3, (count, 1, 1))
@@ -121,7 +122,7 @@ def discs(count, size=SIZES[-1]):
 
 
 def save_grid(images, path, scale=4):
-    """Write images (64, H, W, 3) in [0, 1] as 8 rows of 8, enlarged."""
+    """Write images (64, H, W, 3) in [0, 1] as an enlarged grid of 8 x 8."""
     _, height, width, _ = images.shape
     rows = images.reshape(8, 8, height, width, 3).swapaxes(1, 2)
     grid = np.uint8(np.rint(255 * rows.reshape(8 * height, 8 * width, 3)))
@@ -129,13 +130,13 @@ def save_grid(images, path, scale=4):
 
 
 def train(phase_images, count, verbose=2):
-    """Grow the pair on `count` pictures and return the model."""
+    """Train a growing pair on `count` images and return the model."""
     schedule = GrowthSchedule.by_images(
         SIZES[-1], stabilise=phase_images, fade=phase_images, batch_sizes=16
     )
     print(schedule)
     model = AdversarialModel(Generator(), Discriminator(), seed=0)
-    # ProGAN's settings, but in so short a run the moving average must forget sooner.
+    # ProGAN's settings, with a shorter moving average for this short run.
     model.compile(AdversarialTraining.named("progan", ema_decay=None, ema_half_life=800.0))
     with tempfile.TemporaryDirectory() as folder:
         cache = ImageCache.from_arrays(discs(count), cache=folder, progress=False)
@@ -151,8 +152,8 @@ def train(phase_images, count, verbose=2):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--phase-images", type=int, default=3200, help="in each phase of growing")
-    parser.add_argument("--count", type=int, default=2000, help="pictures in the data set")
+    parser.add_argument("--phase-images", type=int, default=3200, help="images in each phase")
+    parser.add_argument("--count", type=int, default=2000, help="images in the data set")
     parser.add_argument("--output", default="samples.png")
     options = parser.parse_args(arguments)
     keras.utils.set_random_seed(0)

@@ -16,7 +16,7 @@ def stage_resolutions(resolution, base_shape=(4, 4)):
         Tuple of (height, width), integers, the base first.
 
     Raises:
-        ValueError: `base_shape` is not two integers >= 1, or `resolution` is another height.
+        ValueError: If `base_shape` is not two integers >= 1, or `resolution` is another height.
 
     Example:
         >>> stage_resolutions(16, base_shape=(4, 6))

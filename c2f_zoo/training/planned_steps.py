@@ -12,8 +12,8 @@ class StepPlanner:
     It also counts on the host, so that a callback need not wait for the device, nor on JAX have
     the whole state of the model copied back, to learn how far training is.
 
-    A model holds a planner and calls `make_train_function` from its own method of that name, and
-    `fitting` around Keras' `fit`. Its `train_step` reads `plan`.
+    A model holds a planner, whose `make_train_function` and `fit` it calls from its own methods of
+    these names. Its `train_step` reads `plan`.
 
     Args:
         model: `keras.Model` with a scalar variable `steps`, which its step counts up, and perhaps
@@ -49,7 +49,7 @@ class StepPlanner:
             self.model.train_function = self.run
 
     def fit(self, fit, *args, **kwargs):
-        """Call Keras' `fit`, such that a callback can end training before the first step."""
+        """Call Keras' `fit`; a callback can end training before the first step too."""
         self.is_fitting = True
         try:
             return fit(*args, **kwargs)

@@ -4,12 +4,13 @@
     python training/flow/pwcnet_lite_scenes.py --textures photographs \
         --export models/pwcnet_lite.scenes
 
-The weights of such a run, or those that ship, are then continued on wider motion and with the
+The second step continues the weights of such a run, or the shipped ones, with larger motion and the
 robust loss:
 
-    python training/pwcnet_lite_scenes.py --textures photographs --start models/pwcnet_lite.scenes
+    python training/flow/pwcnet_lite_scenes.py --textures photographs \
+        --start models/pwcnet_lite.scenes
 
-Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
+Running it again resumes it. `--tiny` runs a short version of everything in a minute or two.
 """
 
 import sys

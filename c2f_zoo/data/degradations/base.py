@@ -79,7 +79,7 @@ class Degradation:
             Nested dictionary of numpy arrays whose first axis is B, to be given to `apply`.
 
         Raises:
-            ValueError: There are not as many sample numbers as images.
+            ValueError: If there are not as many sample numbers as images.
         """
         kind = zlib.crc32(type(self).__name__.encode())
         drawn = [
@@ -121,7 +121,7 @@ def sample_numbers(count, index):
 
 
 def as_images(images, name):
-    """Bring a batch of images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
+    """Convert a batch of images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
 
     Raises:
         ValueError: Another shape or type; NaN or infinity, where the values lie on the host. The

@@ -22,7 +22,7 @@ class GaussianBlur(Degradation):
         seed: Non-negative integer.
 
     Raises:
-        ValueError: A negative or empty range.
+        ValueError: If `sigma` is negative or not a range.
 
     Source: Ahamed et al., arXiv 2501.12739, released code, there for 128x128 pixels and sigma 3.
 
@@ -56,7 +56,7 @@ class KernelBlur(Degradation):
             that keeps the brightness sums to 1.
 
     Raises:
-        ValueError: The kernel has another shape or holds NaN or infinity.
+        ValueError: If the kernel has another shape or is not finite.
 
     Example:
         >>> shift = KernelBlur([[0, 0, 1]])  # what was at column 0 is now at column 1
@@ -108,7 +108,7 @@ def gaussian_blur(images, sigma):
         float32 tensor (B, H, W, C).
 
     Raises:
-        ValueError: `sigma` is negative, or as for any degradation.
+        ValueError: If `sigma` is negative, or as `Degradation`.
 
     Example:
         >>> images = np.random.default_rng(0).random((1, 17, 30, 3))

@@ -30,7 +30,7 @@ class JPEG(Degradation):
         float32 tensor (B, H, W, C), of 256 levels.
 
     Raises:
-        ValueError: A quality beyond 1 to 100, no such subsampling, or images of other channels.
+        ValueError: If `quality` or `subsampling` is out of range, or images have other channels.
 
     Example:
         >>> images = np.random.default_rng(0).random((1, 16, 24, 3))

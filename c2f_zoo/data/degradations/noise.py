@@ -14,12 +14,12 @@ class GaussianNoise(Degradation):
     Args:
         sigma: Standard deviation on images in [0, 1] (25 of 255 levels is 25 / 255), or a range
             (low, high) from which each image draws its own, uniformly.
-        clip: Bring the result back to [0, 1], as saving it would. Defaults to False, as the
+        clip: Clip the result to [0, 1], as saving it would. Defaults to False, as the
             field's protocols for denoising have it.
         seed: Non-negative integer.
 
     Raises:
-        ValueError: A negative or empty range.
+        ValueError: If `sigma` is negative or not a range.
 
     Example:
         >>> images = np.full((2, 64, 64, 3), 0.5)
@@ -56,7 +56,7 @@ class RandomBoxes(Degradation):
         seed: Non-negative integer.
 
     Raises:
-        ValueError: A range that is empty or impossible.
+        ValueError: If a range is out of bounds or not a range.
 
     Example:
         >>> images = np.ones((1, 32, 32, 3), "float32")

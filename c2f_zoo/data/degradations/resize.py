@@ -22,7 +22,7 @@ class Downsampling(Degradation):
         float32 tensor (B, ceil(H / factor), ceil(W / factor), C).
 
     Raises:
-        ValueError: As for `downsample`.
+        ValueError: As `downsample`.
 
     Example:
         >>> tuple(Downsampling(3)(np.ones((1, 9, 10, 3))).shape)
@@ -56,7 +56,7 @@ def downsample(images, factor, method="bicubic", antialias=True):
         float32 tensor (B, ceil(H / factor), ceil(W / factor), C).
 
     Raises:
-        ValueError: Images, factor or method are not of these kinds.
+        ValueError: If images, factor or method are not of these kinds.
 
     Source: Keys, Cubic convolution interpolation for digital image processing, 1981; MATLAB's
     documentation of `imresize`.
@@ -82,7 +82,7 @@ def upsample_bicubic(images, factor):
         float32 tensor (B, factor * H, factor * W, C), not clipped.
 
     Raises:
-        ValueError: Images or factor are not of these kinds.
+        ValueError: If images or factor are not of these kinds.
 
     Source: as for `downsample`.
 

@@ -27,7 +27,7 @@ class TimedNoise(Degradation):
         `(x_t, t)`: float32 tensors of the shape of A(x), and (B,).
 
     Raises:
-        ValueError: A range beyond [0, 1], or a degradation that runs on the host.
+        ValueError: If `time` exceeds [0, 1], or `degradation` runs on the host.
 
     Source: Ahamed et al., arXiv 2501.12739, released code.
 

@@ -7,9 +7,9 @@ def regular_file(path, kind="a file"):
     """Return the `Path` of a regular file, `~` expanded; reading a pipe would wait for ever.
 
     Raises:
-        FileNotFoundError: There is nothing at `path`.
-        IsADirectoryError: It is a folder.
-        ValueError: It is a pipe, a socket or a device.
+        FileNotFoundError: If there is nothing at `path`.
+        IsADirectoryError: If it is a folder.
+        ValueError: If it is a pipe, a socket or a device.
     """
     path = Path(path).expanduser()
     if path.is_file():

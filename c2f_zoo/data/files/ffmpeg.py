@@ -47,7 +47,7 @@ def describe(path):
         (fps, count), each `None` where the file does not say.
 
     Raises:
-        ValueError: ffmpeg finds no video in the file.
+        ValueError: If ffmpeg finds no video in the file.
         ImportError: imageio-ffmpeg is not installed.
     """
     # Without an output ffmpeg only describes the file, and exits with 1.
@@ -77,7 +77,7 @@ def decode(path):
         UserWarning: ffmpeg complains about the file but gets frames out of it.
 
     Raises:
-        ValueError: ffmpeg gets no frame out of the file.
+        ValueError: If ffmpeg gets no frame out of the file.
         ImportError: imageio-ffmpeg is not installed.
     """
     # A stream of PPM images: each carries its own size, so rotated videos need no care.

@@ -29,8 +29,8 @@ def read_flo(path):
         `UNKNOWN_FLOW_THRESHOLD`. `read_flow` turns them into a mask.
 
     Raises:
-        ValueError: The file is of another kind, truncated or too long; the message names it.
-        FileNotFoundError: There is no such file.
+        ValueError: If the file is of another kind, truncated or too long; the message names it.
+        FileNotFoundError: If the file does not exist.
 
     Example:
         >>> import pathlib, tempfile
@@ -70,7 +70,7 @@ def write_flo(path, flow, valid=None):
             `UNKNOWN_FLOW` is written. Default: known everywhere.
 
     Raises:
-        ValueError: Wrong shapes, or NaN or inf where the flow should be known.
+        ValueError: If shapes are wrong, or the flow is NaN or inf where it should be known.
         OSError: The file cannot be written; one that was there before is kept.
 
     Example:

@@ -23,8 +23,8 @@ def read_flow(path):
         beyond `UNKNOWN_FLOW_THRESHOLD` makes its pixel unknown.
 
     Raises:
-        ValueError: Another extension, or the file is damaged or of another kind.
-        FileNotFoundError: There is no such file.
+        ValueError: If the extension is unknown, or the file is damaged or of another kind.
+        FileNotFoundError: If the file does not exist.
 
     Example:
         >>> import pathlib, tempfile
@@ -53,8 +53,8 @@ def write_flow(path, flow, valid=None):
             everywhere.
 
     Raises:
-        ValueError: Another extension, wrong shapes, NaN or inf where the flow should be known,
-            or motions too large for a KITTI file.
+        ValueError: If the extension is unknown, shapes are wrong, the flow is NaN or inf where it
+            should be known, or motions are too large for a KITTI file.
         OSError: The file cannot be written; one that was there before is kept.
 
     Example:

@@ -20,7 +20,7 @@ def check_flow(flow, valid=None):
         The flow as float32 array (H, W, 2), the mask as bool array (H, W, 1).
 
     Raises:
-        ValueError: Wrong shapes, or NaN or inf where the flow should be known.
+        ValueError: If shapes are wrong, or the flow is NaN or inf where it should be known.
     """
     flow = as_numpy(flow)
     if flow.ndim != 3 or flow.shape[2] != 2 or not flow.size or flow.dtype.kind not in "fiu":

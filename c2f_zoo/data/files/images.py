@@ -18,7 +18,7 @@ _WITH_ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")
 
 
 def as_numpy(tensor):
-    """Bring an array or tensor of numpy, JAX, TensorFlow or PyTorch to numpy.
+    """Convert an array or tensor of numpy, JAX, TensorFlow or PyTorch to numpy.
 
     Unlike `keras.ops.convert_to_numpy` it does not depend on the Keras backend in use, so a
     PyTorch tensor is accepted under TensorFlow and the reverse.
@@ -69,7 +69,7 @@ def load_image(source):
         float32 array of shape (H, W, 3), RGB in [0, 1]; a new array, which the caller may change.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        FileNotFoundError: If the file does not exist.
         ValueError: The file is not an image, or is damaged; or the array is empty, of another
             shape or dtype, not finite, or outside [0, 1].
         TypeError: `source` is none of the above.
@@ -97,7 +97,7 @@ def save_image(path, image):
             works too.
 
     Raises:
-        ValueError: The extension names no image format, or the image is not one.
+        ValueError: If the extension names no image format, or `image` is no image.
         OSError: The folder is missing or not writable, or the disk is full.
 
     Example:
@@ -119,7 +119,7 @@ def check_same_size(first, second, names=("image 1", "image 2")):
         names: What to call the two in the message. Default ("image 1", "image 2").
 
     Raises:
-        ValueError: The heights or widths differ.
+        ValueError: If the heights or widths differ.
 
     Example:
         >>> check_same_size(np.zeros((4, 6, 3)), np.zeros((4, 6, 2)), ("image", "flow"))
@@ -192,7 +192,7 @@ def write_pixels(path, pixels, image_format=None, quality=95, **options):
     of the format.
 
     Raises:
-        ValueError: The extension or the format is unknown, or cannot hold the transparency.
+        ValueError: If the format is unknown or cannot hold the transparency.
         OSError: The file cannot be written.
     """
     from PIL import Image

@@ -26,8 +26,8 @@ def read_kitti_flow(path):
         (H, W, 1), 1 where known.
 
     Raises:
-        ValueError: The file is of another kind, truncated or damaged; the message names it.
-        FileNotFoundError: There is no such file.
+        ValueError: If the file is of another kind, truncated or damaged; the message names it.
+        FileNotFoundError: If the file does not exist.
 
     Example:
         >>> import pathlib, tempfile
@@ -57,8 +57,8 @@ def write_kitti_flow(path, flow, valid=None, saturate=False):
             raise. Default False.
 
     Raises:
-        ValueError: Wrong shapes, NaN or inf where the flow should be known, or a component out
-            of range.
+        ValueError: If shapes are wrong, the flow is NaN or inf where it should be known, or a
+            component is out of range.
         OSError: The file cannot be written; one that was there before is kept.
 
     Example:

@@ -28,8 +28,8 @@ def read_pfm(path):
         gives the byte order.
 
     Raises:
-        ValueError: The file is of another kind, truncated or too long; the message names it.
-        FileNotFoundError: There is no such file.
+        ValueError: If the file is of another kind, truncated or too long; the message names it.
+        FileNotFoundError: If the file does not exist.
 
     Example:
         >>> import pathlib, tempfile
@@ -72,7 +72,7 @@ def write_pfm(path, array, byte_order="little"):
         byte_order: "little" (default) or "big".
 
     Raises:
-        ValueError: Another shape or byte order.
+        ValueError: If the shape is wrong or `byte_order` unknown.
         OSError: The file cannot be written; one that was there before is kept.
 
     Example:

@@ -26,7 +26,7 @@ def image_grid(images, columns=None, gap=0):
         over are white.
 
     Raises:
-        ValueError: There are no images, or they differ in shape, or `columns` is below 1.
+        ValueError: If there are no images, they differ in shape, or a number is out of range.
 
     Example:
         >>> image_grid(np.zeros((5, 4, 6, 3), "uint8"), columns=3, gap=1).shape
@@ -73,7 +73,7 @@ def check_film(path, fps):
     """Refuse a film that `save_film` cannot write, before its frames are made.
 
     Raises:
-        ValueError: The suffix or rate cannot be written.
+        ValueError: If the suffix or rate cannot be written.
         ImportError: A video needs imageio-ffmpeg.
     """
     suffix = Path(path).suffix.lower()
@@ -104,7 +104,8 @@ def save_film(path, frames, fps=24):
         Path of the film.
 
     Raises:
-        ValueError: There is no frame, they differ in size, the suffix or rate cannot be written.
+        ValueError: If there is no frame, frames differ in size, or the suffix or rate cannot be
+            written.
         ImportError: A video needs imageio-ffmpeg.
 
     Example:

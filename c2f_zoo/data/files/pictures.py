@@ -78,7 +78,7 @@ def read_picture(source):
         `Picture`.
 
     Raises:
-        FileNotFoundError: The file does not exist.
+        FileNotFoundError: If the file does not exist.
         ValueError: The file is no image, damaged, or holds several; or the array is empty, of
             another shape or dtype, not finite, or outside [0, 1].
         TypeError: `source` is none of the above.
@@ -112,7 +112,7 @@ def read_mask(source, size, invert=False):
         bool array (H, W), True where the picture is known.
 
     Raises:
-        ValueError: It is of another size, not binary, or leaves nothing known.
+        ValueError: If the mask is of another size, not binary, or leaves nothing known.
 
     Example:
         >>> read_mask(np.array([[255, 0]], "uint8"), (1, 2)).tolist()
@@ -161,7 +161,7 @@ def write_picture(path, pixels, like=None, image_format=None, quality=95):
         quality: 1 to 100, of JPEG and WebP.
 
     Raises:
-        ValueError: The format is unknown or cannot hold the transparency that is there.
+        ValueError: If the format is unknown or cannot hold the transparency.
         OSError: The file cannot be written.
 
     Example:

@@ -30,7 +30,7 @@ def encode_png16(pixels):
         The file as bytes.
 
     Raises:
-        ValueError: Another dtype or shape, or an empty image.
+        ValueError: If the dtype or shape is another one, or the image is empty.
 
     Example:
         >>> pixels = np.arange(12, dtype=np.uint16).reshape(2, 2, 3) * 5000

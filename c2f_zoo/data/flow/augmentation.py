@@ -67,7 +67,7 @@ class FlowAugmentation:
         (B, h, w, 1). Images are in [0, 1]; flow is 0 where `valid` is 0.
 
     Raises:
-        ValueError: Shapes that do not fit each other, or a source of one pixel's height or width.
+        ValueError: If shapes do not fit each other, or a source is smaller than 2x2 pixels.
 
     Source: Dosovitskiy et al., FlowNet, ICCV 2015; Ilg et al., FlowNet 2.0, CVPR 2017; Sun et
     al., PWC-Net, CVPR 2018 and its released prototxt files.
@@ -185,7 +185,7 @@ class FlowAugmentation:
             `FlowAugmentation`.
 
         Raises:
-            ValueError: Unknown stage.
+            ValueError: If `stage` is unknown.
         """
         crop, scale, sparse = RAFT_STAGES[checks.one_of("stage", stage, RAFT_STAGES)]
         scheme = {

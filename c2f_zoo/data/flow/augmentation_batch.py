@@ -5,7 +5,7 @@ from keras import ops
 
 
 def standardize(images, flow, valid):
-    """Bring a batch, or lists of samples, to tensors of one size, and the samples' own sizes."""
+    """Convert a batch, or lists of samples, to tensors of one size, and give the own sizes."""
     if not isinstance(images, (list, tuple)) or len(images) != 2:
         raise ValueError(f"images must be a pair (image1, image2). Received: {type(images)}")
     image1, image2 = images

@@ -48,8 +48,8 @@ def open_flow_dataset(name, root, **options):
         A `FlowDataset`, a sequence of `FlowSample` (images (H, W, 3), flow (H, W, 2)).
 
     Raises:
-        ValueError: There is no data set of this name; the message lists all.
-        FileNotFoundError: The folder does not exist or has another layout.
+        ValueError: If there is no data set of this name; the message lists all.
+        FileNotFoundError: If the folder does not exist or has another layout.
 
     Example:
         ```python

@@ -71,8 +71,8 @@ class KITTI2012(_KITTI):
         colored: Whether to read `colored_0` (default) rather than the grey `image_0`.
 
     Raises:
-        FileNotFoundError: Another layout, or half-missing pairs (named).
-        ValueError: Unknown option.
+        FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
+        ValueError: If an option is unknown.
 
     Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
 
@@ -98,8 +98,8 @@ class KITTI2015(_KITTI):
         flow: "occ" (default) or "noc", as for `KITTI2012`.
 
     Raises:
-        FileNotFoundError: Another layout, or half-missing pairs (named).
-        ValueError: Unknown option.
+        FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
+        ValueError: If an option is unknown.
 
     Source: Menze, Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
 
@@ -126,8 +126,8 @@ class Middlebury(FlowDataset):
             `eval-data` (no flow).
 
     Raises:
-        FileNotFoundError: Another layout, or half-missing pairs (named).
-        ValueError: Unknown split.
+        FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
+        ValueError: If `split` is unknown.
 
     Source: Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011.
 
@@ -170,8 +170,8 @@ class HD1K(FlowDataset):
             (`000000_10.png`, `000000_11.png`; no flow).
 
     Raises:
-        FileNotFoundError: Another layout, or half-missing pairs (named).
-        ValueError: Unknown split.
+        FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
+        ValueError: If `split` is unknown.
 
     Source: Kondermann et al., "The HCI Benchmark Suite: Stereo and Flow Ground Truth with
     Uncertainties for Urban Autonomous Driving", CVPR workshops 2016.

@@ -30,8 +30,9 @@ class FlyingChairs(FlowDataset):
             `data`.
 
     Raises:
-        FileNotFoundError: Another layout, half-missing pairs (named), or no split file.
-        ValueError: Unknown split, or a split file that does not cover a sample.
+        FileNotFoundError: If the folder has another layout, pairs are incomplete (named), or the
+            split file is missing.
+        ValueError: If `split` is unknown, or the split file does not cover a sample.
 
     Source: Dosovitskiy et al., "FlowNet: Learning Optical Flow with Convolutional Networks",
     ICCV 2015.
@@ -101,8 +102,8 @@ class FlyingThings3D(FlowDataset):
             valid; default 1000, as in the training of FlowNet2 and PWC-Net. None: no limit.
 
     Raises:
-        FileNotFoundError: Another layout, or half-missing pairs (named).
-        ValueError: Unknown option.
+        FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
+        ValueError: If an option is unknown.
 
     Source: Mayer et al., "A Large Dataset to Train Convolutional Networks for Disparity, Optical
     Flow, and Scene Flow Estimation", CVPR 2016.
@@ -175,8 +176,9 @@ class Sintel(FlowDataset):
             Default False, as in the published figures, which average over all pixels.
 
     Raises:
-        FileNotFoundError: Another layout, half-missing pairs (named), or missing masks.
-        ValueError: Unknown option.
+        FileNotFoundError: If the folder has another layout, pairs are incomplete (named), or masks
+            are missing.
+        ValueError: If an option is unknown.
 
     Source: Butler et al., "A Naturalistic Open Source Movie for Optical Flow Evaluation", ECCV
     2012.

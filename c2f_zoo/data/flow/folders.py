@@ -176,7 +176,7 @@ def split_folder(root, split, inside, dataset):
         dataset: Name of the data set, for the message.
 
     Raises:
-        FileNotFoundError: Another layout; the message says what was expected and found.
+        FileNotFoundError: If the folder has another layout; the message says what was expected.
     """
     train, test = ("training",), ("testing", "test")
     names, others = (train, test) if split == "train" else (test, train)
@@ -216,7 +216,7 @@ def check_complete(dataset, root, files, problems):
         problems: One sentence for each sample of which a file is missing.
 
     Raises:
-        FileNotFoundError: There are problems, or no samples.
+        FileNotFoundError: If there are problems, or no samples.
     """
     if problems:
         listed = "; ".join(problems[:_MOST_LISTED])

@@ -39,8 +39,8 @@ def read_cifar10(root, split="train"):
         Images, uint8 array (N, 32, 32, 3), and labels, int64 array (N,).
 
     Raises:
-        FileNotFoundError: There are no files of CIFAR-10.
-        ValueError: There is no such split, or a file is damaged.
+        FileNotFoundError: If the files of CIFAR-10 are missing.
+        ValueError: If `split` is unknown, or a file is damaged.
 
     Source: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
 
@@ -98,8 +98,8 @@ def read_stl10(root, split="train"):
         uint8 array (N, 96, 96, 3).
 
     Raises:
-        FileNotFoundError: There are no such files.
-        ValueError: There is no such split, or a file is damaged.
+        FileNotFoundError: If the files are missing.
+        ValueError: If `split` is unknown, or a file is damaged.
 
     Source: Coates, Lee and Ng, An Analysis of Single-Layer Networks in Unsupervised Feature
     Learning, AISTATS 2011.
@@ -143,8 +143,8 @@ class ImageZip(ImageSource):
         classes: None.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no zip archive, damaged, or holds no image.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a zip archive, is damaged, or holds no image.
 
     Example:
         >>> import tempfile

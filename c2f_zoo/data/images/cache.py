@@ -40,8 +40,8 @@ class ImageCache:
         classes: Names of the classes, or None.
 
     Raises:
-        FileNotFoundError: The folder holds no cache.
-        ValueError: The cache is damaged.
+        FileNotFoundError: If the folder holds no cache.
+        ValueError: If the cache is damaged.
 
     Source: the multi-resolution TFRecords of Karras et al.'s released code (arXiv 1710.10196).
 
@@ -111,7 +111,7 @@ class ImageCache:
             Read-only memory-mapped uint8 array (N, height, width, channels).
 
         Raises:
-            ValueError: The cache has no such resolution.
+            ValueError: If the cache lacks the resolution.
         """
         size = self.resolutions[-1] if resolution is None else resolution
         size = tuple(size) if isinstance(size, (tuple, list)) else size
@@ -174,7 +174,7 @@ class ImageCache:
             `ImageCache`.
 
         Raises:
-            FileNotFoundError: There is no such folder.
+            FileNotFoundError: If the folder does not exist.
             ValueError: The folder holds no image; one is broken, animated, transparent, CMYK or
                 too small, and is named; or an option is out of range.
 
@@ -200,7 +200,7 @@ class ImageCache:
             `ImageCache`.
 
         Raises:
-            ValueError: As `from_folder`, or the array has another shape or dtype.
+            ValueError: As `from_folder`, or if the array has another shape or dtype.
         """
         source = ImageArray(images, labels)
         resolution = source.images.shape[1] if resolution is None else resolution
@@ -234,7 +234,7 @@ class ImageCache:
 
         Raises:
             ImportError: tensorflow_datasets is not installed; the message names the extra.
-            ValueError: As `from_folder`, or the data set has no images or labels.
+            ValueError: As `from_folder`, or if the data set has no images or labels.
         """
         source = TensorFlowDataset(name, split, labels, data_dir)
         return cls._of(source, resolution, base_shape, **options)

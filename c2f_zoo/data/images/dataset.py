@@ -85,7 +85,8 @@ class ImageDataset:
         self.background = check_fit_options(background, "area")
         self.skipped, self.memory = [], memory
         self._kept, self._bytes, self._lock = {}, 0, threading.Lock()
-        self._array = self._items = None  # functions that load an image
+        self._array = None  # all images, where they are served as they are
+        self._items = None  # functions that load an image, where it can be loaded again
         if hasattr(source, "shape") and hasattr(source, "dtype"):
             source = ImageArray(source)
         if isinstance(source, ImageArray) and self._as_it_is(source.images):

@@ -43,8 +43,8 @@ def open_image_dataset(name, root=None, split=None, size=None, data_dir=None, **
         `ImageDataset`.
 
     Raises:
-        ValueError: There is no such data set or split, or an error of `ImageDataset`.
-        FileNotFoundError: The files are not there.
+        ValueError: If `name` or `split` is unknown, or as `ImageDataset`.
+        FileNotFoundError: If the files are missing.
         ImportError: `tensorflow_datasets` is not installed; the message names the extra.
 
     Example:

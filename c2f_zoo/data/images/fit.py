@@ -128,7 +128,7 @@ def check_fit_options(background, resample):
         The background as None or (r, g, b) from 0 to 255.
 
     Raises:
-        ValueError: `background` is no colour, or `resample` is another one.
+        ValueError: If `background` is not a colour, or `resample` is unknown.
 
     Example:
         >>> check_fit_options("white", "area")

@@ -31,8 +31,8 @@ class ImageFolder(ImageSource):
         classes: Names of the classes, in the order of their numbers, or None.
 
     Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It holds no image; or with `labels`, an image lies in no class's folder.
+        FileNotFoundError: If the folder does not exist.
+        ValueError: If it holds no image; or with `labels`, an image lies in no class's folder.
 
     Example:
         >>> import pathlib, tempfile

@@ -42,7 +42,7 @@ class ImageArray(ImageSource):
         classes: None, because the classes have no names here.
 
     Raises:
-        ValueError: Another shape or dtype, no image, or another number of labels.
+        ValueError: If the shape, the dtype or the number of labels is wrong.
 
     Example:
         >>> len(ImageArray(np.zeros((5, 8, 8, 3), "uint8")))
@@ -113,7 +113,7 @@ class TensorFlowDataset(ImageSource):
 
     Raises:
         ImportError: tensorflow_datasets is not installed; the message names the extra.
-        ValueError: The data set has no such feature, or no `label` where it is wanted.
+        ValueError: If the data set lacks the feature, or with `labels` the feature `label`.
 
     Example:
         ```python
@@ -153,7 +153,7 @@ class TensorFlowDataset(ImageSource):
 
     def items(self):
         if self.can_repeat:
-            for index in range(len(self)):
+            for index in range(len(self._examples)):
                 yield f"image {index}", lambda i=index: self._image(i, self._examples[i])
             return
         dataset = self.builder.as_dataset(split=self.split, shuffle_files=False)

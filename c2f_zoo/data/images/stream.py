@@ -109,7 +109,7 @@ class ImageStream(keras.utils.PyDataset):
             images: Images shown so far by the model, such as `int(model.images_shown)`.
 
         Raises:
-            ValueError: `images` is not an integer >= 0.
+            ValueError: If `images` is not an integer >= 0.
         """
         self._initial_images = checks.whole("images", images, least=0)
 
@@ -238,7 +238,7 @@ def fade_images(images, alpha):
         float32 array (B, H, W, C) in [0, 1].
 
     Raises:
-        ValueError: `alpha` is out of range, or H or W is odd.
+        ValueError: If `alpha` is out of range, or H or W is odd.
 
     Source: Karras et al., arXiv 1710.10196, section 2 and the released code's image processing.
 

@@ -168,25 +168,10 @@ def _own_path(model, variable):
 
 
 def stage_widths(num_stages, channel_base=8192, channel_max=512, num_filters=None):
-    """Feature maps per stage: min(channel_base / 2^(stage + 1), channel_max).
+    """Feature maps per stage: min(channel_base / 2^(stage + 1), channel_max), or `num_filters`.
 
-    Args:
-        num_stages: Number of stages.
-        channel_base: 8192 in ProGAN, StyleGAN and StyleGAN2's config-e, 16384 in config-f.
-        channel_max: Upper limit.
-        num_filters: None, or one width per stage, base first, in place of the formula.
-
-    Returns:
-        Tuple of integers, the base stage first.
-
-    Raises:
-        ValueError: If `num_filters` has not one positive integer per stage, or a limit is below 1.
-
-    Source: ProGAN (arXiv 1710.10196), its code's `nf`.
-
-    Example:
-        >>> stage_widths(9)
-        (512, 512, 512, 512, 256, 128, 64, 32, 16)
+    A tuple of integers, the base stage first; `nf` of ProGAN's code. `channel_base` is 8192 in
+    ProGAN, StyleGAN and StyleGAN2's config-e, 16384 in config-f.
     """
     checks.whole("channel_base", channel_base, least=1)
     checks.whole("channel_max", channel_max, least=1)

@@ -87,24 +87,9 @@ def film(model, path, seconds=5.0, fps=24, n=9, columns=None, seed=None, progres
 def latent_path(frames, n, latent_size, seed=None, smoothness=24):
     """A smooth closed path of latents: white noise over time, smoothed by a Gaussian window.
 
-    Args:
-        frames: Number of points.
-        n: Number of paths.
-        latent_size: Components of a latent vector.
-        seed: Integer of at least 0, or None.
-        smoothness: Standard deviation of the window, which wraps around, in frames.
-
-    Returns:
-        float32 array (frames, n, latent_size) of unit variance.
-
-    Raises:
-        ValueError: If `smoothness` is negative.
-
-    Source: the interpolation videos of Karras et al., arXiv 1710.10196.
-
-    Example:
-        >>> latent_path(30, 2, 5, seed=0).shape
-        (30, 2, 5)
+    The window, whose standard deviation is `smoothness` frames, wraps around. As in the
+    interpolation videos of Karras et al. (arXiv 1710.10196). Returns a float32 array (frames, n,
+    latent_size) of unit variance.
     """
     checks.number("smoothness", smoothness, least=0)
     noise = seeded_generator(seed, PATH).standard_normal((frames, n * latent_size))

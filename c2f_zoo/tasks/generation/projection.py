@@ -125,24 +125,10 @@ def _distance(model, loss, features):
 
 
 def projection_target(image, size, background=None):
-    """Crop and resize an image to what is projected: its centred part of the model's shape.
+    """Crop and resize an image to the centred part that is projected, uint8 (height, width, 3).
 
-    Args:
-        image: As for `project`.
-        size: (height, width).
-        background: As for `project`.
-
-    Returns:
-        uint8 array (height, width, 3).
-
-    Raises:
-        ValueError: As for `project`.
-        TypeError: As for `project`.
-
-    Example:
-        >>> half = np.full((2, 4, 4), 0.5)
-        >>> projection_target(half, (2, 2), background="white")[0, 0]
-        array([191, 191, 191], dtype=uint8)
+    `image` and `background` are as for `project`, which raises the same errors; `size` is
+    (height, width).
     """
     background = check_fit_options(background, "area")
     pixels, opacity = load_image(image), _opacity(image)
@@ -182,21 +168,9 @@ def _described(image):
 
 
 def feature_distance(features, others):
-    """Mean squared distance of feature vectors of length 1, averaged over places and lists.
+    """Mean squared distance of unit feature vectors (B, ..., D), averaged over places and lists.
 
-    Args:
-        features: Tensor (B, ..., D), or a list of them.
-        others: The same of other images.
-
-    Returns:
-        Scalar tensor, 0 to 4.
-
-    Source: Zhang et al., arXiv 1801.03924, equation 1, without learned weights.
-
-    Example:
-        >>> one = np.array([[[[1.0, 0.0]]]], "float32")
-        >>> round(float(feature_distance(one, one[..., ::-1])), 4)
-        2.0
+    Equation 1 of Zhang et al. (arXiv 1801.03924) without learned weights; 0 to 4.
     """
     total, lists = 0.0, []
     for side in (features, others):

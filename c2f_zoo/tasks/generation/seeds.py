@@ -9,21 +9,9 @@ OTHER_LATENTS, CUTOFF, NOISE, LABEL, PATH, PROJECTION = range(1, 7)
 
 
 def seeded_generator(seed, purpose=None):
-    """Numpy's random generator of a seed, for one purpose.
+    """Numpy's random generator of a seed, None for a new one, for one of the purposes above.
 
-    Args:
-        seed: Integer of at least 0; None for new numbers each time.
-        purpose: One of the constants above, or None: latents.
-
-    Returns:
-        `numpy.random.Generator`.
-
-    Raises:
-        ValueError: If the seed is no such integer.
-
-    Example:
-        >>> bool(seeded_generator(3, NOISE).random() == seeded_generator(3, LABEL).random())
-        False
+    Without a purpose it draws latents. A seed that is no integer of at least 0 is refused.
     """
     if seed is not None:
         seed = checks.whole("seed", seed, least=0)
