@@ -141,8 +141,8 @@ def read_mask(source, size, invert=False):
     known = (color[..., 0] != 0) != bool(invert)
     if not known.any():
         raise ValueError(
-            "A mask must leave some of the image known (1, white): only the rest is filled. "
-            f"Received: {known.size} pixels, all to be filled"
+            "A mask that leaves some of the image known (1, white) is needed: only the rest is "
+            f"filled. Received: {known.size} pixels, all to be filled"
         )
     return known
 

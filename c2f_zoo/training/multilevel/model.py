@@ -134,6 +134,14 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return self.model(inputs)
 
     def plan_of(self, step):
+        """Return the `MultilevelStage` of a step.
+
+        Args:
+            step: Number of the step, from 0.
+
+        Returns:
+            `MultilevelStage`.
+        """
         return self.schedule.at(step)
 
     def compile(self, *args, **kwargs):

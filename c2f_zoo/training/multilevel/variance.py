@@ -22,8 +22,8 @@ def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed
 
     Args:
         training: A compiled `Multilevel`: its model, loss, restriction and `prepare` are used.
-        x: Inputs: arrays, or a source as for `MultilevelStream`.
-        y: Targets: arrays, or None as for `Multilevel.fit`.
+        x: Inputs: arrays (N, H, W, C), or a source as of `MultilevelStream`.
+        y: Targets: arrays as of `Multilevel.fit`, or None.
         levels: Number of corrections to measure.
         samples: Samples in a batch.
         batches: Number of batches, at least 2.

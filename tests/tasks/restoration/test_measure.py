@@ -166,8 +166,11 @@ def test_figures_have_their_place_on_a_card():
         ({"task": "upscale"}, "scale above 1"),
         ({"task": "deblur", "noise": 5}, "needs .* a blur"),
         ({"task": "inpaint", "clip": True}, "clip and jpeg are for denoising"),
-        ({"task": "denoise", "noise": 5, "jpeg": 101}, "quality is 1 to 100"),
-        ({"task": "denoise", "noise": 5, "jpeg": 9, "subsampling": "4:1:1"}, "subsampling is"),
+        ({"task": "denoise", "noise": 5, "jpeg": 101}, "quality must be an integer"),
+        (
+            {"task": "denoise", "noise": 5, "jpeg": 9, "subsampling": "4:1:1"},
+            "subsampling must be one of",
+        ),
     ],
 )
 def test_what_is_no_protocol_is_refused(arguments, message):
