@@ -89,7 +89,7 @@ def whole_pair(name, value, least=None, most=None):
         >>> whole_pair("size", [256, 320], least=8)
         (256, 320)
     """
-    return tuple(map(int, _sequence(name, value, 2, "two integers", least, most, is_whole=True)))
+    return tuple(map(int, _pair(name, value, "two integers", least, most, is_whole=True)))
 
 
 def interval(name, value, least=None, most=None):
@@ -111,12 +111,8 @@ def interval(name, value, least=None, most=None):
         >>> interval("sigma", 0.1), interval("quality", (30, 95), least=1, most=100)
         ((0.1, 0.1), (30.0, 95.0))
     """
-    if _is_number(value):
-        value = (value, value)
     kind = "a number or two, (low, high) with low <= high,"
-    low, high = _sequence(name, value, 2, kind, least, most)
-    if low > high:
-        raise ValueError(f"{name} must be {kind}{_range(least, most)}. Received: {value!r}")
+    low, high = _pair(name, value, kind, least, most, takes_one=True)
     return float(low), float(high)
 
 
@@ -139,12 +135,8 @@ def whole_interval(name, value, least=None, most=None):
         >>> whole_interval("layers", (2, 8), least=0)
         (2, 8)
     """
-    if _is_number(value):
-        value = (value, value)
     kind = "an integer or two, (low, high) with low <= high,"
-    low, high = _sequence(name, value, 2, kind, least, most, is_whole=True)
-    if low > high:
-        raise ValueError(f"{name} must be {kind}{_range(least, most)}. Received: {value!r}")
+    low, high = _pair(name, value, kind, least, most, is_whole=True, takes_one=True)
     return int(low), int(high)
 
 
@@ -232,45 +224,6 @@ def shape(name, array, allowed, axes):
     return array
 
 
-def _is_length(found, allowed):
-    if found is None or allowed is None:
-        return True
-    return found in allowed if isinstance(allowed, (tuple, list, set, range)) else found == allowed
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _is_within(value, least=None, most=None, above=None, below=None):
-    return (
-        (least is None or value >= least)
-        and (most is None or value <= most)
-        and (above is None or value > above)
-        and (below is None or value < below)
-    )
-
-
-def _range(least=None, most=None, above=None, below=None):
-    bounds = ((">=", least), (">", above), ("<=", most), ("<", below))
-    text = " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)
-    return f" {text}" if text else ""
-
-
-def _sequence(name, value, length, kind, least, most, is_whole=False):
-    try:
-        values = list(value)
-    except TypeError:
-        values = []
-    fits = len(values) == length and all(
-        _is_number(v) and (not is_whole or v % 1 == 0) and _is_within(v, least, most)
-        for v in values
-    )
-    if not fits:
-        raise ValueError(f"{name} must be {kind}{_range(least, most)}. Received: {value!r}")
-    return values
-
-
 def same_shape(names, arrays, allowed, axes):
     """Check that two arrays or tensors share a shape; unknown lengths (None) fit any.
 
@@ -299,3 +252,43 @@ def same_shape(names, arrays, allowed, axes):
             f"Received: shapes {shapes[0]} and {shapes[1]}"
         )
     return tuple(b if a is None else a for a, b in zip(*shapes, strict=True))
+
+
+def _is_length(found, allowed):
+    if found is None or allowed is None:
+        return True
+    return found in allowed if isinstance(allowed, (tuple, list, set, range)) else found == allowed
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_within(value, least=None, most=None, above=None, below=None):
+    return (
+        (least is None or value >= least)
+        and (most is None or value <= most)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    )
+
+
+def _range(least=None, most=None, above=None, below=None):
+    bounds = ((">=", least), (">", above), ("<=", most), ("<", below))
+    text = " and ".join(f"{sign} {bound}" for sign, bound in bounds if bound is not None)
+    return f" {text}" if text else ""
+
+
+def _pair(name, value, kind, least, most, is_whole=False, takes_one=False):
+    """Two numbers in the range; with `takes_one` in order, or one number for both."""
+    try:
+        values = [value, value] if takes_one and _is_number(value) else list(value)
+    except TypeError:
+        values = []
+    fits = len(values) == 2 and all(
+        _is_number(v) and (not is_whole or v % 1 == 0) and _is_within(v, least, most)
+        for v in values
+    )
+    if not fits or (takes_one and values[0] > values[1]):
+        raise ValueError(f"{name} must be {kind}{_range(least, most)}. Received: {value!r}")
+    return values

@@ -25,7 +25,17 @@ def pytest_addoption(parser):
     )
 
 
+def slow_tests():
+    """Names of the tests, or of single cases, that `slow.txt` lists."""
+    lines = (Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
+
+
 def pytest_collection_modifyitems(config, items):
+    slow = slow_tests()
+    for item in items:
+        if {item.nodeid, item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]} & slow:
+            item.add_marker("slow")
     has_slow = config.getoption("--slow")
     skips_free = config.getoption("--backend-free") == "skip"
     kept, left_out = [], []

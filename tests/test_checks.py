@@ -7,6 +7,8 @@ import pytest
 
 from c2f_zoo import checks
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.mark.parametrize("value", [3, 3.0, np.int64(3), np.float32(3)])
 def test_whole_numbers_become_int(value):

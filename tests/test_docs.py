@@ -7,6 +7,8 @@ import pytest
 from c2f_zoo.cli.main import main
 from tests.test_readme import commands, options_named, run_blocks
 
+pytestmark = pytest.mark.backend_free
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 

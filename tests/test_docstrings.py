@@ -190,11 +190,13 @@ WITH_EXAMPLE = sorted(
 )
 
 
+@pytest.mark.backend_free
 @pytest.mark.parametrize("package", list(packages()), ids=lambda package: package.__name__)
 def test_every_public_package_says_what_it_is(package):
     assert package.__doc__ and package.__doc__.strip().splitlines()[0].endswith((".", ":"))
 
 
+@pytest.mark.backend_free
 @pytest.mark.parametrize("name", sorted(EVERYTHING))
 def test_a_public_name_is_documented_with_every_argument_and_shape(name):
     assert missing(EVERYTHING[name], name) == []

@@ -12,6 +12,8 @@ from pathlib import Path
 import keras
 import pytest
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 

@@ -392,9 +392,8 @@ def _copy(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
     copied = [tuple(weight.shape) for weight in copy.weights]
     if shapes != copied:
         raise PresetError(
-            f"{name}(**get_config()) has other weights than the model, so a preset of it could "
-            f"not be loaded. Expected {len(shapes)} weights: {shapes[:4]} and so on. "
-            f"Received: {len(copied)}: {copied[:4]}"
+            f"{name}(**get_config()) must have the model's weights, or a preset of it cannot be "
+            f"loaded: {len(shapes)}, {shapes[:4]}, ... Received: {len(copied)}, {copied[:4]}, ..."
         )
     for weight, target in zip(model.weights, copy.weights, strict=True):
         target.assign(keras.ops.convert_to_numpy(weight))

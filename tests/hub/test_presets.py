@@ -15,11 +15,11 @@ from c2f_zoo.hub import (
     list_presets,
     load,
     load_weights,
+    presets as module,
     read_metadata,
     render_card,
     save_preset,
 )
-from c2f_zoo.hub import presets as module
 
 
 def assert_equal_weights(model, other, tolerance=0.0):

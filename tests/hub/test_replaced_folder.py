@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from c2f_zoo.hub import PresetSaveError
-from c2f_zoo.hub import atomic as module
+from c2f_zoo.hub import PresetSaveError, atomic as module
 from c2f_zoo.hub.atomic import replaced_folder
 
 pytestmark = pytest.mark.backend_free

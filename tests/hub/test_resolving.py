@@ -3,8 +3,7 @@ import socket
 
 import pytest
 
-from c2f_zoo.hub import PresetNotFoundError, list_presets, resolve
-from c2f_zoo.hub import resolving as module
+from c2f_zoo.hub import PresetNotFoundError, list_presets, resolve, resolving as module
 
 pytestmark = pytest.mark.backend_free
 

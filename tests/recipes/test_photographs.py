@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture
 def photographs():

@@ -1,3 +1,2 @@
 from .multiscale_unet import MultiscaleUNet as MultiscaleUNet
-from .networks import RestorationResNet as RestorationResNet
-from .networks import SRParaConvNet as SRParaConvNet
+from .networks import RestorationResNet as RestorationResNet, SRParaConvNet as SRParaConvNet

@@ -1,10 +1,6 @@
 from .callbacks import (
     BestPreset as BestPreset,
-)
-from .callbacks import (
     ImageProgress as ImageProgress,
-)
-from .callbacks import (
     SampleGrids as SampleGrids,
 )
 from .config import AdversarialTraining as AdversarialTraining

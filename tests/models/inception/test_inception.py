@@ -19,8 +19,7 @@ import pytest
 from c2f_zoo.backend import to_numpy
 from c2f_zoo.metrics import FeatureDistances, measure_images
 from c2f_zoo.models import InceptionV3Features
-from c2f_zoo.models.inception import inception
-from c2f_zoo.models.inception import weights as inception_import
+from c2f_zoo.models.inception import inception, weights as inception_import
 
 
 @pytest.fixture(scope="module")

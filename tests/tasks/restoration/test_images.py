@@ -11,8 +11,7 @@ from c2f_zoo.backend import to_numpy
 from c2f_zoo.data import load_image, save_image
 from c2f_zoo.data.degradations.resize import upsample_bicubic
 from c2f_zoo.models import MultiscaleUNet, SRParaConvNet
-from c2f_zoo.tasks.restoration import images as restoration_images
-from c2f_zoo.tasks.restoration import tiling
+from c2f_zoo.tasks.restoration import images as restoration_images, tiling
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec, plan_tiles
 from tests.tasks.restoration.restoration_toys import LocalNet
 

@@ -11,6 +11,8 @@ import pytest
 from c2f_zoo.models import ProGAN
 from c2f_zoo.training import GrowthSchedule
 
+pytestmark = pytest.mark.backend_free
+
 
 def small(**changes):
     arguments = {"stabilise": 600, "fade": 400, "batch_sizes": {4: 16, 8: 8}} | changes

@@ -4,6 +4,8 @@ import pytest
 
 from c2f_zoo.training import MultilevelSchedule, MultilevelStage
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.mark.parametrize(
     "batch_sizes, work",
