@@ -281,7 +281,7 @@ def test_a_model_without_weights_cannot_be_saved(tiny_models, tmp_path):
 
 def test_a_model_that_its_config_does_not_rebuild_cannot_be_saved(model, tmp_path, monkeypatch):
     monkeypatch.setattr(model, "channels", 9)
-    with pytest.raises(PresetError, match="has other weights than the model"):
+    with pytest.raises(PresetError, match="must have the model's weights"):
         model.save_pretrained(tmp_path / "new")
 
 
