@@ -49,9 +49,9 @@ def pair_of(name):
             value = to_numpy(weight)
             drawn = normal(random, *value.shape)
             # What begins at zeros or ones stays near it; what is drawn keeps its size, which is
-            # 1, or 100 in a mapping network.
+            # 1, or 100 in a mapping network. The deviation of a few numbers is far from exact.
             is_constant = np.ptp(value) == 0
-            scale = 1.0 if is_constant else 10.0 ** round(np.log10(value.std()))
+            scale = 1.0 if is_constant or value.std() < 10 else 100.0
             weight.assign(value + 0.1 * drawn if is_constant else scale * drawn)
     generator = networks[0]
     if hasattr(generator, "noise_shapes"):
