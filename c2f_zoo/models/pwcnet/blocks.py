@@ -91,15 +91,17 @@ class Decoder(keras.layers.Layer):
         super().__init__(autocast=False, dtype=make.dtype, **kwargs)
         self.dense = dense
         self.convolutions = []
-        for index, width in enumerate(widths):
-            self.convolutions.append(make.convolution(channels, width, f"conv_{index}"))
-            channels = channels + width if dense else width
-        self.output_channels = channels
-        self.predict_flow = make.predictor(channels, "predict_flow")
-        self.upsample_flow = make.upsampler(2, "upsample_flow") if upsamples else None
-        self.upsample_features = (
-            make.upsampler(channels, "upsample_features") if upsamples else None
-        )
+        # Every weight needs a path of its own: on PyTorch, Keras resets gradients by path.
+        with keras.name_scope(self.name):
+            for index, width in enumerate(widths):
+                self.convolutions.append(make.convolution(channels, width, f"conv_{index}"))
+                channels = channels + width if dense else width
+            self.output_channels = channels
+            self.predict_flow = make.predictor(channels, "predict_flow")
+            self.upsample_flow = make.upsampler(2, "upsample_flow") if upsamples else None
+            self.upsample_features = (
+                make.upsampler(channels, "upsample_features") if upsamples else None
+            )
         self.built = True
 
     def call(self, known):
