@@ -10,6 +10,7 @@ from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.layers import pad_to_stride
+from c2f_zoo.tasks.quantization import refuse_quantization
 
 
 class FlowTask:
@@ -29,6 +30,7 @@ class FlowTask:
 
     minimum_size = 16
     output_stride = 1
+    quantize = refuse_quantization
 
     def flow(self, image1, image2=None, batch_size=4, progress=None):
         """Estimate optical flow between two images, or between consecutive frames.

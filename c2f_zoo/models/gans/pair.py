@@ -3,7 +3,6 @@
 import keras
 
 from c2f_zoo.hub import PresetMixin
-from c2f_zoo.models.quantization import refuse_quantization
 from c2f_zoo.tasks.generation.task import GenerationTask
 from c2f_zoo.training import AdversarialModel
 
@@ -25,8 +24,6 @@ class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
         discriminator: `StagedNetwork`.
         **kwargs: Of `AdversarialModel`.
     """
-
-    quantize = refuse_quantization
 
     @property
     def resolution(self):

@@ -10,7 +10,6 @@ from c2f_zoo.losses import MultiscaleEndPointError
 from c2f_zoo.metrics import EndPointError
 from c2f_zoo.models.pwcnet import blocks
 from c2f_zoo.models.pwcnet.blocks import LEVELS, MAX_DISPLACEMENT
-from c2f_zoo.models.quantization import refuse_quantization
 from c2f_zoo.tasks.flow import FlowTask, pad_truth
 from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 
@@ -36,7 +35,6 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     """
 
     output_stride = 64  # of the coarsest level
-    quantize = refuse_quantization
     preset_defaults = {
         "paper": {
             "title": "PWC-Net: CNNs for Optical Flow Using Pyramid, Warping, and Cost Volume",

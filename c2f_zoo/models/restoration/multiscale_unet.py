@@ -13,7 +13,6 @@ from c2f_zoo.layers import (
     upsample_nearest,
 )
 from c2f_zoo.layers.time_embedding import sinusoid
-from c2f_zoo.models.quantization import refuse_quantization
 from c2f_zoo.models.restoration.blocks import (
     KEEPING,
     ResidualBlock,
@@ -96,7 +95,6 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     """
 
     takes_size = True
-    quantize = refuse_quantization
     preset_defaults = {
         "paper": {
             "title": "Multiscale Training of Convolutional Neural Networks",

@@ -8,7 +8,6 @@ from c2f_zoo.hub import PresetMixin, register_model
 from c2f_zoo.layers import depth_to_space, upsample_bilinear
 from c2f_zoo.layers.image_norm import image_norm
 from c2f_zoo.layers.time_embedding import TimeFeatures
-from c2f_zoo.models.quantization import refuse_quantization
 from c2f_zoo.models.restoration.blocks import (
     convolution,
     inside_of,
@@ -110,7 +109,6 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     """
 
     takes_size = True
-    quantize = refuse_quantization
     preset_defaults = PAPER
 
     def __init__(
@@ -220,7 +218,6 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
         (1, 18, 28, 3)
     """
 
-    quantize = refuse_quantization
     preset_defaults = PAPER
 
     def __init__(self, width=64, scale=2, **kwargs):

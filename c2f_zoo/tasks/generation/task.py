@@ -7,6 +7,7 @@ from c2f_zoo import backend, checks
 from c2f_zoo.tasks.generation.latent_walk import film, interpolation
 from c2f_zoo.tasks.generation.seeds import CUTOFF, LABEL, NOISE, OTHER_LATENTS, seeded_generator
 from c2f_zoo.tasks.generation.sheets import style_groups, style_mixing_sheet, truncation_sheet
+from c2f_zoo.tasks.quantization import refuse_quantization
 
 
 def generate(
@@ -159,6 +160,7 @@ class GenerationTask:
     """
 
     generate = generate
+    quantize = refuse_quantization
     sample_latents = sample_latents
     styles = styles
     synthesize = synthesize

@@ -6,6 +6,7 @@ from keras import ops
 from c2f_zoo import backend, checks
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
+from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec
 
@@ -22,6 +23,7 @@ class RestorationTask:
     time_embedding, mask = False, False
     scale, stride, reach = 1, 1, None
     takes_size = False
+    quantize = refuse_quantization
 
     @property
     def image_spec(self):

@@ -4,8 +4,8 @@
 def refuse_quantization(self, mode=None, config=None, **kwargs):
     """Refuse `keras.Model.quantize`, which would skip every layer of the network in silence.
 
-    Keras quantizes dense and embedding layers only, not convolutions. A network of the zoo takes
-    this function as its method: `quantize = refuse_quantization`.
+    Keras quantizes dense and embedding layers only, not convolutions. The mixins
+    of the tasks take this function as their method.
 
     Args:
         self: The model.
