@@ -34,7 +34,7 @@ def test_it_is_restored_from_a_file_and_from_a_preset(name, tmp_path):
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="a SavedModel of open size needs TensorFlow"
 )
-@every_network
+@pytest.mark.parametrize("name", ["unet", "filling_unet"])  # told a time, or a mask
 def test_a_saved_model_serves_any_size(name, tmp_path):
     import tensorflow as tf
 
