@@ -133,10 +133,10 @@ def test_an_exported_model_that_was_never_called_answers_for_any_size(name, tmp_
 
     model, case = SMALL[name](), CASES[task_of(MODELS[name])]
     model.export(tmp_path / "exported", verbose=False)
-    serve = tf.saved_model.load(tmp_path / "exported").serve
+    exported = tf.saved_model.load(tmp_path / "exported")
     for size in case.sizes:
         inputs = case.inputs(np.random.default_rng(0), size)
-        np.testing.assert_allclose(to_numpy(serve(inputs)), answer(model, inputs), atol=1e-4)
+        np.testing.assert_allclose(to_numpy(exported.serve(inputs)), answer(model, inputs), atol=1e-4)
 
 
 @pytest.mark.backend_free
