@@ -104,9 +104,7 @@ def test_an_unknown_name_is_an_attribute_error_that_names_the_nearest(package):
 
 
 def test_an_unknown_name_that_is_near_to_none_gets_no_suggestion():
-    with pytest.raises(
-        AttributeError, match=r"^module 'c2f_zoo' has no such name\. Received: 'q'$"
-    ):
+    with pytest.raises(AttributeError, match=r"has no such name\. Received: 'q'$"):
         c2f_zoo.q  # noqa: B018
 
 
