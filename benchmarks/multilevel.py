@@ -40,7 +40,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from multilevel_report import ARMS, TASKS, Job, read, report
+from multilevel_report import report
+from multilevel_results import ARMS, TASKS, Job, read
 
 # Settings that a result depends on, besides the data.
 SETTINGS = (

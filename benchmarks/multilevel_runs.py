@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from growth import peak_memory, save  # the file beside this one
-from multilevel_report import read
+from multilevel_results import read
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 

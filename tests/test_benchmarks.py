@@ -41,7 +41,7 @@ def test_restoration(script, case):
 
 
 def test_report_of_an_unfinished_comparison(script, tmp_path):
-    module = script("multilevel_report")
+    report, results = script("multilevel_report"), script("multilevel_results")
 
     def record(arm, share, seed, psnr):
         points = [(0, 0.0, 9.0, 1.0), (4, 64.0 / share, psnr, 10 ** (-psnr / 10))]
@@ -59,10 +59,10 @@ def test_report_of_an_unfinished_comparison(script, tmp_path):
 
     found = [("single", 1, 0, 20.0), ("single", 1, 1, 30.0), ("multiscale", 1, 0, 20.5)]
     for arm, share, seed, psnr in found:
-        job = module.Job("patches", "denoising", arm, str(share), seed)
+        job = results.Job("patches", "denoising", arm, str(share), seed)
         job.file(tmp_path).write_text(json.dumps(record(arm, share, seed, psnr)))
-    runs, _ = module.read_results(tmp_path)
-    text = "\n".join(module.summary(runs, "seconds"))
+    runs, _ = results.read_results(tmp_path)
+    text = "\n".join(report.summary(runs, "seconds"))
     # Seed by seed, not the means of other seeds; what has not run is not said to have failed.
     assert "| denoising | patches | 2 | 25.00 | +0.50 (1 of 2) | ? | ? |" in text
     assert "| denoising | patches | 2 | 1.0, 1.0 | ? | ? |" in text

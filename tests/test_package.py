@@ -1,5 +1,6 @@
 """What importing the package costs and what it ships."""
 
+import importlib
 import json
 import os
 import re
@@ -58,7 +59,7 @@ def newly_imported():
 def test_importing_the_package_loads_only_its_first_file_and_the_names_for_keras(newly_imported):
     modules = newly_imported[0]
     own = [name for name in modules if name.startswith("c2f_zoo")]
-    assert own == ["c2f_zoo", "c2f_zoo.registered_names"]
+    assert own == ["c2f_zoo", "c2f_zoo.lazy", "c2f_zoo.registered_names"]
     others = {name.partition(".")[0] for name in modules} - {"c2f_zoo", "lazy_loader"}
     assert others <= sys.stdlib_module_names
 
@@ -87,9 +88,31 @@ def test_the_package_imports_without_the_optional_packages_installed():
     assert result.stdout.split("\n")[-2] == "(1, 64, 64, 2)"
 
 
-def test_an_unknown_name_is_an_attribute_error_that_lists_the_names():
-    with pytest.raises(AttributeError, match="Did you mean 'PWCNet'.*Received: 'PWCnet'"):
-        c2f_zoo.PWCnet  # noqa: B018
+LAZY_PACKAGES = sorted(
+    ".".join(stub.parent.relative_to(ROOT).parts) for stub in (ROOT / "c2f_zoo").rglob("*.pyi")
+)
+
+
+@pytest.mark.parametrize("package", LAZY_PACKAGES)
+def test_an_unknown_name_is_an_attribute_error_that_names_the_nearest(package):
+    module = importlib.import_module(package)
+    name = max((name for name in dir(module) if not name.startswith("_")), key=len)
+    expected = f"module '{package}' has no such name. Did you mean '{name}'? Received: '{name}s'"
+    with pytest.raises(AttributeError) as caught:
+        getattr(module, f"{name}s")
+    assert str(caught.value) == expected
+
+
+def test_an_unknown_name_that_is_near_to_none_gets_no_suggestion():
+    with pytest.raises(AttributeError, match=r"has no such name\. Received: 'q'$"):
+        c2f_zoo.q  # noqa: B018
+
+
+def test_a_star_import_brings_the_version_and_the_models():
+    names = {}
+    exec("from c2f_zoo import *", names)
+    assert names["__version__"] == c2f_zoo.__version__
+    assert names["PWCNet"] is c2f_zoo.PWCNet
 
 
 def test_every_public_name_exists():

@@ -50,6 +50,10 @@ def run(arguments):
     masks = Path(arguments.mask).expanduser()
     if not masks.exists():
         raise CommandError(f"A mask does not exist. Received: {arguments.mask}")
+    if not (masks.is_file() or masks.is_dir()):
+        raise CommandError(
+            f"A mask must be a file or a folder, not a pipe or a device. Received: {arguments.mask}"
+        )
     arguments.mask_files = [masks] if masks.is_file() else sorted(_images(masks))
 
     def options(path):

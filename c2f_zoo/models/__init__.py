@@ -1,8 +1,8 @@
 """Architectures, a folder a family, a file an architecture, readable beside their papers."""
 
-import lazy_loader
+from c2f_zoo import lazy
 
-_attribute, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_attribute, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
 # Public here until they moved down; to be removed in 0.3.
 _MOVED_TO_TASKS = ("RestorationProtocol", "figures_of", "measure_restoration")
 

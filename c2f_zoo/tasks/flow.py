@@ -1,5 +1,6 @@
 """Optical flow: the image level of every flow network of the zoo, and its input checks."""
 
+import itertools
 import operator
 import os
 import sys
@@ -50,7 +51,8 @@ class FlowTask:
             N frames a list of N - 1 of them; for N pairs a list of N.
 
         Raises:
-            ValueError: Images of different sizes, empty or unreadable; fewer than two frames.
+            ValueError: Images of different sizes, empty or unreadable; fewer than two frames;
+                not as many second images as first ones.
 
         Example:
             >>> import numpy as np
@@ -72,7 +74,7 @@ class FlowTask:
                 "image1 and image2 must hold equally many images. "
                 f"Received: {counts[0]} and {counts[1]}"
             )
-        flows = (self._flow_of_pair(*pair) for pair in zip(first, second, strict=True))
+        flows = (self._flow_of_pair(*pair) for pair in _pairs(first, second))
         return _all(flows, counts[0], progress)
 
     def _flow_of_pair(self, image1, image2):
@@ -293,6 +295,19 @@ def _images(source):
             f"frames. Received: one {type(source).__name__}"
         )
     return source
+
+
+def _pairs(first, second):
+    """Yield pairs of images; one iterable that ends before the other is an error."""
+    end = object()
+    pairs = itertools.zip_longest(first, second, fillvalue=end)
+    for count, (image1, image2) in enumerate(pairs):
+        if image1 is end or image2 is end:
+            # The longer one may be endless: the rest of it is not counted.
+            more = f"at least {count + 1}"
+            counts = f"{count} and {more}" if image1 is end else f"{more} and {count}"
+            raise ValueError(f"image1 and image2 must hold equally many images. Received: {counts}")
+        yield image1, image2
 
 
 def _all(flows, total, progress):

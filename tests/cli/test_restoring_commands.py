@@ -1,5 +1,7 @@
 """`c2f denoise`, `deblur`, `inpaint` and `upscale` on small networks with random weights."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -281,6 +283,14 @@ class TestInpainting:
         ):
             words = ["inpaint", str(photos / "a.png"), "--mask", str(tmp_path / name)]
             assert main(words) == 1 and message in capsys.readouterr().err
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+    def test_a_pipe_is_no_mask(self, photos, tmp_path, capsys):
+        os.mkfifo(tmp_path / "pipe")
+        words = ["inpaint", str(photos / "a.png"), "--mask", str(tmp_path / "pipe")]
+        assert main(words) == 1
+        message = f"file or a folder, not a pipe or a device. Received: {tmp_path / 'pipe'}"
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,18 @@ def tiny_models():
     return load_module("tiny_models")
 
 
+@pytest.fixture
+def model(tiny_models):
+    """A small flow network with random weights."""
+    return tiny_models.TinyFlow(channels=5, scale=0.5)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    """The preset that the model was saved as."""
+    return model.save_pretrained(tmp_path / "tiny_flow.test", {"licence": "MIT"})
+
+
 @pytest.fixture(scope="module")
 def loopback_hub():
     """A Hub on this machine, empty but for one repository that is no preset."""

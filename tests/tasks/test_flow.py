@@ -104,6 +104,16 @@ def test_the_progress_bar_counts_flows_and_tells_their_mean_time(model, frames, 
 
 
 @pytest.mark.parametrize(
+    ("counts", "received"),
+    [((2, 3), "2 and at least 3"), ((3, 2), "at least 3 and 2"), ((0, 3), "0 and at least 1")],
+)
+def test_generators_of_different_lengths_are_named_where_the_shorter_ends(model, counts, received):
+    sources = [(np.zeros((9, 9, 3)) for _ in range(count)) for count in counts]
+    with pytest.raises(ValueError, match=f"equally many images. Received: {received}$"):
+        model.flow(*sources)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ((np.zeros((20, 20, 3)), np.zeros((20, 24, 3))), "20x20 and then 24x20"),

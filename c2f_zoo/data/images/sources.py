@@ -151,13 +151,24 @@ class TensorFlowDataset(ImageSource):
     def __len__(self):
         return self.builder.info.splits[self.split].num_examples
 
+    def examples(self):
+        """Return the examples of the data set.
+
+        Returns:
+            Dictionaries of NumPy arrays, an image's of shape (H, W, C): a sequence if `can_repeat`,
+            otherwise an iterable.
+        """
+        if self.can_repeat:
+            return self._examples
+        dataset = self.builder.as_dataset(split=self.split, shuffle_files=False)
+        return self._tfds.as_numpy(dataset)
+
     def items(self):
         if self.can_repeat:
             for index in range(len(self._examples)):
                 yield f"image {index}", lambda i=index: self._image(i, self._examples[i])
             return
-        dataset = self.builder.as_dataset(split=self.split, shuffle_files=False)
-        for index, example in enumerate(self._tfds.as_numpy(dataset)):
+        for index, example in enumerate(self.examples()):
             image = self._image(index, example)
             yield f"image {index}", lambda image=image: image
 

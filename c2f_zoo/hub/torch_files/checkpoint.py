@@ -11,12 +11,12 @@ Source: the layouts are those of `torch/serialization.py` (`save`, `_legacy_save
 """
 
 import os
-import pathlib
 import struct
 from typing import Any
 
 import numpy as np
 
+from c2f_zoo.data.files.checks import regular_file
 from c2f_zoo.hub.torch_files.pickle_reader import (
     ByteSource,
     PickleError,
@@ -58,6 +58,8 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
 
     Raises:
         FileNotFoundError: There is no such file.
+        IsADirectoryError: It is a folder.
+        ValueError: It is a pipe, a socket or a device.
         KeyError: The checkpoint has no entry `key`.
         UnsafePickleError: The file's pickles ask for something other than tensors; the message
             names it, and nothing was run.
@@ -73,7 +75,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
             ...
         c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is not a PyTorch checkpoint...
     """
-    path = pathlib.Path(path)
+    path = regular_file(path)
     with open(path, "rb") as file:
         start = file.read(265)
         file.seek(0)

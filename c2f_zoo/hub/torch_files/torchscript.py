@@ -9,12 +9,12 @@ Source: the layout is that of PyTorch's `torch/csrc/jit/docs/serialization.md`.
 """
 
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from c2f_zoo.data.files.checks import regular_file
 from c2f_zoo.hub.torch_files.pickle_reader import PickleError, Record
 from c2f_zoo.hub.torch_files.tensors import TENSOR_SYMBOLS, TensorView, as_array, read_archive
 
@@ -54,6 +54,8 @@ def read_torchscript(
 
     Raises:
         FileNotFoundError: There is no such file.
+        IsADirectoryError: It is a folder.
+        ValueError: It is a pipe, a socket or a device.
         UnsafePickleError: The file's pickle asks for something other than modules and tensors;
             the message names it, and nothing was run.
         PickleError: The file is truncated, damaged, or not a TorchScript program. (Both errors are
@@ -67,7 +69,7 @@ def read_torchscript(
         c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pt is truncated or damaged...
     """
     if isinstance(source, (str, os.PathLike)):
-        path = pathlib.Path(source)
+        path = regular_file(source)
         with open(path, "rb") as file:
             return read_torchscript(file, name or path.name)
     name = name or str(getattr(source, "name", "the file"))

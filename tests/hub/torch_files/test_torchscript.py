@@ -1,6 +1,7 @@
 """The weights of TorchScript programs. What such a file must not do: test_malicious_pickles.py."""
 
 import io
+import os
 import zipfile
 
 import numpy as np
@@ -127,3 +128,13 @@ def test_what_torch_writes_is_read(tmp_path):
     assert set(read) == set(wanted)
     for name, tensor in wanted.items():
         assert_array_equal(read[name], tensor.numpy(), strict=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with a name")
+@pytest.mark.parametrize("read", [read_torch_checkpoint, read_torchscript])
+def test_a_pipe_is_refused_before_it_is_opened(read, tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "weights.pth")
+    # Opening it would wait for a writer.
+    monkeypatch.setattr(f"{read.__module__}.open", None, raising=False)
+    with pytest.raises(ValueError, match=r"not a pipe or a device. Received: .*weights\.pth$"):
+        read(tmp_path / "weights.pth")

@@ -1,0 +1,34 @@
+"""A stand-in for a flow network, and the check of an error of the command line."""
+
+import numpy as np
+
+from c2f_zoo.cli.main import main
+
+
+class ShiftModel:
+    """Answers with a motion of 2 px to the right and 1 px up, whatever it sees."""
+
+    def __init__(self):
+        self.calls = []
+
+    def flow(self, first, second):
+        assert first.shape == second.shape
+        return np.full((*first.shape[:2], 2), (2.0, -1.0), np.float32)
+
+    def flow_stream(self, frames, batch_size=4):
+        self.calls.append(batch_size)
+        held = None
+        for frame in frames:
+            if held is not None:
+                yield self.flow(held, frame)
+            held = frame
+
+
+def error_of(capsys, arguments, status=1):
+    """Run, check the exit status and that the error is one line; return that line."""
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("c2f: error: "), captured.err
+    return lines[0]
