@@ -47,7 +47,7 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     paper = "msg-stylegan"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
-        self, resolution, latent_size=512, w_size=512, mapping_depth=8, fused=True, **kwargs
+        self, resolution, latent_size=512, *, w_size=512, mapping_depth=8, fused=True, **kwargs
     ):
         super().__init__(resolution, **kwargs)
         self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
@@ -104,5 +104,5 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
 
     resample_filter = BLUR_TAPS
 
-    def __init__(self, resolution, combine="cat_lin", fused=True, **kwargs):
-        super().__init__(resolution, combine, fused=fused, **kwargs)
+    def __init__(self, resolution, *, combine="cat_lin", fused=True, **kwargs):
+        super().__init__(resolution, combine=combine, fused=fused, **kwargs)

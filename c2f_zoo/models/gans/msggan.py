@@ -81,7 +81,14 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
     paper = "msg-progan"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
-        self, resolution, latent_size=512, label_size=0, normalization=True, fused=False, **kwargs
+        self,
+        resolution,
+        latent_size=512,
+        *,
+        label_size=0,
+        normalization=True,
+        fused=False,
+        **kwargs,
     ):
         super().__init__(resolution, **kwargs)
         self.setup_layers(latent_size, label_size, normalization, fused, "scale")
@@ -145,6 +152,7 @@ class MSGDiscriminator(StagedNetwork):
     def __init__(
         self,
         resolution,
+        *,
         combine="simple",
         group_size=4,
         stddev_everywhere=True,

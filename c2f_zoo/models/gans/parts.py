@@ -120,7 +120,7 @@ def discriminator_head(network, outputs, group_size, channels=None, scaled=False
 
 
 class ProGANLayers:
-    """Mixin of a `StagedNetwork`: the layers of ProGAN's generator, those of a stage on the last's.
+    """Mixin that builds ProGAN's generator layers, one block per stage.
 
     Attributes:
         base: `BaseMap`, from a latent to the coarsest features.

@@ -85,7 +85,9 @@ class StyleGAN(GenerativePair):
             "dtype": dtype,
         }
         super().__init__(
-            StyleGANGenerator(resolution, latent_size, w_size, mapping_depth, **shared),
+            StyleGANGenerator(
+                resolution, latent_size, w_size=w_size, mapping_depth=mapping_depth, **shared
+            ),
             StyleGANDiscriminator(resolution, group_size=group_size, **shared),
             seed=seed,
             **kwargs,
@@ -254,7 +256,7 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     paper = "stylegan"  # its training by default: `AdversarialTraining.named`
 
     def __init__(
-        self, resolution, latent_size=512, w_size=512, mapping_depth=8, fused=True, **kwargs
+        self, resolution, latent_size=512, *, w_size=512, mapping_depth=8, fused=True, **kwargs
     ):
         super().__init__(resolution, **kwargs)
         self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
@@ -317,5 +319,5 @@ class StyleGANDiscriminator(ProGANDiscriminator):
     first_stage = 1
     resample_filter = BLUR_TAPS
 
-    def __init__(self, resolution, fused=True, **kwargs):
+    def __init__(self, resolution, *, fused=True, **kwargs):
         super().__init__(resolution, fused=fused, **kwargs)
