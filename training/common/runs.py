@@ -1,4 +1,4 @@
-"""What the generative and restoration recipes share: options, the folder of a run, its end."""
+"""Shared parts of the generative and restoration recipes: options, folder and end of a run."""
 
 import json
 import time

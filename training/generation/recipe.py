@@ -1,4 +1,4 @@
-"""What the recipes of the generative models share."""
+"""Shared parts of the recipes of the generative models."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What the recipes of the restoration models for photographs share."""
+"""Shared parts of the recipes of the restoration models for photographs."""
 
 import argparse
 import functools
