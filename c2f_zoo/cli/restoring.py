@@ -1,7 +1,6 @@
 """Shared parts of `c2f denoise`, `deblur`, `inpaint` and `upscale`: files and options."""
 
 import glob
-import statistics
 import time
 import warnings
 from pathlib import Path
@@ -153,7 +152,7 @@ def run(arguments, verb, settings=None, options=None):
         longest = max(len(str(output)) for output, _ in lines)
         say(*(f"{str(output).ljust(longest)}  {content}" for output, content in lines))
         if not is_alone:
-            say(f"{len(lines)} images, {statistics.fmean(seconds):.2f} s each on average")
+            say(f"{len(lines)} images, {sum(seconds) / len(seconds):.2f} s each on average")
     if failed:
         note(f"{len(failed)} of {len(files)} images failed, {len(lines)} were written")
     return FAILED if failed else OK

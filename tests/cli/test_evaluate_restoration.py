@@ -125,7 +125,7 @@ def test_opencv_s_methods_are_better_than_nothing(tmp_path, capsys, baseline, op
             "--subsampling is for --jpeg",
         ),
         (["PLAIN", "--dataset", "sintel", "--clip"], 2, "--clip is for restoration"),
-        (["PLAIN", "--dataset", "folder", "--noise", "5", "--time", "1"], 1, "not told the time"),
+        (["PLAIN", "--dataset", "folder", "--noise", "5", "--time", "1"], 1, "takes no time"),
         (["pwcnet_lite.scenes", "--dataset", "folder", "--noise", "5"], 1, "restores images is"),
     ],
 )

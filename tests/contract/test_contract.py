@@ -131,12 +131,14 @@ def test_mixed_precision_trains_and_answers_in_float32(name, policy):
 def test_an_exported_model_that_was_never_called_answers_for_any_size(name, tmp_path):
     import tensorflow as tf
 
+    keras.utils.set_random_seed(1)
     model, case = SMALL[name](), CASES[task_of(MODELS[name])]
     model.export(tmp_path / "exported", verbose=False)
-    serve = tf.saved_model.load(tmp_path / "exported").serve
+    exported = tf.saved_model.load(tmp_path / "exported")
     for size in case.sizes:
         inputs = case.inputs(np.random.default_rng(0), size)
-        np.testing.assert_allclose(to_numpy(serve(inputs)), answer(model, inputs), atol=1e-4)
+        found, expected = to_numpy(exported.serve(inputs)), answer(model, inputs)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)  # pixels of flow
 
 
 @pytest.mark.backend_free
