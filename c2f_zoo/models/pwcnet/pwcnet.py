@@ -1,8 +1,6 @@
 """PWC-Net: optical flow by pyramid, warping and cost volume (arXiv 1709.02371)."""
 
-import os
 from dataclasses import dataclass
-from typing import Any, Self
 
 import keras
 
@@ -138,21 +136,9 @@ class PWCNet(PWCNetBase):
         return PWCNetLite, {key: value for key, value in config.items() if key != "variant"}
 
     @classmethod
-    def from_pretrained(
-        cls,
-        name: str | os.PathLike,
-        /,
-        *,
-        dtype: Any = None,
-        offline: bool | None = None,
-        cache_dir: str | os.PathLike | None = None,
-        **overrides: Any,
-    ) -> Self:
-        # Gives a `PWCNetLite` too, as when that was a variant of this class.
-        owner = PWCNetBase if cls is PWCNet else super()
-        return owner.from_pretrained(
-            name, dtype=dtype, offline=offline, cache_dir=cache_dir, **overrides
-        )
+    def preset_base(cls):
+        # A `PWCNetLite` too, as when that was a variant of this class.
+        return PWCNetBase if cls is PWCNet else cls
 
     def _unit(self, level):
         return FLOW_UNIT
