@@ -46,13 +46,6 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
 
     paper = "msg-stylegan"  # its training by default: `AdversarialTraining.named`
 
-    def __init__(
-        self, resolution, latent_size=512, *, w_size=512, mapping_depth=8, fused=True, **kwargs
-    ):
-        super().__init__(resolution, **kwargs)
-        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
-        self.built = True
-
     def synthesis(self, w, noise=None):
         """Make images from w.
 

@@ -148,20 +148,7 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
     """
 
     paper = "progan"  # its training by default: `AdversarialTraining.named`
-
-    def __init__(
-        self,
-        resolution,
-        latent_size=512,
-        *,
-        label_size=0,
-        normalization=True,
-        fused=False,
-        **kwargs,
-    ):
-        super().__init__(resolution, **kwargs)
-        self.setup_layers(latent_size, label_size, normalization, fused, "stage")
-        self.built = True
+    prefix = "stage"
 
     def call(self, latents, labels=None):
         previous, x = None, self.first_features(latents, labels)
