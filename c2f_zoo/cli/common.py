@@ -1,4 +1,4 @@
-"""What the verbs share: exit statuses, messages, starting the backend, checks of paths."""
+"""Shared parts of the verbs: exit statuses, messages, starting the backend, checks of paths."""
 
 import collections
 import contextlib
@@ -179,7 +179,7 @@ def load_flow_model(preset):
 
 
 def progress(total, unit, quiet=False):
-    """Open a `tqdm` bar on standard error; `total` may be None, `unit` is such as "frame"."""
+    """Open a `tqdm` bar on standard error; `total` may be None, `unit` is singular ("frame")."""
     from tqdm import tqdm
 
     # A bar that is written into a log file should not fill it.

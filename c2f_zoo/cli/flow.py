@@ -44,14 +44,7 @@ _MOST_AT_ONCE = 8
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "flow",
         help="motion between two images, or through a video",

@@ -34,14 +34,7 @@ examples:
 
 
 def add_parser(verbs):
-    """Add the verb to the command line.
-
-    Args:
-        verbs: What `argparse.ArgumentParser.add_subparsers` returned.
-
-    Returns:
-        The verb's parser.
-    """
+    """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "generate",
         help="pictures of a generative model, films and sheets",

@@ -1,4 +1,4 @@
-"""What `c2f denoise`, `deblur`, `inpaint` and `upscale` share: their files and their options."""
+"""Shared parts of `c2f denoise`, `deblur`, `inpaint` and `upscale`: files and options."""
 
 import glob
 import time

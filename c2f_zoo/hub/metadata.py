@@ -153,6 +153,17 @@ def plain_json(value: Any, what: str) -> Any:
         raise PresetError(f"{what} must be plain data. Received: {error}") from error
 
 
+def as_shapes(value: Any) -> Any:
+    """Turn the lists of numbers and None that JSON made of shapes into tuples again."""
+    if isinstance(value, dict):
+        return {key: as_shapes(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if all(item is None or isinstance(item, int) for item in value):
+            return tuple(value)
+        return [as_shapes(item) for item in value]
+    return value
+
+
 def to_text(value: Any) -> str:
     """Return JSON as every file of a preset holds it: indented, with a final newline."""
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

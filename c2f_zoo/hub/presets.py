@@ -22,6 +22,7 @@ from c2f_zoo.hub.metadata import (
     METADATA,
     WEIGHTS,
     WEIGHTS_INDEX,
+    as_shapes,
     check_fields,
     check_format,
     fingerprint,
@@ -79,6 +80,15 @@ class PresetMixin:
         """
         return cls, config
 
+    @classmethod
+    def preset_base(cls) -> type:
+        """Return the class of which `from_pretrained` loads presets; by default this class.
+
+        Returns:
+            This class, or a base class, to load presets of the other subclasses too.
+        """
+        return cls
+
     def preset_network(self) -> keras.Model:
         """Return the part of the model that a preset stores; by default the model itself.
 
@@ -125,7 +135,7 @@ class PresetMixin:
             >>> PWCNetLite.from_pretrained("pwcnet_lite.scenes").built
             True
         """
-        wanted = None if cls is PresetMixin else cls
+        wanted = None if cls is PresetMixin else cls.preset_base()
         return _load(wanted, fetch(name, offline, cache_dir), dtype, overrides)
 
     def save_pretrained(
@@ -272,7 +282,7 @@ def _dtype_policy(dtype: Any) -> Iterator[None]:
 
 def _build(model: keras.Model, shapes: Any, label: str) -> None:
     if not model.built and shapes is not None:
-        model.build_from_config(_as_shapes(shapes))
+        model.build_from_config(as_shapes(shapes))
         model.built = True  # as Keras does when it loads a model
     if not model.built:
         raise PresetError(
@@ -280,17 +290,6 @@ def _build(model: keras.Model, shapes: Any, label: str) -> None:
             "creates them in its constructor (and sets `self.built = True`) or is built by Keras "
             f"from a recorded input shape. Received: {shapes!r}"
         )
-
-
-def _as_shapes(value: Any) -> Any:
-    """Turn the lists of numbers and None that JSON made of shapes into tuples again."""
-    if isinstance(value, dict):
-        return {key: _as_shapes(item) for key, item in value.items()}
-    if isinstance(value, list):
-        if all(item is None or isinstance(item, int) for item in value):
-            return tuple(value)
-        return [_as_shapes(item) for item in value]
-    return value
 
 
 def save_preset(

@@ -1,4 +1,4 @@
-"""Exponential moving averages of weights: a generator's, and that of a Keras optimizer."""
+"""Exponential moving averages of generator weights and of optimizer weights."""
 
 import contextlib
 

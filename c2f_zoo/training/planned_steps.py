@@ -129,7 +129,7 @@ class PlannedSteps:
 
 
 def model_of(callback):
-    """The model of a callback; where it has a planner, only for what is kept on the host.
+    """Return the callback's model. With a planner, read only counters kept on the host.
 
     `callback.model` would have JAX copy the whole state back into the model, at every step.
     """

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[2] / "training"
 
 @pytest.fixture
 def recipe():
-    """Import a recipe, or what recipes share, by the name of its file."""
+    """Import a recipe, or a shared module of the recipes, by the name of its file."""
 
     def load(name):
         path = next(FOLDER.glob(f"*/{name}.py"))

@@ -1,4 +1,4 @@
-"""What the generative and restoration recipes share: options, the folder of a run, its end."""
+"""Shared parts of the generative and restoration recipes: options, folder and end of a run."""
 
 import json
 import time
@@ -8,14 +8,21 @@ from dataclasses import asdict
 REMARKS = ("summary", "limits", "hardware")
 
 
-def add_run_options(parser, preset):
-    """Add the options that all of them have to a command line."""
+def parse_run(parser, preset, data, argv):
+    """Add the options of every run and parse the command line.
+
+    `data` names the option of the training data, which only a rehearsal may leave out.
+    """
     parser.add_argument("--out", default=f"runs/{preset}", help="folder of the run")
     parser.add_argument(
         "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
     )
     parser.add_argument("--minutes", type=float, help="stop after so many, to be resumed later")
     parser.add_argument("--export", help="also write the preset folder here when done")
+    arguments = parser.parse_args(argv)
+    if not (getattr(arguments, data) or arguments.tiny):
+        parser.error(f"--{data} is needed, but for a rehearsal (--tiny)")
+    return arguments
 
 
 def rehearsed(recipe, arguments):

@@ -1,4 +1,4 @@
-"""What the recipes of the flow networks on rendered scenes share."""
+"""Shared parts of the recipes of the flow networks on rendered scenes."""
 
 import argparse
 import json

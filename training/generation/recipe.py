@@ -1,4 +1,4 @@
-"""What the recipes of the generative models share."""
+"""Shared parts of the recipes of the generative models."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from training.common.runs import add_run_options, finish, rehearsed, remember, stop_after
+from training.common.runs import finish, parse_run, rehearsed, remember, stop_after
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,7 @@ def parse(recipe, description, argv):
         "(training/generation/data.py fetches it); without it a rehearsal takes noise",
     )
     parser.add_argument("--cache", help="folder of the image caches")
-    add_run_options(parser, recipe.preset)
-    arguments = parser.parse_args(argv)
-    if not (arguments.data or arguments.tiny):
-        parser.error("--data is needed, but for a rehearsal (--tiny)")
-    return arguments
+    return parse_run(parser, recipe.preset, "data", argv)
 
 
 def train(recipe, description, argv=None):

@@ -79,7 +79,7 @@ def noise(grain, shape, random):
 
 
 def mixed(noise, angle):
-    """Weigh the channels' mean by the cosine and what they differ by with the sine of an angle.
+    """Rotate between the channel mean (cos) and the deviation from it (sin).
 
     White noise keeps its standard deviation, on average over the channels: its mean has a third
     of the variance, the differences two thirds.

@@ -1,4 +1,4 @@
-"""What the recipes of the restoration models for photographs share."""
+"""Shared parts of the recipes of the restoration models for photographs."""
 
 import argparse
 import functools
@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from training.common.runs import add_run_options, finish, rehearsed, remember, stop_after
+from training.common.runs import finish, parse_run, rehearsed, remember, stop_after
 
 MARGIN = 16  # of `patches.blurred`
 # The multiscale U-Net without what sees the whole image (group normalisation, attention), on
@@ -89,11 +89,7 @@ def parse(recipe, description, argv):
     parser.add_argument(
         "--precision", help=f"dtype policy of the network (default: {recipe.precision})"
     )
-    add_run_options(parser, recipe.preset)
-    arguments = parser.parse_args(argv)
-    if not (arguments.photos or arguments.tiny):
-        parser.error("--photos is needed, but for a rehearsal (--tiny)")
-    return arguments
+    return parse_run(parser, recipe.preset, "photos", argv)
 
 
 def train(recipe, description, argv=None):

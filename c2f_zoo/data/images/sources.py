@@ -1,4 +1,4 @@
-"""Sources of images: what they share, arrays, and data sets of TensorFlow Datasets."""
+"""Sources of images: the base class, arrays, and data sets of TensorFlow Datasets."""
 
 import hashlib
 

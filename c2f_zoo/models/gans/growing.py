@@ -33,6 +33,7 @@ class StagedNetwork(keras.Model):
     def __init__(
         self,
         resolution,
+        *,
         base_shape=(4, 4),
         channel_base=8192,
         channel_max=512,
@@ -84,7 +85,7 @@ class GrowingNetwork(StagedNetwork):
         alpha: Scalar variable in [0, 1]: 1 = the stage's own resolution is fully in.
     """
 
-    def __init__(self, resolution, stage=None, **kwargs):
+    def __init__(self, resolution, *, stage=None, **kwargs):
         super().__init__(resolution, **kwargs)
         self._stage = self.num_stages - 1
         self.alpha = self.add_weight(
@@ -127,7 +128,7 @@ class GrowingNetwork(StagedNetwork):
         return coarse * (1.0 - alpha) + fine * alpha
 
     def image(self, features, previous):
-        """A generator's image of its stage's features, faded with that of the stage before."""
+        """Image of the current stage, blended with the previous stage's."""
         image = self.to_rgb[self.stage](features)
         if self.stage == 0:
             return image

@@ -46,13 +46,6 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
 
     paper = "msg-stylegan"  # its training by default: `AdversarialTraining.named`
 
-    def __init__(
-        self, resolution, latent_size=512, w_size=512, mapping_depth=8, fused=True, **kwargs
-    ):
-        super().__init__(resolution, **kwargs)
-        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
-        self.built = True
-
     def synthesis(self, w, noise=None):
         """Make images from w.
 
@@ -104,5 +97,5 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
 
     resample_filter = BLUR_TAPS
 
-    def __init__(self, resolution, combine="cat_lin", fused=True, **kwargs):
-        super().__init__(resolution, combine, fused=fused, **kwargs)
+    def __init__(self, resolution, *, combine="cat_lin", fused=True, **kwargs):
+        super().__init__(resolution, combine=combine, fused=fused, **kwargs)

@@ -79,13 +79,7 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
     """
 
     paper = "msg-progan"  # its training by default: `AdversarialTraining.named`
-
-    def __init__(
-        self, resolution, latent_size=512, label_size=0, normalization=True, fused=False, **kwargs
-    ):
-        super().__init__(resolution, **kwargs)
-        self.setup_layers(latent_size, label_size, normalization, fused, "scale")
-        self.built = True
+    prefix = "scale"
 
     def call(self, latents, labels=None):
         x, images = self.first_features(latents, labels), []
@@ -145,6 +139,7 @@ class MSGDiscriminator(StagedNetwork):
     def __init__(
         self,
         resolution,
+        *,
         combine="simple",
         group_size=4,
         stddev_everywhere=True,

@@ -85,14 +85,16 @@ class MSGGAN(GenerativePair):
         own = {"group_size": group_size, "stddev_everywhere": stddev_everywhere}
         if is_styled:
             generator = MSGStyleGANGenerator(
-                resolution, latent_size, w_size, mapping_depth, **shared
+                resolution, latent_size, w_size=w_size, mapping_depth=mapping_depth, **shared
             )
             discriminator = MSGStyleGANDiscriminator(
-                resolution, combine or "cat_lin", **own, **shared
+                resolution, combine=combine or "cat_lin", **own, **shared
             )
         else:
             generator = MSGGenerator(resolution, latent_size, normalization=normalization, **shared)
-            discriminator = MSGDiscriminator(resolution, combine or "simple", **own, **shared)
+            discriminator = MSGDiscriminator(
+                resolution, combine=combine or "simple", **own, **shared
+            )
         super().__init__(generator, discriminator, seed=seed, **kwargs)
         self.architecture = architecture
         self.truncation_cutoff = 8 if is_styled else None  # as the networks' own

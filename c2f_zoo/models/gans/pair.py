@@ -1,4 +1,4 @@
-"""What the generative models share: two networks of one set of arguments, presets of them."""
+"""Shared parts of the generative models: a pair of networks, its config and its presets."""
 
 import keras
 

@@ -120,16 +120,28 @@ def discriminator_head(network, outputs, group_size, channels=None, scaled=False
 
 
 class ProGANLayers:
-    """Mixin of a `StagedNetwork`: the layers of ProGAN's generator, those of a stage on the last's.
+    """Mixin that builds ProGAN's generator layers, one block per stage.
+
+    Arguments are those of `ProGANGenerator`.
 
     Attributes:
+        prefix: Prefix of the names of a stage's layers; set by the subclass.
         base: `BaseMap`, from a latent to the coarsest features.
         blocks: List over stages of lists of convolutions.
         to_rgb: List over stages of 1x1 convolutions.
     """
 
-    def setup_layers(self, latent_size, label_size, normalization, fused, prefix):
-        """Make all layers, whose names begin with `prefix`; see `ProGANGenerator`."""
+    def __init__(
+        self,
+        resolution,
+        latent_size=512,
+        *,
+        label_size=0,
+        normalization=True,
+        fused=False,
+        **kwargs,
+    ):
+        super().__init__(resolution, **kwargs)
         self.latent_size, self.label_size = latent_size, label_size
         self.normalization, self.fused = normalization, fused
         dtype, channels = self.dtype_policy, self.widths[0]
@@ -139,7 +151,7 @@ class ProGANLayers:
         )
         self.blocks, self.to_rgb = [], []
         for index, width in enumerate(self.widths):
-            name = f"{prefix}_{index}"
+            name = f"{self.prefix}_{index}"
             block = [convolution(width, width, f"{name}_conv_1", dtype)]
             if index:
                 up = {"resample": "up", "fused": fused}
@@ -147,6 +159,7 @@ class ProGANLayers:
             self.blocks.append(block)
             self.to_rgb.append(to_rgb_layer(width, self.image_channels, f"{name}_to_rgb"))
             channels = width
+        self.built = True
 
     def first_features(self, latents, labels=None):
         """Tensor (B, base height, base width, widths[0]) of latents and labels."""

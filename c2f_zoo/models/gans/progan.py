@@ -148,13 +148,7 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
     """
 
     paper = "progan"  # its training by default: `AdversarialTraining.named`
-
-    def __init__(
-        self, resolution, latent_size=512, label_size=0, normalization=True, fused=False, **kwargs
-    ):
-        super().__init__(resolution, **kwargs)
-        self.setup_layers(latent_size, label_size, normalization, fused, "stage")
-        self.built = True
+    prefix = "stage"
 
     def call(self, latents, labels=None):
         previous, x = None, self.first_features(latents, labels)
@@ -170,8 +164,8 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
 class ProGANDiscriminator(GrowingNetwork):
     """Discriminator of ProGAN, which mirrors the generator from fine to coarse.
 
-    A new stage fades in: its block's features are blended with those that the stage before reads
-    from the image at half the size.
+    While a new stage fades in, its features are blended with the previous stage's features of the
+    half-size image.
 
     Args:
         resolution: Final height: the base height times a power of two.
@@ -203,7 +197,7 @@ class ProGANDiscriminator(GrowingNetwork):
 
     resample_filter = None  # StyleGAN's discriminator differs in this alone
 
-    def __init__(self, resolution, label_size=0, group_size=4, fused=False, **kwargs):
+    def __init__(self, resolution, *, label_size=0, group_size=4, fused=False, **kwargs):
         super().__init__(resolution, **kwargs)
         self.label_size, self.group_size, self.fused = label_size, group_size, fused
         dtype, widths = self.dtype_policy, self.widths

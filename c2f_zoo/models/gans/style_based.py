@@ -1,4 +1,4 @@
-"""What style-based generators share: mapping network, truncation, mixing, layers."""
+"""Shared parts of style-based generators: mapping network, truncation, mixing, layers."""
 
 import keras
 from keras import ops

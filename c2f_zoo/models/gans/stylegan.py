@@ -85,7 +85,9 @@ class StyleGAN(GenerativePair):
             "dtype": dtype,
         }
         super().__init__(
-            StyleGANGenerator(resolution, latent_size, w_size, mapping_depth, **shared),
+            StyleGANGenerator(
+                resolution, latent_size, w_size=w_size, mapping_depth=mapping_depth, **shared
+            ),
             StyleGANDiscriminator(resolution, group_size=group_size, **shared),
             seed=seed,
             **kwargs,
@@ -129,7 +131,9 @@ class Epilogue(keras.layers.Layer):
 
 
 class StyleSynthesis(StyleBased):
-    """Mixin of a `StagedNetwork`: the layers of StyleGAN's generator.
+    """Mixin that builds the layers of StyleGAN's generator, a `StagedNetwork`.
+
+    Arguments are those of `StyleGANGenerator`.
 
     Attributes:
         convolutions: List over stages of lists of convolutions.
@@ -137,8 +141,10 @@ class StyleSynthesis(StyleBased):
         to_rgb: List over stages of 1x1 convolutions.
     """
 
-    def setup_synthesis(self, latent_size, w_size, mapping_depth, fused):
-        """Make all layers; see `StyleGANGenerator`."""
+    def __init__(
+        self, resolution, latent_size=512, *, w_size=512, mapping_depth=8, fused=True, **kwargs
+    ):
+        super().__init__(resolution, **kwargs)
         self.fused = fused
         self.setup_style(latent_size, w_size, mapping_depth, scaled=False)
         self.constant = self.add_weight(
@@ -147,6 +153,7 @@ class StyleSynthesis(StyleBased):
         self.convolutions, self.epilogues, self.to_rgb = [], [], []
         for index in range(len(self.resolutions)):
             self._add_stage(index)
+        self.built = True
 
     def _add_stage(self, index):
         width, dtype = self.widths[index], self.dtype_policy
@@ -253,13 +260,6 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
 
     paper = "stylegan"  # its training by default: `AdversarialTraining.named`
 
-    def __init__(
-        self, resolution, latent_size=512, w_size=512, mapping_depth=8, fused=True, **kwargs
-    ):
-        super().__init__(resolution, **kwargs)
-        self.setup_synthesis(latent_size, w_size, mapping_depth, fused)
-        self.built = True
-
     @property
     def current_layers(self):
         """Number of layers of w in use at the current stage: the cutoff of mixing is below it."""
@@ -317,5 +317,5 @@ class StyleGANDiscriminator(ProGANDiscriminator):
     first_stage = 1
     resample_filter = BLUR_TAPS
 
-    def __init__(self, resolution, fused=True, **kwargs):
+    def __init__(self, resolution, *, fused=True, **kwargs):
         super().__init__(resolution, fused=fused, **kwargs)

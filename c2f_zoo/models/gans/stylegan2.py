@@ -85,7 +85,12 @@ class StyleGAN2(GenerativePair):
         }
         super().__init__(
             StyleGAN2Generator(
-                resolution, latent_size, w_size, mapping_depth, fused=fused, **shared
+                resolution,
+                latent_size,
+                w_size=w_size,
+                mapping_depth=mapping_depth,
+                fused=fused,
+                **shared,
             ),
             StyleGAN2Discriminator(
                 resolution, group_size=group_size, sum_scales=sum_scales, **shared
@@ -148,6 +153,7 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
         self,
         resolution,
         latent_size=512,
+        *,
         w_size=512,
         mapping_depth=8,
         channel_base=16384,
@@ -254,7 +260,7 @@ class StyleGAN2Discriminator(StagedNetwork):
         (4, 1)
     """
 
-    def __init__(self, resolution, channel_base=16384, group_size=4, sum_scales=False, **kwargs):
+    def __init__(self, resolution, *, channel_base=16384, group_size=4, sum_scales=False, **kwargs):
         super().__init__(resolution, channel_base=channel_base, **kwargs)
         self.group_size, self.sum_scales = group_size, sum_scales
         dtype = self.dtype_policy

@@ -1,4 +1,4 @@
-"""What PWC-Net and PWC-Net lite share: the pyramid, the loop over its levels, training."""
+"""Shared parts of PWC-Net and PWC-Net lite: the pyramid, the loop over its levels, training."""
 
 import keras
 from keras import ops

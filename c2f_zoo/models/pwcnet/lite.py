@@ -36,6 +36,9 @@ class PWCNetLite(PWCNetBase):
             which costs a quarter of level 2.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
 
+    Attributes:
+        variant: `"lite"`, as of a `PWCNet` constructed by that name.
+
     Call arguments:
         inputs: As of `PWCNet`.
 
@@ -56,6 +59,7 @@ class PWCNetLite(PWCNetBase):
         (1, 40, 72, 2)
     """
 
+    variant = "lite"
     pyramid_widths = PYRAMID
 
     def __init__(

@@ -1,7 +1,6 @@
 """PWC-Net: optical flow by pyramid, warping and cost volume (arXiv 1709.02371)."""
 
 from dataclasses import dataclass
-from typing import Self
 
 import keras
 
@@ -47,7 +46,9 @@ class PWCNet(PWCNetBase):
     Args:
         variant: `"released"` (NVlabs' published weights: 3 convolutions a level, 9,374,274
             parameters), `"paper"` (of the paper's tables: 2 convolutions, 8,749,214) or `"small"`
-            (no dense connections, 4,080,004). `"lite"` constructs a `PWCNetLite`.
+            (no dense connections, 4,080,004). `"lite"` constructs a `PWCNetLite`, a class of its
+            own and no subclass of this one: `isinstance(model, PWCNetBase)`, from
+            `c2f_zoo.models.pwcnet.base`, is True for both, and both have `variant`.
         residual: Whether decoders add to the upsampled flow instead of replacing it (the paper's
             ablation, Table 5f). None: False.
         normalize_features: Whether the features of both frames are normalized per sample and
@@ -135,10 +136,9 @@ class PWCNet(PWCNetBase):
         return PWCNetLite, {key: value for key, value in config.items() if key != "variant"}
 
     @classmethod
-    def from_pretrained(cls, name, /, **options) -> Self:
-        # Gives a `PWCNetLite` too, as when that was a variant of this class.
-        owner = PWCNetBase if cls is PWCNet else super()
-        return owner.from_pretrained(name, **options)
+    def preset_base(cls):
+        # A `PWCNetLite` too, as when that was a variant of this class.
+        return PWCNetBase if cls is PWCNet else cls
 
     def _unit(self, level):
         return FLOW_UNIT

@@ -260,7 +260,7 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
 
     @property
     def reach(self):
-        """Distance in pixels beyond which nothing has an influence, or None without a limit."""
+        """Receptive-field radius in pixels, or None if unlimited."""
         if self.norm_kind == "group" or self.attention:
             return None
         levels = range(len(self.multipliers))

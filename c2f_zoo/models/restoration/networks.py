@@ -159,7 +159,7 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
 
     @property
     def reach(self):
-        """Distance in pixels beyond which nothing has an influence, or None without a limit."""
+        """Receptive-field radius in pixels, or None if unlimited."""
         if self.normalize:
             return None
         if self.enlarge == "last":

@@ -211,7 +211,7 @@ def _run(network, spec, pixels, time, as_grey, out, tile=None, overlap=None, pro
 
 
 def _answer(network, spec, tiles, time, is_cut):
-    """What the network makes of tiles (B, h, w, C), C of them grey or with a mask."""
+    """Network output for tiles (B, h, w, C); C is 1 for grey, or includes the mask."""
     images = tiles[..., :-1] if spec.mask else tiles
     inputs = {"images": np.repeat(images, 3, axis=-1) if images.shape[-1] == 1 else images}
     if spec.mask:

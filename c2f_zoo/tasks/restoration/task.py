@@ -1,4 +1,4 @@
-"""What every restoration network of the zoo shares: its inputs, its training, its verbs."""
+"""Shared parts of the restoration networks: inputs, training, `restore` and its like."""
 
 import keras
 from keras import ops

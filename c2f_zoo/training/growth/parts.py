@@ -137,7 +137,7 @@ def at_heights(values, sizes):
 
 
 def list_phases(schedule):
-    """The phases of a schedule in order, without those of no images."""
+    """Phases in order, skipping those with zero images."""
     phases, start = [], 0
     for stage in range(schedule.first_stage, len(schedule.resolutions)):
         lengths = {"fade": schedule.fade[stage], "stabilise": schedule.stabilise[stage]}

@@ -17,8 +17,7 @@ from c2f_zoo.training.multilevel.stream import MultilevelStream
 def gradient_variance(training, x, y=None, levels=3, samples=4, batches=32, seed=0):
     """Measure the variance of the terms of the multilevel estimator at the current weights.
 
-    Weights, running statistics, the state of the optimizer and that of random generators stay as
-    they are.
+    Leaves the weights, running statistics, optimizer state and random state unchanged.
 
     Args:
         training: A compiled `Multilevel`: its model, loss, restriction and `prepare` are used.

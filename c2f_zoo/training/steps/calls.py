@@ -1,4 +1,4 @@
-"""The interface of the gradient calls, with what two or more backends share."""
+"""Interface of the gradient calls, and code shared by two or more backends."""
 
 from keras import ops
 

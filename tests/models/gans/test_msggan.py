@@ -117,7 +117,7 @@ def test_small_resolutions_build_too(resolution):
     images = generator.predict_on_batch(np.ones((1, 4), "float32"))
     assert images[-1].shape == (1, resolution, resolution, 3)
     for combine in COMBINATIONS:
-        model = MSGDiscriminator(resolution, combine, channel_max=4, fused=True)
+        model = MSGDiscriminator(resolution, combine=combine, channel_max=4, fused=True)
         assert tuple(model.predict_on_batch(images).shape) == (1, 1)
 
 

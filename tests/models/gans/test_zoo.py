@@ -6,7 +6,22 @@ import pytest
 
 from c2f_zoo import backend
 from c2f_zoo.hub import PresetError
-from c2f_zoo.models import MSGGAN, ProGAN, StyleGAN, StyleGAN2
+from c2f_zoo.models import (
+    MSGGAN,
+    MSGDiscriminator,
+    MSGGenerator,
+    MSGStyleGANDiscriminator,
+    MSGStyleGANGenerator,
+    ProGAN,
+    ProGANDiscriminator,
+    ProGANGenerator,
+    StyleGAN,
+    StyleGAN2,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+    StyleGANDiscriminator,
+    StyleGANGenerator,
+)
 from c2f_zoo.training import AdversarialModel, GrowthSchedule, ProgressiveGrowth
 
 MODELS = {
@@ -34,6 +49,26 @@ def test_multiscale_gradients_on_style_based_networks(tmp_path):
     np.testing.assert_allclose(loaded.generate(2, seed=0), model.generate(2, seed=0), atol=1e-6)
     with pytest.raises(ValueError, match="Received: 'dcgan'"):
         MSGGAN(8, architecture="dcgan")
+
+
+@pytest.mark.parametrize(
+    ("network", "positional"),
+    [
+        (ProGANGenerator, (8, 4, 0)),
+        (ProGANDiscriminator, (8, 0)),
+        (StyleGANGenerator, (8, 4, 4)),
+        (StyleGANDiscriminator, (8, True)),
+        (StyleGAN2Generator, (8, 4, 4)),
+        (StyleGAN2Discriminator, (8, 64)),
+        (MSGGenerator, (8, 4, 0)),
+        (MSGDiscriminator, (8, "simple")),
+        (MSGStyleGANGenerator, (8, 4, 4)),
+        (MSGStyleGANDiscriminator, (8, "cat_lin")),
+    ],
+)
+def test_networks_take_only_resolution_and_latent_size_by_position(network, positional):
+    with pytest.raises(TypeError, match="positional argument"):
+        network(*positional)
 
 
 every = pytest.mark.parametrize("model_class", MODELS)

@@ -1,3 +1,4 @@
+import inspect
 import json
 import shutil
 
@@ -11,6 +12,7 @@ from c2f_zoo.hub.metadata import fingerprint
 from c2f_zoo.losses import MultiscaleRobust
 from c2f_zoo.metrics import EndPointError
 from c2f_zoo.models import PWCNet, PWCNetLite
+from c2f_zoo.models.pwcnet.base import PWCNetBase
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,13 @@ def test_lite_as_a_variant_is_the_class_pwcnetlite():
     old_config = {"variant": "lite", "residual": False, "normalize_features": True}
     assert PWCNet.from_config(old_config).residual is False
     assert not isinstance(PWCNet("small"), PWCNetLite)
+    assert isinstance(model, PWCNetBase) and not isinstance(model, PWCNet)
+    assert model.variant == "lite" and "variant" not in model.get_config()
+
+
+def test_from_pretrained_has_the_signature_of_every_model():
+    expected = inspect.signature(hub.PresetMixin.from_pretrained)
+    assert inspect.signature(PWCNet.from_pretrained) == expected
 
 
 def test_presets_of_both_generations_load_by_either_class(lite, tmp_path):

@@ -210,7 +210,7 @@ def dense_batch(size=8, seed=1):
 
 
 class Growing(keras.Model):
-    """What both growing toys share: a stage that is a Python integer, an alpha that is not."""
+    """Base of both growing toys: `stage` is a Python integer, `alpha` a variable."""
 
     resolutions = ((2, 2), (4, 4), (8, 8))
 
