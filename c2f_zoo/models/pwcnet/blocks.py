@@ -208,7 +208,7 @@ def normalize_together(query, key):
     """
     both = ops.cast(ops.stack([query, key], axis=1), "float32")
     both = both - ops.mean(both, axis=(1, 2, 3), keepdims=True)
-    # Not `ops.moments`: on PyTorch and JAX its variance is E[x^2] - E[x]^2, which rounds to less
+    # Not `ops.moments`: on PyTorch its variance is E[x^2] - E[x]^2, which rounds to less
     # than zero where features are large and nearly equal, as on a coarsest level of one pixel.
     variance = ops.mean(ops.square(both), axis=(1, 2, 3), keepdims=True)
     both = both * ops.rsqrt(variance + 1e-6)
