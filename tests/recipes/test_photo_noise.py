@@ -174,7 +174,7 @@ def test_the_best_weights_by_the_mean_over_the_sets_are_kept(noise, tmp_path):
     from c2f_zoo.models import RestorationResNet
     from c2f_zoo.training import Multilevel, MultilevelSchedule
 
-    recipe = importlib.import_module("training.restoration.unet_denoise_photos").RECIPE
+    recipe = importlib.import_module("training.restoration.unet_denoise_real").RECIPE
     network = RestorationResNet(4, 1, time_embedding=False)
     training = Multilevel(network, schedule=MultilevelSchedule.single(2, 4))
     training.compile(keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5), "mse")

@@ -205,12 +205,13 @@ def test_the_images_of_a_package_are_read_from_its_archive(recipe, tmp_path):
         data.image_cache("fluent", tmp_path, 32)
 
 
-PHOTOS = ["unet_denoise", "unet_deblur", "unet_inpaint", "srnet_x2"]
+PHOTOS = ["unet_denoise_photos", "unet_denoise_real"]
+PHOTOS += ["unet_deblur_photos", "unet_inpaint_photos", "srnet_x2_photos"]
 
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_recipes_for_photographs_rehearse(recipe, tmp_path, name):
-    module = recipe(f"{name}_photos")
+    module = recipe(name)
     module.main(["--tiny", "--out", str(tmp_path / "run")])
     network = load(str(tmp_path / "run_tiny" / module.RECIPE.preset))
     image = np.random.default_rng(0).integers(0, 256, (21, 30, 3), "uint8")
@@ -221,7 +222,7 @@ def test_recipes_for_photographs_rehearse(recipe, tmp_path, name):
     assert found.shape == (21 * network.scale, 30 * network.scale, 3)
 
 
-@pytest.mark.parametrize("name", ["unet_deblur", "unet_denoise"])
+@pytest.mark.parametrize("name", ["unet_deblur_photos", "unet_denoise_photos", "unet_denoise_real"])
 def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path, name):
     from PIL import Image
 
@@ -231,7 +232,7 @@ def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path, name)
         for number in range(2):
             pixels = random.integers(0, 256, (230, 260, 3), "uint8")
             Image.fromarray(pixels).save(tmp_path / part / f"{number}.png")
-    main = recipe(f"{name}_photos").main
+    main = recipe(name).main
     options = ["--tiny", "--photos", str(tmp_path)]
     unbroken = main([*options, "--out", str(tmp_path / "a")])
     with pytest.MonkeyPatch.context() as patch:

@@ -120,8 +120,8 @@ def metadata(recipe, about, figures):
         "input": f"latents (B, {recipe.model['latent_size']}), standard normal; or a seed",
         "licence": "apache-2.0",
         "recipe": {
-            "command": f"python training/{recipe.preset.replace('.', '_')}.py --data packages/ "
-            f"--export models/{recipe.preset}",
+            "command": f"python training/generation/{recipe.preset.replace('.', '_')}.py "
+            f"--data packages/ --export models/{recipe.preset}",
             "images shown": f"{shown:,}",
             "precision": recipe.precision,
             "trained on": recipe.hardware,

@@ -108,7 +108,7 @@ def protocols(recipe, arguments):
     """What a preset is measured by: (protocol, option of the folder, options, baseline)."""
     from c2f_zoo.tasks.restoration.measure import RestorationProtocol
 
-    if recipe.degradation == "photo_noise":
+    if recipe.degradation in ("noisy", "photo_noise"):
         for noise, folder, option, more in DENOISING:
             if getattr(arguments, folder):
                 protocol = RestorationProtocol("denoise", noise=noise, **more)
@@ -130,8 +130,8 @@ def metadata(recipe, figures):
         "summary": recipe.summary,
         "licence": "apache-2.0",
         "recipe": {
-            "command": f"python training/{recipe.preset.replace('.', '_')}.py --photos photos/ "
-            f"--export models/{recipe.preset}",
+            "command": f"python training/restoration/{recipe.preset.replace('.', '_')}.py "
+            f"--photos photos/ --export models/{recipe.preset}",
             "steps": f"{recipe.iterations:,} of {recipe.batch_size} patches of "
             f"{recipe.patch}x{recipe.patch}",
             "precision": recipe.precision,

@@ -1,4 +1,4 @@
-"""Noise as photographs have it: the data of `unet_denoise.photos`, made on the host.
+"""Noise as photographs have it: the data of `unet_denoise.real`, made on the host.
 
 Besides white Gaussian noise a photograph has noise that is the same in all channels (a grey
 picture), that is mixed of luma and chroma (a camera's colour matrix), or that is coarser than a

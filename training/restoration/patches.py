@@ -102,6 +102,12 @@ def crops(folder, size, count=2):
 # the network is given and what it is to answer.
 
 
+def noisy(images, seed, level=(0.0, 55.0)):
+    """Add Gaussian noise, of a level in grey values that each image draws."""
+    sigma = uniform(images, seed, *level) / 255.0
+    return images + sigma * normal(images, seed), images
+
+
 def blurred(images, seed, sigma=(0.4, 3.0), angle_reach=9.0, noise=(0.0, 4.0), margin=16):
     """Blur by a Gaussian and along a line, add a little noise, and cut the border off.
 

@@ -19,11 +19,10 @@ from training.restoration.recipe import LOCAL_UNET, PhotoRecipe, train
 RECIPE = PhotoRecipe(
     preset="unet_denoise.photos",
     architecture="MultiscaleUNet",
-    degradation="photo_noise",
+    degradation="noisy",
     model=LOCAL_UNET,
     options={"level": (0.0, 55.0)},
-    average=0.999,
-    steps_per_epoch=125,
+    validation={"level": (25.0, 25.0)},
     iterations=20_000,
     summary="Takes Gaussian noise of unknown strength, up to a standard deviation of 55 of 255, "
     "from photographs of any size.",

@@ -1,0 +1,39 @@
+"""Trains `unet_denoise.real`: the network of `unet_denoise.photos` on noise as photographs have it.
+
+    python training/collect/photographs.py photos/ --lossless
+    python training/restoration/unet_denoise_real.py --photos photos/ \
+        --start models/unet_denoise.photos --rate 3e-4
+
+Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
+
+No run of it has been published yet. `noise.py` describes the noise.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training.restoration.recipe import LOCAL_UNET, PhotoRecipe, train
+
+RECIPE = PhotoRecipe(
+    preset="unet_denoise.real",
+    architecture="MultiscaleUNet",
+    degradation="photo_noise",
+    model=LOCAL_UNET,
+    options={"level": (0.0, 55.0)},
+    average=0.999,
+    steps_per_epoch=125,
+    iterations=20_000,
+    summary="Takes noise as photographs have it, grey, coarse or kept as JPEG, up to a standard "
+    "deviation of 55 of 255, from photographs of any size.",
+)
+
+
+def main(argv=None):
+    """Run the recipe; see `--help`."""
+    return train(RECIPE, __doc__.splitlines()[0], argv)
+
+
+if __name__ == "__main__":
+    main()
