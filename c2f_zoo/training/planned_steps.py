@@ -58,15 +58,17 @@ class StepPlanner:
 
     def run(self, *args):
         """Take a step; Keras' trainer calls this as its `train_function`."""
+        if self.counts is None:
+            # On JAX the model's own variables are empty while it is fitted.
+            names = ("steps", "images_before", "images_shown")
+            self.counts = {name: self._value(name, args) for name in names}
         if self.is_fitting and self.model.stop_training:
             # Keras asks whether to stop only after a step. A finished run that is started again
             # is to stay as it is.
             return ({}, args[0]) if backend.backend() == "jax" else {}
-        if self.counts is None:
-            self.counts = {name: self._value(name, args) for name in ("steps", "images_shown")}
         args, samples = samples_of(*args)
         if samples is None:
-            self.counts["images_shown"] = None
+            self.counts["images_before"] = self.counts["images_shown"] = None
         self.plan = self.plan_of(self.counts["steps"])
         if self.plan not in self.functions:
             self.functions[self.plan] = self._compile()
