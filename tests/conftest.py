@@ -31,11 +31,25 @@ def slow_tests():
     return {line for line in lines if line and not line.startswith("#")}
 
 
+def names_of(item):
+    """What `slow.txt` may call a test: its file, its test, or its one case."""
+    return {item.nodeid, item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]}
+
+
 def pytest_collection_modifyitems(config, items):
     slow = slow_tests()
+    names = {item: names_of(item) for item in items}
     for item in items:
-        if {item.nodeid, item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]} & slow:
+        if names[item] & slow:
             item.add_marker("slow")
+    # A test of another name would no longer be slow. Whole files alone are sure to hold them all.
+    if not any("::" in argument for argument in config.args):
+        files = {item.nodeid.partition("::")[0] for item in items}
+        known = set().union(*names.values())
+        lost = {name for name in slow - known if name.partition("::")[0] in files}
+        lost |= {name for name in slow if not (config.rootpath / name.partition("::")[0]).is_file()}
+        if lost:
+            raise pytest.UsageError(f"slow.txt lists tests that are not there: {sorted(lost)}")
     has_slow = config.getoption("--slow")
     skips_free = config.getoption("--backend-free") == "skip"
     kept, left_out = [], []
