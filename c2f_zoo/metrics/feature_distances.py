@@ -3,7 +3,7 @@
 import numpy as np
 
 from c2f_zoo import checks
-from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, Moments, RowStore
+from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, Moments, RowStore, as_array
 
 _FIGURES = ("fid", "kid", "precision_recall")
 _BLOCK = 1 << 22  # distances held at once, 32 MiB
@@ -75,10 +75,7 @@ class FeatureDistances(ImageSetMetric):
             self._update_batch(which, images[first : first + self.batch_size])
 
     def _update_batch(self, which, images):
-        features = self.features(images)
-        if hasattr(features, "detach"):  # PyTorch
-            features = features.detach().cpu()
-        features = np.asarray(features, np.float32)
+        features = as_array(self.features(images)).astype(np.float32)
         if features.ndim != 2 or len(features) != len(images):
             raise ValueError(
                 f"features must return the shape (B, D) for {len(images)} images. "
@@ -116,19 +113,15 @@ class FeatureDistances(ImageSetMetric):
         figures = {}
         if "fid" in self.figures:
             real, fake = self._moments["real"], self._moments["fake"]
-            figures["fid"] = frechet_distance(
-                real.mean, real.covariance, fake.mean, fake.covariance
-            )
-        rows = {which: store.rows() for which, store in self._stores.items()}
+            moments = (real.mean, real.covariance, fake.mean, fake.covariance)
+            figures["fid"] = frechet_distance(*moments)
+        sets = [self._stores[which].rows() for which in ("real", "fake") if which in self._stores]
         if "kid" in self.figures:
             options = (self.subsets, self.subset_size, self.seed)
-            figures["kid"], figures["kid_std"] = kernel_distance(
-                rows["real"], rows["fake"], *options
-            )
+            figures["kid"], figures["kid_std"] = kernel_distance(*sets, *options)
         if "precision_recall" in self.figures:
-            figures["precision"], figures["recall"] = precision_recall(
-                rows["real"], rows["fake"], self.neighbours, progress
-            )
+            options = (self.neighbours, progress)
+            figures["precision"], figures["recall"] = precision_recall(*sets, *options)
         return figures
 
 
@@ -139,10 +132,8 @@ def frechet_distance(mean1, covariance1, mean2, covariance2):
     has the eigenvalues of C1 C2 and, unlike its root, cannot become complex by rounding.
 
     Args:
-        mean1: Array (D,).
-        covariance1: Array (D, D), symmetric.
-        mean2: Array (D,).
-        covariance2: Array (D, D), symmetric.
+        mean1, mean2: Arrays (D,).
+        covariance1, covariance2: Arrays (D, D), symmetric.
 
     Returns:
         float.
@@ -180,8 +171,7 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
     The kernel is (x . y / D + 1)^3. Being unbiased it can be negative for equal distributions.
 
     Args:
-        real: Features, array (N, D).
-        fake: Features, array (M, D).
+        real, fake: Features, arrays (N, D) and (M, D).
         subsets: Number of subsets. Default 100.
         subset_size: Rows in each, drawn without replacement; at most N and M. Default 1000.
         seed: Integer seed of the subsets. Default 0.
@@ -229,8 +219,7 @@ def precision_recall(real, fake, neighbours=3, progress=False):
     (quality), recall that of real rows inside the generated one (variation).
 
     Args:
-        real: Features, array (N, D).
-        fake: Features, array (M, D).
+        real, fake: Features, arrays (N, D) and (M, D).
         neighbours: k. Default 3.
         progress: Show a progress bar. Default False.
 

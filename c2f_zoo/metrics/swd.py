@@ -87,9 +87,8 @@ class SlicedWasserstein(ImageSetMetric):
             self._stores[which] = [RowStore(columns, self.memory_limit) for _ in self._heights]
         levels = laplacian_pyramid(images, len(self._heights))
         for store, level in zip(self._stores[which], levels, strict=True):
-            store.append(
-                _patches(level, self.patches_per_image, self.patch_size, self._rngs[which])
-            )
+            size = (self.patches_per_image, self.patch_size)
+            store.append(_patches(level, *size, self._rngs[which]))
 
     def result(self, progress=False):
         """Compute the distances.
@@ -160,8 +159,7 @@ def _halve(images, axis):
     """Filter along one axis, then keep every second pixel."""
     size = images.shape[axis]
     # Rows -2 to size + 1, mirrored at the centres of the border pixels.
-    index = np.arange(-2, size + 2)
-    index = np.abs(index)
+    index = np.abs(np.arange(-2, size + 2))
     index = np.where(index >= size, 2 * (size - 1) - index, index)
     padded = np.take(images, index, axis=axis)
     return sum(
@@ -244,8 +242,8 @@ def _sorted_projections(rows, mean, deviation, axes):
 def _levels(shape, least):
     height, width, channels = shape
     heights = [height]
-    while heights[-1] // 2 >= least:
-        heights.append(heights[-1] // 2)
+    while (half := heights[-1] // 2) >= least:
+        heights.append(half)
     factor = 2 ** (len(heights) - 1)
     if channels != 3 or height % factor or width % factor or min(height, width) // factor < least:
         raise ValueError(
