@@ -1,14 +1,16 @@
 """`c2f evaluate` on images: denoising, enlarging, deblurring and inpainting."""
 
-import argparse
-
+from c2f_zoo.checks import plain_name
 from c2f_zoo.cli import baselines
 from c2f_zoo.cli.common import (
     USAGE,
     CommandError,
     note,
+    number_type,
+    positive_number,
     print_json,
     progress,
+    quality,
     say,
     start_backend,
     table,
@@ -59,24 +61,21 @@ _COLUMNS = {"psnr": "PSNR dB", "ssim": "SSIM", "seconds_per_image": "s/image"}
 
 
 def add_arguments(parser):
-    """Add the options of restoration to those of `c2f evaluate`.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the options of restoration to the parser of `c2f evaluate`."""
     group = parser.add_argument_group("restoration")
     group.add_argument(
-        "--noise", type=_positive, nargs="+", metavar="S", help="noise, in levels of 255"
+        "--noise", type=positive_number, nargs="+", metavar="S", help="noise, in levels of 255"
     )
-    group.add_argument("--blur", type=_positive, metavar="S", help="Gaussian blur, in pixels")
+    group.add_argument("--blur", type=positive_number, metavar="S", help="Gaussian blur, in pixels")
     group.add_argument("--clip", action="store_true", help="noisy images clipped, of 8 bits")
-    group.add_argument("--jpeg", type=_quality, metavar="Q", help="noisy images kept as JPEG files")
+    group.add_argument("--jpeg", type=quality, metavar="Q", help="noisy images kept as JPEG files")
     group.add_argument(
         "--subsampling",
         choices=SUBSAMPLINGS,
         help=f"of the colours with --jpeg (default: {SUBSAMPLINGS[0]})",
     )
-    group.add_argument("--scale", type=_factor, metavar="N", help="factor of enlargement")
+    factor = number_type(int, "factor (a whole number of at least 2)", least=2)
+    group.add_argument("--scale", type=factor, metavar="N", help="factor of enlargement")
     group.add_argument("--holes", action="store_true", help="boxes that are cut out")
     group.add_argument("--seed", type=int, default=0, help="of noise and boxes (default: 0)")
     group.add_argument("--tile", type=int, metavar="PX", help="as of c2f denoise")
@@ -85,18 +84,8 @@ def add_arguments(parser):
 
 
 def is_asked_for(arguments):
-    """Tell whether images are to be measured, not flow.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        bool.
-
-    Raises:
-        CommandError: What is asked for is a mixture of both.
-    """
-    ours = [name for name in arguments.dataset if _plain(name) in DATASETS]
+    """Tell whether images are to be measured, not flow; a mixture of both is refused."""
+    ours = [name for name in arguments.dataset if plain_name(name) in DATASETS]
     options = [name for name in _OPTIONS if getattr(arguments, name)]
     if not ours:
         foreign = [f"--{name}" for name in options]
@@ -120,14 +109,7 @@ def is_asked_for(arguments):
 
 
 def run(arguments):
-    """Measure and print.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        CommandError: What is asked for cannot be measured.
-    """
+    """Carry out the parsed command line."""
     from c2f_zoo.data.images.folder import ImageFolder
 
     backend = start_backend()
@@ -154,9 +136,8 @@ def run(arguments):
                         **(settings if method in models else {}),
                     )
                     found.pop("each")
-                    results.append(
-                        {"method": method, "dataset": given, "task": protocol.title} | found
-                    )
+                    about = {"method": method, "dataset": given, "task": protocol.title}
+                    results.append(about | found)
     if arguments.json:
         print_json({"backend": backend, "seed": arguments.seed, "results": results})
         return
@@ -169,18 +150,7 @@ def run(arguments):
 
 
 def make_baseline(name, protocol):
-    """Make a method to compare with.
-
-    Args:
-        name: One of `BASELINES`.
-        protocol: `RestorationProtocol` that it is measured by.
-
-    Returns:
-        Function as `measure_restoration` takes it.
-
-    Raises:
-        CommandError: It does not fit the protocol, or needs OpenCV.
-    """
+    """Make one of `BASELINES`, as `measure_restoration` takes it, for a `RestorationProtocol`."""
     if protocol.task not in _TASKS_OF[name]:
         fitting = [other for other, tasks in _TASKS_OF.items() if protocol.task in tasks]
         raise CommandError(
@@ -191,12 +161,7 @@ def make_baseline(name, protocol):
         return lambda image, known: image
     if name == "bicubic":
         return lambda image, known: _bicubic(image, protocol.scale)
-    try:
-        import cv2
-    except ImportError as error:
-        raise CommandError(
-            f'The baseline {name} needs OpenCV: pip install "c2f_zoo[opencv]". Received: {error}'
-        ) from error
+    cv2 = baselines.opencv(name)
     if name == "nlmeans":
         return lambda image, known: _nlmeans(cv2, image, protocol.noise)
     return lambda image, known: _telea(cv2, image, known)
@@ -270,32 +235,3 @@ def _protocols(arguments, models):
             status=USAGE,
         )
     return [RestorationProtocol(verb, scale=scale, seed=arguments.seed)]
-
-
-def _plain(name):
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def _positive(text):
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
-def _quality(text):
-    value = int(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"a whole number of 1 to 100 is needed, not {text}")
-    return value
-
-
-def _factor(text):
-    value = int(text)
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 2 is needed, not {text}")
-    return value
-
-
-# argparse: "invalid positive number value: '-3'".
-_positive.__name__ = "positive number"

@@ -38,12 +38,7 @@ def add_parser(verbs):
 
 
 def split_recipe_arguments(argv):
-    """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own.
-
-    Example:
-        >>> split_recipe_arguments(["train", "lite", "--tiny", "--help"])
-        (['train', 'lite'], ['--tiny', '--help'])
-    """
+    """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own."""
     words = [index for index, word in enumerate(argv) if not word.startswith("-")]
     if len(words) < 2 or argv[words[0]] != "train":
         return argv, []
@@ -59,8 +54,7 @@ def run(arguments):
         return OK
     if arguments.recipe is None:
         raise CommandError(
-            f"Name a recipe. Known: {', '.join(recipes) or 'none'}. Received: no name",
-            status=USAGE,
+            f"Name a recipe. Known: {', '.join(recipes) or 'none'}. Received: no name", status=USAGE
         )
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):

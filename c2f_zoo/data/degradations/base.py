@@ -105,10 +105,7 @@ class Degradation:
 
 
 def sample_numbers(count, index):
-    """Numbers (B,) of a batch's samples since the training's beginning.
-
-    `index` is the number of the batch, or the sample numbers themselves, which are checked.
-    """
+    """Numbers (B,) of a batch's samples, given the number of the batch or the sample numbers."""
     index = np.asarray(index)
     samples = int(index) * count + np.arange(count) if index.ndim == 0 else index
     if samples.shape != (count,) or not np.issubdtype(samples.dtype, np.integer):
@@ -121,11 +118,9 @@ def sample_numbers(count, index):
 
 
 def as_images(images, name):
-    """Convert a batch of images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
+    """Convert finite images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
 
-    Raises:
-        ValueError: Another shape or type; NaN or infinity, where the values lie on the host. The
-            message begins with `name`.
+    NaN and infinity are found where the values lie on the host. `name` begins the messages.
     """
     if isinstance(images, (list, tuple)):
         images = np.asarray(images)

@@ -4,13 +4,7 @@ from pathlib import Path
 
 
 def regular_file(path, kind="a file"):
-    """Return the `Path` of a regular file, `~` expanded; reading a pipe would wait for ever.
-
-    Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        IsADirectoryError: If it is a folder.
-        ValueError: If it is a pipe, a socket or a device.
-    """
+    """Return the `Path` of a regular file, `~` expanded; reading a pipe would wait for ever."""
     path = Path(path).expanduser()
     if path.is_file():
         return path

@@ -137,17 +137,8 @@ def check_same_size(first, second, names=("image 1", "image 2")):
 def load_parts(source, convert=None):
     """Load one image, given as to `load_image`, as colour and transparency.
 
-    Args:
-        source: As `load_image`.
-        convert: Function of the opened `PIL.Image.Image` of a path or a PIL image; by default
-            `pil_parts`.
-
-    Returns:
-        Colour (H, W, 1) or (H, W, 3), uint8, uint16, or float32 in [0, 1]; and alpha (H, W) as it
-        is stored, or None. Or what `convert` returns.
-
-    Raises:
-        FileNotFoundError, ValueError, TypeError: As `load_image`.
+    Colour is (H, W, 1) or (H, W, 3), uint8, uint16, or float32 in [0, 1]; alpha (H, W) as it is
+    stored, or None. `convert` replaces `pil_parts`, which makes them of an opened PIL image.
     """
     convert = convert or pil_parts
     if isinstance(source, (str, os.PathLike)):
@@ -190,10 +181,6 @@ def write_pixels(path, pixels, image_format=None, quality=95, **options):
 
     `image_format` is Pillow's name of the format, by default as the extension says; `options` are
     of the format.
-
-    Raises:
-        ValueError: If the format is unknown or cannot hold the transparency.
-        OSError: The file cannot be written.
     """
     from PIL import Image
 

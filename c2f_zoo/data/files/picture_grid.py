@@ -70,12 +70,7 @@ def enlarge_pixels(image, factor):
 
 
 def check_film(path, fps):
-    """Refuse a film that `save_film` cannot write, before its frames are made.
-
-    Raises:
-        ValueError: If the suffix or rate cannot be written.
-        ImportError: A video needs imageio-ffmpeg.
-    """
+    """Refuse a film that `save_film` cannot write, before its frames are made."""
     suffix = Path(path).suffix.lower()
     known = (".gif", *WRITABLE_VIDEO_SUFFIXES)
     if suffix and suffix not in known:

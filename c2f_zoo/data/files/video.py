@@ -68,15 +68,8 @@ def read_frames(source, fps=None, min_frames=1):
 class Frames:
     """Frames of one size in order, decoded only when asked for; made by `read_frames`.
 
-    Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
-
-    Args:
-        source: Path they are read from.
-        fps: Frames per second.
-        count: Number of frames: exact for a folder, estimated from duration and rate for a video,
-            `None` where the video does not say.
-        decode: Function without arguments that yields (name for messages, frame).
-        min_frames: An iteration that gives fewer ends in an error. Default 1.
+    Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1]. `count` is exact for a folder,
+    estimated for a video, None where the video does not say; `decode()` yields (name, frame).
     """
 
     def __init__(self, source, fps, count, decode, min_frames=1):

@@ -18,14 +18,7 @@ GREY = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Spread:
-    """Distribution of one number.
-
-    Args:
-        spread: Half the range (uniform) or the standard deviation (gaussian).
-        mean: Centre.
-        gaussian: Normal instead of uniform.
-        exponential: Return e to the power of what was drawn.
-    """
+    """Distribution of one number: uniform in `mean` -+ `spread`, or normal; of e to its power."""
 
     spread: float
     mean: float = 0.0
@@ -109,16 +102,7 @@ class EigenColour:
 
     @staticmethod
     def apply(image1, image2, numbers):
-        """Change the colours of a batch.
-
-        Args:
-            image1: Tensor (B, H, W, 3) in [0, 1].
-            image2: Tensor (B, H, W, 3) in [0, 1].
-            numbers: Dictionary of tensors (B,).
-
-        Returns:
-            Both images, of the same shapes, in [0, 1].
-        """
+        """Change the colours of images (B, H, W, 3) in [0, 1] by numbers (B,)."""
         numbers = {name: value[:, None, None] for name, value in numbers.items()}
         # Planes, not pixels of three: matrix products and sums over a last axis of 3 are slow.
         planes1, planes2 = (_split(image) for image in (image1, image2))
@@ -177,19 +161,10 @@ class JitterColour:
 
 
 def add_noise(image1, image2, sigma, seed):
-    """Add Gaussian noise, independent for each pixel, channel and frame.
+    """Add independent noise of deviation `sigma` (B,) to images (B, H, W, 3), and clip to [0, 1].
 
-    The noise is a function of `seed` and the position alone, computed by integer hashing, so
-    that it is the same on every backend and device.
-
-    Args:
-        image1: Tensor (B, H, W, 3).
-        image2: Tensor (B, H, W, 3).
-        sigma: Tensor (B,), standard deviation.
-        seed: Tensor (B,), int32.
-
-    Returns:
-        Both images, clipped to [0, 1].
+    It is a function of `seed` (B,), int32, and the position, computed by integer hashing, so that
+    it is the same on every backend and device.
     """
     shape = ops.shape(image1)
     noise = normal_halves(random_bits(seed, shape[1] * shape[2] * shape[3]))

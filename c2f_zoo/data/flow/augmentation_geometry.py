@@ -60,16 +60,10 @@ class AffineGeometry:
     attempts: int = 50
 
     def draw(self, rng, source_size, size, strength=1.0):
-        """Draw the maps of one pair.
+        """Draw the maps of one pair for a source (H, W) and an output (h, w).
 
-        Args:
-            rng: `numpy.random.Generator`.
-            source_size: (H, W) of the source.
-            size: (h, w) of the output.
-            strength: Factor on the relative ranges (the ramp of PWC-Net's training).
-
-        Returns:
-            T1 and T2, each (2, 3) float64: source (x, y) = T[:, :2] @ (x, y) + T[:, 2].
+        `strength` is a factor on the relative ranges (the ramp of PWC-Net's training). Returns T1
+        and T2, each (2, 3) float64: source (x, y) = T[:, :2] @ (x, y) + T[:, 2].
         """
         flips = np.where(rng.random(2) < (self.horizontal_flip, self.vertical_flip), -1.0, 1.0)
         noise = rng.uniform(-1, 1, (self.attempts, 5))
@@ -140,19 +134,11 @@ class ScaleGeometry:
 
 
 def affine_maps(coefficients, flips, source_size, size):
-    """Turn augmentation coefficients into maps from output to source pixels.
+    """Turn augmentation coefficients into maps (N, 2, 3), float64, from output to source pixels.
 
-    About the centres: flip, rotate, shift, divide by the magnification.
-
-    Args:
-        coefficients: (N, 5): angle, shift x and y (in units of the output size), logarithm of
-            the magnification of x and y.
-        flips: (2,): 1 or -1 for x and y.
-        source_size: (H, W).
-        size: (h, w) of the output.
-
-    Returns:
-        (N, 2, 3) float64.
+    About the centres: flip, rotate, shift, divide by the magnification. `coefficients` (N, 5) are
+    angle, shift x and y (in units of the output size), logarithm of the magnification of x and y;
+    `flips` (2,) are 1 or -1 for x and y.
     """
     angle, shift_x, shift_y, zoom_x, zoom_y = np.asarray(coefficients, "float64").T
     rotation = np.stack(
@@ -188,17 +174,11 @@ def _centred(source_size, size):
 
 
 def device_parameters(maps1, maps2):
-    """Precompute, in float64, what the device needs of the maps.
+    """Precompute, in float64, what the device needs of the maps T1 and T2 (B, 2, 3), as float32.
 
-    Args:
-        maps1: (B, 2, 3), output to source frame 1.
-        maps2: (B, 2, 3), output to source frame 2.
-
-    Returns:
-        Dictionary of float32 arrays: `to_frame1` and `to_frame2` (B, 2, 3); `flow_matrix`
-        (B, 2, 2), inverse of T2's linear part; `flow_drift` (B, 2, 3), the flow that the change
-        of viewpoint T2^-1 T1 alone makes. Their difference from the identity is taken here,
-        where it cancels nothing.
+    `flow_matrix` (B, 2, 2) is the inverse of T2's linear part; `flow_drift` (B, 2, 3) the flow that
+    the change of viewpoint T2^-1 T1 alone makes, whose difference from the identity is taken here,
+    where it cancels nothing.
     """
     inverse = np.linalg.inv(maps2[:, :, :2])
     linear = inverse @ maps1[:, :, :2] - np.eye(2)

@@ -33,9 +33,7 @@ _SMALLEST_LEGEND = 64
 def color_wheel():
     """Return the 55 hues of the wheel: float32 (55, 3), RGB in [0, 1], read-only.
 
-    Hue 0, red, is the colour of motion to the right (u > 0, v = 0); hues advance clockwise on the
-    screen, so that motion downwards (v > 0) is yellow. Values are multiples of 1/255 rounded down,
-    as in the published code.
+    Hue 0, red, is the colour of motion to the right (u > 0, v = 0); motion downwards is yellow.
     """
     arcs = []
     ends = itertools.pairwise(_KEY_COLORS)

@@ -172,11 +172,7 @@ IMAGE_DATASETS = {
     "cifar10": (("train", "test"), ("cifar10", {}, "image"), _cifar10),
     "stl10": (
         ("train", "unlabeled", "train+unlabeled", "test"),
-        (
-            "stl10",
-            {"unlabeled": "unlabelled", "train+unlabeled": "train+unlabelled"},
-            "image",
-        ),
+        ("stl10", {"unlabeled": "unlabelled", "train+unlabeled": "train+unlabelled"}, "image"),
         _stl10,
     ),
     "celeba": (

@@ -18,17 +18,7 @@ class UnfitImageError(ValueError):
 
 
 def open_image(source):
-    """Decode an image file of a single picture, EXIF orientation applied.
-
-    Args:
-        source: Path, or binary file object.
-
-    Returns:
-        `PIL.Image.Image`.
-
-    Raises:
-        UnfitImageError: The file is damaged, no image, a pipe, or holds several pictures.
-    """
+    """Decode an image file of one picture, EXIF orientation applied, or raise UnfitImageError."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if (
@@ -118,22 +108,7 @@ def is_grey(image):
 
 
 def check_fit_options(background, resample):
-    """Check the options of `fit_image` once, before many images are read.
-
-    Args:
-        background: None, a colour name or #rrggbb that Pillow knows, or three whole numbers.
-        resample: `"lanczos"` or `"area"`.
-
-    Returns:
-        The background as None or (r, g, b) from 0 to 255.
-
-    Raises:
-        ValueError: If `background` is not a colour, or `resample` is unknown.
-
-    Example:
-        >>> check_fit_options("white", "area")
-        (255, 255, 255)
-    """
+    """Check options of `fit_image` before many images are read; return the colour as (r, g, b)."""
     checks.one_of("resample", resample, ("lanczos", "area"))
     if background is None:
         return None

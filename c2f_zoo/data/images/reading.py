@@ -25,9 +25,6 @@ def read_images(function, source, skipped, description, skip_broken, threads, pr
 
     Yields:
         (index, name, result) of each fit image, in order.
-
-    Raises:
-        ValueError: An image is unfit (and not to be skipped), or all are.
     """
     from tqdm import tqdm
 

@@ -82,19 +82,12 @@ def _happens(random, probability, shape):
 def draw_effects(random, effects: Effects, size, nearness, thickness):
     """Draw the effects of a batch of scenes.
 
-    Args:
-        random: `numpy.random.Generator`.
-        effects: Probabilities and strengths.
-        size: (H, W) of the frames, pixels.
-        nearness: (B, L) inverse depth of the layers, 1 at the background.
-        thickness: (B, L) about half of what each layer measures across, pixels.
-
-    Returns:
-        Dict of float32 arrays: `light` (B, L, 3), light at frame-2 pixel (x, y) as light[0] +
-        light[1] * x + light[2] * y; `shadow` (B, L, 4): strength, softness in pixels, shift along
-        x and y; `fog` (B, L, 4): weight and colour; `blur` (B,): exposure; `tone` (B, 2, 7) per
-        frame: gain and bias of the colours, curve; `noise` (B,): standard deviation; and
-        `noise_start` (B, 2) int32.
+    `nearness` (B, L) is the layers' inverse depth, `thickness` (B, L) about half of what each
+    measures across, in pixels. Returns a dict of float32 arrays: `light` (B, L, 3), light at
+    frame-2 pixel (x, y) as light[0] + light[1] * x + light[2] * y; `shadow` (B, L, 4): strength,
+    softness in pixels, shift along x and y; `fog` (B, L, 4): weight and colour; `blur` (B,):
+    exposure; `tone` (B, 2, 7) per frame: gain and bias of the colours, curve; `noise` (B,):
+    standard deviation; and `noise_start` (B, 2) int32.
     """
     batch, layers = nearness.shape
     height, width = size
@@ -142,15 +135,7 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
 
 
 def noise_tile(size, seed=0) -> np.ndarray:
-    """Fixed normal noise for frames of one size to take a random stretch of.
-
-    Args:
-        size: (H, W), pixels.
-        seed: Seed.
-
-    Returns:
-        (H * W * 3 + NOISE_SPARE,) float32 of unit variance.
-    """
+    """Normal noise (H * W * 3 + NOISE_SPARE,), float32, of which frames take random stretches."""
     random = np.random.default_rng([seed, 3])
     return random.standard_normal(size[0] * size[1] * 3 + NOISE_SPARE, "float32")
 
@@ -164,16 +149,10 @@ def pack_frame(image):
 
 
 def streaks(packed, flow, exposure, limit):
-    """Fetch a few nearest pixels on a short streak along the flow.
+    """Fetch `BLUR_TAPS` nearest pixels (B, H, W) on a short streak along the flow, in pixels.
 
-    Args:
-        packed: What `pack_frame` made: one integer to fetch per tap, not three numbers.
-        flow: Tuple of two arrays (B, H, W), pixels.
-        exposure: (B,) part of the flow that the streak covers.
-        limit: Longest streak, pixels.
-
-    Returns:
-        List of `BLUR_TAPS` arrays (B, H, W), int32 with ten bits a channel.
+    They come as packed by `pack_frame`: one integer to fetch a tap, not three numbers. `exposure`
+    (B,) is the part of the flow that the streak covers, `limit` its greatest length in pixels.
     """
     batch, height, width = flow[0].shape
     u, v = flow[0] * exposure[:, None, None], flow[1] * exposure[:, None, None]
@@ -192,16 +171,7 @@ def streaks(packed, flow, exposure, limit):
 
 
 def mean_of_taps(image, taps, exposure):
-    """Motion blur: the mean of what `streaks` fetched, where the exposure is not zero.
-
-    Args:
-        image: List of three arrays (B, H, W), in [0, 1].
-        taps: What `streaks` returned.
-        exposure: (B,).
-
-    Returns:
-        List of three arrays (B, H, W).
-    """
+    """Motion blur: the mean of what `streaks` fetched, where the exposure (B,) is not zero."""
     exposed = exposure[:, None, None] > 0
     result = []
     for channel in range(3):
@@ -214,15 +184,9 @@ def mean_of_taps(image, taps, exposure):
 
 
 def develop(image, tone, with_tone=True):
-    """Apply one frame's gain, bias and tone curve and make it an image.
+    """Make an image (B, H, W, 3) in [0, 1] of three channels (B, H, W).
 
-    Args:
-        image: List of three arrays (B, H, W).
-        tone: (B, 7): gain and bias of the channels, then the curve.
-        with_tone: Whether to apply the tone; if not, the colours are only clipped.
-
-    Returns:
-        (B, H, W, 3) in [0, 1].
+    `tone` (B, 7), gain and bias of the channels, then the curve, is applied `with_tone`.
     """
     if with_tone:
         image = list(image)
@@ -236,17 +200,7 @@ def develop(image, tone, with_tone=True):
 
 
 def add_noise(image, tile, deviation, start):
-    """Add normal noise and clip to [0, 1].
-
-    Args:
-        image: (B, H, W, 3).
-        tile: What `noise_tile` made.
-        deviation: (B,) standard deviation.
-        start: (B,) int32, where in the tile each image's noise begins.
-
-    Returns:
-        (B, H, W, 3).
-    """
+    """Add noise of a `deviation` (B,), from `start` (B,) on in the tile, to images in [0, 1]."""
     _, height, width, _ = image.shape
     count = height * width * 3
     noise = ops.take(tile, start[:, None] + ops.arange(count, dtype="int32"))

@@ -105,17 +105,7 @@ class MotionMixture:
 
 
 def as_motion(motion):
-    """Turn what a user gives as motion into a `Motion` or a `MotionMixture`.
-
-    Args:
-        motion: Either of them; a number, the median in pixels; or None for `Motion()`.
-
-    Returns:
-        `Motion` or `MotionMixture`.
-
-    Raises:
-        ValueError: If `motion` is anything else, or a median that is not positive.
-    """
+    """Return a `Motion` or `MotionMixture`; a number is the median in pixels, None `Motion()`."""
     if motion is None:
         return Motion()
     if isinstance(motion, (Motion, MotionMixture)):
@@ -126,14 +116,7 @@ def as_motion(motion):
 
 
 def spline_basis(length: int) -> np.ndarray:
-    """Weights of the control points at every pixel of one image axis.
-
-    Args:
-        length: Number of pixels.
-
-    Returns:
-        (length, CONTROL_POINTS) float32; rows sum to one, four entries of each are not zero.
-    """
+    """Weights (length, CONTROL_POINTS) of the control points at every pixel of an axis, float32."""
     position = np.arange(length) * (INTERVALS / max(length - 1, 1))
     distance = np.abs(position[:, None] + 1 - np.arange(CONTROL_POINTS)[None, :])
     inner = 2 / 3 - distance**2 + distance**3 / 2
@@ -147,14 +130,9 @@ def control_positions(length: int) -> np.ndarray:
 
 
 def flow_fields(control, size):
-    """Evaluate every layer's flow at every pixel of frame 1.
+    """Evaluate every layer's flow (B, L, 2, H, W), u then v in pixels, on frame 1 of `size` (H, W).
 
-    Args:
-        control: (B, L, 2, CONTROL_POINTS along x, CONTROL_POINTS along y) displacements, pixels.
-        size: (H, W) of the frame.
-
-    Returns:
-        (B, L, 2, H, W) flow in pixels, u then v.
+    `control` (B, L, 2, CONTROL_POINTS along x, CONTROL_POINTS along y) are displacements, pixels.
     """
     height, width = size
     # Sums, not matrix products: those lose precision where a GPU computes them in TF32.
@@ -199,18 +177,11 @@ def _smooth_noise(random, shape):
 def draw_motion(random, motion, size, nearness, middle):
     """Draw the flow of every layer of a batch of scenes.
 
-    Args:
-        random: `numpy.random.Generator`.
-        motion: `Motion` or `MotionMixture` to draw from.
-        size: (H, W) of the frame, pixels.
-        nearness: (B, L) inverse depth of the layers, background (layer 0) first, which is 1.
-        middle: (B, L, 2) where, halfway between the frames, the centres of the layers lie.
-
-    Returns:
-        Tuple of `control` (B, L, 2, CONTROL_POINTS, CONTROL_POINTS) as `flow_fields` takes it,
-        `centre` (B, L, 2), the centres of the layers in frame 2, and `plane` (B, L, 3), the
-        inverse depth of each layer at pixel (x, y) of frame 1 as plane[0] + plane[1] * x +
-        plane[2] * y.
+    `nearness` (B, L) is the layers' inverse depth, 1 at the background (layer 0); `middle`
+    (B, L, 2) where, halfway between the frames, their centres lie. Returns `control` (B, L, 2,
+    CONTROL_POINTS, CONTROL_POINTS) for `flow_fields`, `centre` (B, L, 2), the centres in frame 2,
+    and `plane` (B, L, 3), the inverse depth of each layer at pixel (x, y) of frame 1 as
+    plane[0] + plane[1] * x + plane[2] * y.
     """
     if isinstance(motion, MotionMixture):
         chosen = random.choice(len(motion.motions), len(nearness), p=motion.shares)
@@ -297,8 +268,4 @@ def draw_motion(random, motion, size, nearness, middle):
     noise = noise * (bend[..., None] / np.maximum(steepest, 1e-9))[..., None, None]
     control = np.moveaxis(flow, -1, 2) + noise
     control = np.where(attached[..., None, None, None], control[:, :1], control)
-    return (
-        control.astype("float32"),
-        centre.astype("float32"),
-        plane.astype("float32"),
-    )
+    return (control.astype("float32"), centre.astype("float32"), plane.astype("float32"))

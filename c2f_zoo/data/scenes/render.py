@@ -27,7 +27,7 @@ def compiled(stage, **settings):
 
 
 def render(parameters, atlas, tile, size, options, with_masks=False):
-    """Render a batch of scenes.
+    """Render a batch of scenes: a dict as of `Scenes.render`.
 
     Args:
         parameters: What `draw_parameters` drew, as tensors.
@@ -36,9 +36,6 @@ def render(parameters, atlas, tile, size, options, with_masks=False):
         size: (H, W) of the frames, pixels.
         options: `Effects`; stages of effects that never happen are left out.
         with_masks: Whether to add what training does not need.
-
-    Returns:
-        Dict as of `Scenes.render`.
     """
     flows = compiled(flow_fields, size=size)(parameters["control"])
     still = ops.zeros((1, 1, 2, 1, 1))
@@ -73,10 +70,7 @@ def _frame(parameters, atlas, flows, size, options):
     place_in_texture = compiled(sampling.place_in_texture, size=size)
     texels_of = compiled(sampling.texels_of, atlas_shape=tuple(atlas.shape))
     colors, steps = [], []
-    for index, light in (
-        (seen["top"], seen["light"]),
-        (seen["second"], seen["light_second"]),
-    ):
+    for index, light in ((seen["top"], seen["light"]), (seen["second"], seen["light_second"])):
         step = compiled(compositing.choose_flow)(index, flows)
         place = place_in_texture(parameters, index, light, step)
         texels = texels_of(place)

@@ -33,11 +33,7 @@ class UnsafePickleError(PickleError):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
-    """A global that the pickle may name, with what it stands for here.
-
-    It wraps the meaning so that no pickle instruction ever holds a live function or class:
-    `slots` and `frozen` leave nothing on it to set.
-    """
+    """A global that the pickle may name, around what it stands for, which nothing can change."""
 
     name: str
     meaning: Any
@@ -52,13 +48,7 @@ _RECORD_CLASS = object()
 
 
 class ByteSource:
-    """Reads an open file and never asks for more bytes than the file still has.
-
-    Args:
-        file: Binary file, at the position to start from.
-        size: Its whole size in bytes.
-        name: Name of the file for messages.
-    """
+    """Reads an open file of `size` bytes and never asks for more than it still has."""
 
     def __init__(self, file: BinaryIO, size: int, name: str):
         self._file = file
@@ -86,22 +76,15 @@ class ByteSource:
 
 
 class PickleReader:
-    """Reads one pickle into plain data.
+    """Reads one pickle into plain data; `source` then stands behind it.
 
     Args:
-        source: Source of the bytes. After `read()` it stands behind the pickle, so that pickles
-            written one after another are read by one reader each.
+        source: Source of the bytes.
         symbols: Globals that may appear, as `"module.name"`, and what each stands for. A callable
             may be called by the pickle, so it must be pure; a value may not.
         persistent: Function of the tuple of a persistent id; its result takes the id's place.
         record_prefix: Prefix of the names of classes whose objects are read as `Record`s.
             Default: an object of any class is refused.
-
-    Example:
-        >>> import io, pickle
-        >>> data = pickle.dumps({"epoch": 3, "loss": [0.5, 0.25]}, protocol=2)
-        >>> PickleReader(ByteSource(io.BytesIO(data), len(data), "demo")).read()
-        {'epoch': 3, 'loss': [0.5, 0.25]}
     """
 
     def __init__(
@@ -122,16 +105,10 @@ class PickleReader:
         self._copied = 0
 
     def read(self) -> Any:
-        """Run the pickle's instructions up to its STOP.
+        """Run the pickle's instructions up to its STOP and return the object.
 
-        Returns:
-            The object: numbers, strings, bytes, None, lists, tuples, dictionaries, records, and
-            what the symbols and `persistent` gave.
-
-        Raises:
-            UnsafePickleError: It names a global that is not listed, or uses an instruction that
-                could create or change an object of a class.
-            PickleError: It is truncated or damaged.
+        Raises UnsafePickleError for a global that is not listed and for instructions that could
+        create or change an object of a class; PickleError for a damaged pickle.
         """
         name = self._source.name
         try:
@@ -319,10 +296,7 @@ class PickleReader:
 
 
 def checked_key(key: Any) -> Any:
-    """Return `key` if it is a plain key of a dictionary, else raise PickleError.
-
-    Tuples are refused: hashing one nested a million deep would end the process.
-    """
+    """Return a plain key; hashing a tuple nested a million deep would end the process."""
     if key is None or isinstance(key, (str, bytes, int, float)):
         return key
     raise PickleError(f"A dictionary's keys must be strings or numbers. Received: {_describe(key)}")
