@@ -9,6 +9,8 @@ from c2f_zoo.hub.errors import DamagedFileError, PresetError, first_line
 from c2f_zoo.hub.metadata import METADATA, check_metadata, read_json, verify
 from c2f_zoo.hub.resolving import PresetSource, not_found, organisation, resolve, shipped_folders
 
+_CacheDir = str | os.PathLike | None
+
 
 @dataclasses.dataclass(frozen=True)
 class PresetFiles:
@@ -20,7 +22,7 @@ class PresetFiles:
 
 
 def fetch(
-    name: str | os.PathLike, offline: bool | None = None, cache_dir: str | os.PathLike | None = None
+    name: str | os.PathLike, offline: bool | None = None, cache_dir: _CacheDir = None
 ) -> PresetFiles:
     """Bring a preset's files to this machine and compare them with their sha256.
 
@@ -39,10 +41,7 @@ def fetch(
 
 
 def read_metadata(
-    name: str | os.PathLike,
-    *,
-    offline: bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
+    name: str | os.PathLike, *, offline: bool | None = None, cache_dir: _CacheDir = None
 ) -> dict[str, Any]:
     """Read what a preset says about itself, without its weights.
 
@@ -66,10 +65,7 @@ def read_metadata(
 
 
 def _fetch(
-    name: str | os.PathLike,
-    offline: bool | None,
-    cache_dir: str | os.PathLike | None,
-    only_metadata: bool,
+    name: str | os.PathLike, offline: bool | None, cache_dir: _CacheDir, only_metadata: bool
 ) -> PresetFiles:
     source = resolve(name)
     folder = source.folder
@@ -104,11 +100,7 @@ def _discarded(path: pathlib.Path, error: PresetError) -> PresetError:
 
 
 def _download(
-    source: PresetSource,
-    file: str,
-    revision: str | None,
-    offline: bool,
-    cache_dir: str | os.PathLike | None,
+    source: PresetSource, file: str, revision: str | None, offline: bool, cache_dir: _CacheDir
 ) -> pathlib.Path:
     import huggingface_hub
     from huggingface_hub import errors
@@ -148,15 +140,10 @@ def _download(
         ) from error
 
 
-def _is_cached(
-    repo: str, file: str, revision: str | None, cache_dir: str | os.PathLike | None
-) -> bool:
-    import huggingface_hub
+def _is_cached(repo: str, file: str, revision: str | None, cache_dir: _CacheDir) -> bool:
+    from huggingface_hub import try_to_load_from_cache
 
-    found = huggingface_hub.try_to_load_from_cache(
-        repo, file, cache_dir=cache_dir, revision=revision
-    )
-    return isinstance(found, str)
+    return isinstance(try_to_load_from_cache(repo, file, cache_dir, revision), str)
 
 
 def _reach(repo: str, file: str, revision: str | None) -> None:
@@ -174,11 +161,7 @@ def _reach(repo: str, file: str, revision: str | None) -> None:
 
 
 def _out_of_reach(
-    source: PresetSource,
-    file: str,
-    offline: bool,
-    cache_dir: str | os.PathLike | None,
-    error: Exception,
+    source: PresetSource, file: str, offline: bool, cache_dir: _CacheDir, error: Exception
 ) -> PresetError:
     import huggingface_hub
 
@@ -200,7 +183,7 @@ def _out_of_reach(
     )
 
 
-def cached_presets(cache_dir: str | os.PathLike | None = None) -> tuple[str, ...]:
+def cached_presets(cache_dir: _CacheDir = None) -> tuple[str, ...]:
     """Return the names of the zoo's presets in the Hub's cache, sorted."""
     import huggingface_hub
 

@@ -39,13 +39,12 @@ def push(
 ) -> Push:
     """Publish a preset's folder as a repository on the Hugging Face Hub.
 
-    First the files are compared with their sha256 and the card with the metadata. The repository
-    is created if need be. All files go in one commit, which also deletes weights of an earlier
-    version.
+    First the files are compared with their sha256 and the card with the metadata. All files go in
+    one commit, which also deletes weights of an earlier version.
 
     Args:
         folder: Folder that `save_pretrained` wrote.
-        repo_id: Repository, `"owner/repo"`.
+        repo_id: Repository, `"owner/repo"`, created if need be.
         private: Whether a new repository is private.
         revision: Branch to commit to, created if need be. Default: the main branch.
         token: Token that may write. Default: `HF_TOKEN` or the stored login.

@@ -12,20 +12,19 @@ _BLOCK = 1 << 22  # distances held at once, 32 MiB
 class FeatureDistances(ImageSetMetric):
     """FID, KID and improved precision and recall, from one pass through a feature network.
 
-    FID needs only mean and covariance of the features; the others keep all features, in a
-    temporary file beyond `memory_limit`.
+    FID needs only mean and covariance of the features; the others keep all features.
 
     Args:
         features: Function from a batch of images, uint8 array (B, H, W, 3), to an array or tensor
             (B, D) of their features. `c2f_zoo.models.InceptionV3Features.from_fid_package()` is
             the network of published figures.
-        figures: Some of `"fid"`, `"kid"`, `"precision_recall"`. Default FID and KID.
-        neighbours: k of precision and recall. Default 3.
-        subsets: Number of KID's random subsets. Default 100.
-        subset_size: Images in each subset, at most. Default 1000.
-        seed: Integer seed of the subsets. Default 0.
-        memory_limit: Bytes per set beyond which features go to a file. Default 1 GiB.
-        batch_size: Most images to pass to `features` at once. Default 32.
+        figures: Some of `"fid"`, `"kid"`, `"precision_recall"`.
+        neighbours: k of precision and recall.
+        subsets: Number of KID's random subsets.
+        subset_size: Images in each subset, at most.
+        seed: Integer seed of the subsets.
+        memory_limit: Bytes per set beyond which features go to a temporary file.
+        batch_size: Most images to pass to `features` at once.
 
     Raises:
         ValueError: If a figure is unknown, a number not positive, or the features have another
@@ -172,9 +171,9 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
 
     Args:
         real, fake: Features, arrays (N, D) and (M, D).
-        subsets: Number of subsets. Default 100.
-        subset_size: Rows in each, drawn without replacement; at most N and M. Default 1000.
-        seed: Integer seed of the subsets. Default 0.
+        subsets: Number of subsets.
+        subset_size: Rows in each, drawn without replacement; at most N and M.
+        seed: Integer seed of the subsets.
 
     Returns:
         (mean, standard deviation) over the subsets, two floats.

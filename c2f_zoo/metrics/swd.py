@@ -16,19 +16,17 @@ class SlicedWasserstein(ImageSetMetric):
     `patches_per_image` random patches of 7x7x3 per image, normalised per level, set and channel
     to mean 0 and variance 1. The distance is the mean over random directions of the
     one-dimensional Wasserstein distance of both sets' projections, times 1000; lower is better.
-    Coarse levels compare structure, the finest noise and sharpness.
-
-    The patches are kept as float32, in a temporary file beyond `memory_limit`: 1.2 GB per level
-    and set for the paper's 16,384 images.
+    Coarse levels compare structure, the finest noise and sharpness. The paper's 16,384 images take
+    1.2 GB per level and set.
 
     Args:
-        patches_per_image: Patches of each level of each image. Default 128.
-        patch_size: Side of a patch, odd. Default 7.
-        repeats: Number of draws of directions. Default 4.
-        directions: Directions in each draw. Default 128.
-        min_resolution: Height of the coarsest level. Default 16.
-        seed: Integer seed of patches and directions. Default 0.
-        memory_limit: Bytes per level and set beyond which patches go to a file. Default 1 GiB.
+        patches_per_image: Patches of each level of each image.
+        patch_size: Side of a patch, odd.
+        repeats: Number of draws of directions.
+        directions: Directions in each draw.
+        min_resolution: Height of the coarsest level.
+        seed: Integer seed of patches and directions.
+        memory_limit: Bytes per level and set beyond which patches go to a temporary file.
 
     Raises:
         ValueError: If an option is out of range, or images differ in size, are smaller than

@@ -124,9 +124,7 @@ def as_images(images, name):
     """
     if isinstance(images, (list, tuple)):
         images = np.asarray(images)
-    shape = tuple(images.shape)
-    if len(shape) != 4 or 0 in shape:
-        raise ValueError(f"{name} takes images (B, H, W, C). Received: shape {shape}")
+    checks.shape(f"{name}: images", images, "(B, H, W, C)", (checks.SOME,) * 4)
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype != "uint8" and "float" not in dtype:
         raise ValueError(f"{name} takes uint8, or float in [0, 1]. Received: dtype {dtype}")

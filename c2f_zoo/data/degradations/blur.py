@@ -68,8 +68,7 @@ class KernelBlur(Degradation):
     def __init__(self, kernel):
         super().__init__()
         self.kernel = np.asarray(kernel, np.float64)
-        if self.kernel.ndim != 2 or not self.kernel.size:
-            raise ValueError(f"kernel must be an array (h, w). Received: shape {self.kernel.shape}")
+        checks.shape("kernel", self.kernel, "(h, w), not empty", (checks.SOME,) * 2)
         if not np.isfinite(self.kernel).all():
             raise ValueError(f"kernel must be finite. Received: {self.kernel}")
 

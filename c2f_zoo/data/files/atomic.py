@@ -36,8 +36,7 @@ def atomic_write(path):
 
     Raises:
         OSError: The folder is missing or not writable, the disk is full, or `path` is a folder
-            or a device; a subclass where Python has one (`PermissionError`, ...). The message
-            names the path.
+            or a device; a subclass where Python has one. The message names the path.
 
     Example:
         >>> import pathlib, tempfile

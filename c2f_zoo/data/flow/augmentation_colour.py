@@ -74,16 +74,15 @@ class EigenColour:
 
     The pair's colours are changed in the space of natural images' principal colours: power, sum
     and factor of each axis, saturation, hue and lightness. Frame 2 alone then gets slightly
-    other gamma, brightness, contrast and colour gains.
+    other gamma, brightness, contrast and colour gains. Unlike in the released code, the statistics
+    of frame 1 serve both frames, so that equal colours of the two stay equal.
 
     Args:
-        ranges: `Spread` of each number of the pair's change, by name. Defaults to the paper's.
+        ranges: `Spread` of each number of the pair's change, by name.
         relative_ranges: `Spread` of each number of frame 2's change.
-        probability: Of each of these numbers not being neutral. Defaults to 1.
+        probability: Of each of these numbers not being neutral.
 
-    Source: Ilg et al., FlowNet 2.0, CVPR 2017 (released code); ranges of PWC-Net's released
-    train.prototxt. Unlike there, the image statistics of frame 1 serve both frames, so that
-    equal colours of the two stay equal.
+    Source: Ilg et al., FlowNet 2.0, CVPR 2017; ranges of PWC-Net's released train.prototxt.
     """
 
     ranges: dict = field(default_factory=lambda: dict(EIGEN_RANGES))
@@ -121,15 +120,15 @@ class EigenColour:
 class JitterColour:
     """RAFT's scheme: brightness, contrast, saturation and hue, mostly equal for both frames.
 
-    Args:
-        brightness: Range of the factor around 1. Defaults to 0.4.
-        contrast: Range of the factor around 1 on the distance from the mean grey.
-        saturation: Range of the factor around 1 on the distance from grey.
-        hue: Range of the rotation about the grey axis, in full turns. Defaults to 0.5 / pi.
-        asymmetric: Probability of independent numbers for the two frames. Defaults to 0.2.
+    The four follow each other in this order, and hue is a rotation in RGB, not a shift in HSV.
 
-    Source: Teed and Deng, RAFT, ECCV 2020, released code. Here the four follow each other in
-    this order, and hue is a rotation in RGB instead of a shift in HSV.
+    Args:
+        brightness, contrast, saturation: Range of the factor around 1 on the colours, on their
+            distance from the mean grey, and on that from grey.
+        hue: Range of the rotation about the grey axis, in full turns.
+        asymmetric: Probability of independent numbers for the two frames.
+
+    Source: Teed and Deng, RAFT, ECCV 2020, released code.
     """
 
     brightness: float = 0.4
@@ -179,9 +178,8 @@ class Eraser:
     """Paint boxes of frame 2 in its mean colour: occlusions without a motion of their own.
 
     Args:
-        probability: Of erasing at all. Defaults to 0.5.
-        boxes: Fewest and most boxes. Defaults to (1, 2).
-        side: Shortest and longest side in pixels. Defaults to (50, 100).
+        probability: Of erasing at all.
+        boxes, side: Fewest and most boxes; shortest and longest side in pixels.
 
     Source: Teed and Deng, RAFT, ECCV 2020, released code.
     """

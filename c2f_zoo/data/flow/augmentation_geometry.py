@@ -24,24 +24,20 @@ class AffineGeometry:
 
     Maps that leave the source frame are drawn again; after `attempts` of them the crop's centre
     is used, enlarged if the source is smaller than the crop (frame 1), or no relative motion
-    (frame 2). All ranges are of the uniform distribution except the relative ones, which are
-    standard deviations of normal distributions.
+    (frame 2). Ranges are of the uniform distribution, the relative ones standard deviations of
+    normal distributions.
 
     Args:
-        translate: Shift of the crop, as a fraction of its size. Defaults to 0.4.
-        rotate: Angle in radians. Defaults to 0.4.
-        zoom: Mean and range of the natural logarithm of the magnification. Defaults to
-            (0.2, 0.4).
-        squeeze: Logarithm of the factor by which x is magnified and y shrunk. Defaults to 0.3.
-        relative_translate: As `translate`, of frame 2 against frame 1. Defaults to 0.03.
-        relative_rotate: As `rotate`, of frame 2 against frame 1. Defaults to 0.03.
-        relative_zoom: Logarithm of frame 2's extra magnification. Defaults to 0.03.
+        translate: Shift of the crop, as a fraction of its size.
+        rotate: Angle in radians.
+        zoom: Mean and range of the natural logarithm of the magnification.
+        squeeze: Logarithm of the factor by which x is magnified and y shrunk.
+        relative_translate, relative_rotate, relative_zoom: Of frame 2 against frame 1.
         probability: Of each of rotation, zoom, squeeze and the relative motions happening.
-        horizontal_flip: Probability. Defaults to 0.
-        vertical_flip: Probability. Defaults to 0.
+        horizontal_flip, vertical_flip: Probabilities.
         keep_inside: Draw again until the crop lies inside the source. If False, pixels from
             outside repeat the border and are marked invalid.
-        attempts: Draws before falling back. Defaults to 50, as FlowNet2's code.
+        attempts: Draws before falling back, 50 as in FlowNet2's code.
 
     Source: Ilg et al., FlowNet 2.0, CVPR 2017 (supplement); PWC-Net's released train.prototxt.
     """
@@ -98,12 +94,11 @@ class ScaleGeometry:
     """RAFT's scheme: the same scaling, stretch, flips and crop for both frames.
 
     Args:
-        scale: Range of the binary logarithm of the magnification. Defaults to (-0.1, 1.0).
-        scale_probability: Of scaling at all. Defaults to 0.8.
+        scale: Range of the binary logarithm of the magnification.
+        scale_probability: Of scaling at all.
         stretch: Range of the binary logarithm of the extra magnification of each axis.
-        stretch_probability: Of stretching, where scaled. Defaults to 0.8.
-        horizontal_flip: Probability. Defaults to 0.5.
-        vertical_flip: Probability. Defaults to 0.1.
+        stretch_probability: Of stretching, where scaled.
+        horizontal_flip, vertical_flip: Probabilities.
 
     Source: Teed and Deng, RAFT, ECCV 2020, released code.
     """

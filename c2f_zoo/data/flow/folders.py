@@ -182,6 +182,23 @@ def numbered_files(folder, pattern):
     return dict(sorted((int(match[1]), folder / match[0]) for match in matches if match))
 
 
+def join_parts(parts, digits, numbers=None):
+    """Join the files of each number to samples: tuples (number as text, file of each part).
+
+    `parts` holds dicts from number to file by pattern, such as "*_img1.ppm". Also returns a
+    sentence for each number that lacks a file.
+    """
+    samples, problems = [], []
+    for number in sorted(set().union(*parts.values())) if numbers is None else numbers:
+        text = f"{number:0{digits}d}"
+        lacking = [what.replace("*", text) for what, found in parts.items() if number not in found]
+        if lacking:
+            problems.append(f"{text} lacks {' and '.join(lacking)}")
+        else:
+            samples.append((text, *(found[number] for found in parts.values())))
+    return samples, problems
+
+
 def subfolders(folder):
     """List the folders inside a folder, sorted by name."""
     return sorted(path for path in folder.iterdir() if path.is_dir())

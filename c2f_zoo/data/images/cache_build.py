@@ -43,15 +43,8 @@ def build_cache(folder, source, sizes, channels, fit, skip_broken, threads, prog
                     writer.write(level)
         if source.labels is not None:
             np.save(new / LABELS, np.asarray(source.labels, np.int64)[kept])
-        about = {
-            "format": FORMAT,
-            "count": len(kept),
-            "resolutions": sizes,
-            "channels": channels,
-            "skipped": skipped,
-            "grey": grey,
-            "classes": source.classes,
-        }
+        about = {"format": FORMAT, "count": len(kept), "resolutions": sizes, "channels": channels}
+        about |= {"skipped": skipped, "grey": grey, "classes": source.classes}
         (new / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 

@@ -91,8 +91,7 @@ def choose_flow(index, flows):
 
 def frame_grid(size):
     """Pixel coordinates x (1, W) and y (H, 1) of a frame of `size` (H, W), float32."""
-    x = ops.arange(size[1], dtype="float32")
-    y = ops.arange(size[0], dtype="float32")
+    y, x = (ops.arange(length, dtype="float32") for length in size)
     return x[None, :], y[:, None]
 
 

@@ -8,6 +8,8 @@ import dataclasses
 import numpy as np
 from keras import ops
 
+from c2f_zoo.data.scenes.motion import sometimes
+
 BLUR_TAPS = 7
 NOISE_SPARE = 1 << 16
 
@@ -58,9 +60,8 @@ class Effects:
             value = getattr(self, field.name)
             most = 1.0 if field.name in PROBABILITIES else np.inf
             if not 0 <= value <= most:
-                raise ValueError(
-                    f"Effects: {field.name} must lie between 0 and {most}. Received: {value}"
-                )
+                allowed = f"{field.name} must lie between 0 and {most}"
+                raise ValueError(f"Effects: {allowed}. Received: {value}")
 
     @classmethod
     def off(cls):
@@ -73,10 +74,6 @@ class Effects:
 
 
 PROBABILITIES = ("shading", "shadow", "fog", "blur", "photometric", "noise")
-
-
-def _happens(random, probability, shape):
-    return (random.random(shape) < probability).astype("float64")
 
 
 def draw_effects(random, effects: Effects, size, nearness, thickness):
@@ -94,12 +91,12 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
     shape = (batch, layers)
 
     slope = random.uniform(-1, 1, (*shape, 2)) * effects.shading_strength / (max(size) / 2)
-    slope *= _happens(random, effects.shading, (*shape, 1))
+    slope *= sometimes(random, effects.shading, (*shape, 1))
     level = 1 - (slope * np.array([width / 2, height / 2])).sum(-1)
     light = np.concatenate([level[..., None], slope], -1)
 
     strength = random.uniform(0.3, 1, (batch, 1)) * effects.shadow_strength
-    strength = strength * _happens(random, effects.shadow, (batch, 1)) * np.ones(shape)
+    strength = strength * sometimes(random, effects.shadow, (batch, 1)) * np.ones(shape)
     softness = np.exp(random.uniform(np.log(1.5), np.log(0.08 * min(size) + 2), shape))
     sun = random.uniform(0, 2 * np.pi, (batch, 1))
     # Thin things cast faint, narrow shadows.
@@ -110,14 +107,14 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
     shadow[:, 0, 0] = 0
 
     density = random.random((batch, 1)) * effects.fog_strength
-    density = density * _happens(random, effects.fog, (batch, 1))
+    density = density * sometimes(random, effects.fog, (batch, 1))
     weight = 1 - (1 - density) ** (1 / nearness)
     color = random.uniform(0.4, 1.0, (batch, 1, 1)) + random.uniform(-0.1, 0.1, (batch, 1, 3))
     fog = np.concatenate([weight[..., None], np.broadcast_to(color, (*shape, 3))], -1)
 
-    blur = random.random(batch) * effects.blur_extent * _happens(random, effects.blur, batch)
+    blur = random.random(batch) * effects.blur_extent * sometimes(random, effects.blur, batch)
 
-    change = _happens(random, effects.photometric, (batch, 1)) * effects.photometric_strength
+    change = sometimes(random, effects.photometric, (batch, 1)) * effects.photometric_strength
     change = change * np.abs(random.standard_normal((batch, 1)))
     contrast = random.uniform(-1, 1, (batch, 2)) * change
     gain = 1 + contrast[..., None] + random.uniform(-1, 1, (batch, 2, 3)) * change[..., None]
@@ -126,7 +123,7 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
     tone = np.concatenate([gain, bias[..., None].repeat(3, -1), curve[..., None]], -1)
 
     noise = random.random(batch) ** 2 * effects.noise_strength
-    noise = noise * _happens(random, effects.noise, batch)
+    noise = noise * sometimes(random, effects.noise, batch)
     drawn = {"light": light, "shadow": shadow, "fog": fog, "blur": blur, "tone": tone,
              "noise": noise}  # fmt: skip
     drawn = {name: value.astype("float32") for name, value in drawn.items()}

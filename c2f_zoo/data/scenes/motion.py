@@ -12,6 +12,8 @@ import numbers
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
+
 INTERVALS = 8
 CONTROL_POINTS = INTERVALS + 3
 
@@ -30,8 +32,7 @@ class Motion:
         limit: Largest translation as a fraction of the longer image side.
         still_camera: Probability that the camera does not move.
         attached: Probability that a layer moves exactly with the background.
-        gentle: Probability that a layer which moves by itself does so at a quarter of the speed
-            only: small relative motions are the commonest ones in real footage.
+        gentle: Probability that a layer which moves by itself does so at a quarter of the speed.
         rotation: Scale of rotations, radians, where the median is 2.3% of the shorter image side
             (6 pixels of 256); in proportion below that. Half of the layers rotate.
         zoom: Scale of the relative change of size, likewise; half of the layers change theirs.
@@ -58,15 +59,9 @@ class Motion:
     ground: float = 0.35
 
     def __post_init__(self):
-        if not self.median > 0:
-            raise ValueError(f"Motion: median must be positive pixels. Received: {self.median}")
-        if not self.spread >= 0:
-            raise ValueError(f"Motion: spread must not be negative. Received: {self.spread}")
-        if not 0 <= self.deformation < 0.5:
-            raise ValueError(
-                "Motion: deformation must lie in [0, 0.5), beyond which flow fields fold. "
-                f"Received: {self.deformation}"
-            )
+        checks.number("median", self.median, above=0)
+        checks.number("spread", self.spread, least=0)
+        checks.number("deformation", self.deformation, least=0, below=0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +152,8 @@ def _translations(random, motion, speed, shape, size):
     return length[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
 
 
-def _sometimes(random, probability, shape):
+def sometimes(random, probability, shape):
+    """Draw 1.0 with a probability, else 0.0."""
     return (random.random(shape) < probability).astype("float64")
 
 
@@ -195,9 +191,9 @@ def draw_motion(random, motion, size, nearness, middle):
     frame_centre = np.array([(width - 1) / 2, (height - 1) / 2])
 
     tilt = random.normal(0, 0.12 / longest, (batch, layers, 2)) * nearness[..., None]
-    ground = _sometimes(random, motion.ground, batch)
+    ground = sometimes(random, motion.ground, batch)
     tilt[:, 0, 1] += ground * random.uniform(0.3, 1.5, batch) / height
-    attached = _sometimes(random, motion.attached, (batch, layers))
+    attached = sometimes(random, motion.attached, (batch, layers))
     attached[:, 0] = 1
     plane = np.concatenate([nearness[..., None], tilt], -1)
     plane[..., 0] -= (tilt * np.where(attached[..., None], frame_centre, middle)).sum(-1)
@@ -209,13 +205,13 @@ def draw_motion(random, motion, size, nearness, middle):
     vigour = np.minimum(1.5, motion.median / (0.0234 * min(size))) * np.minimum(pace, 1.5)
 
     # Camera: it turns (the same for all depths) and moves (the more the nearer the layer).
-    moving = 1 - _sometimes(random, motion.still_camera, (batch, 1, 1))
+    moving = 1 - sometimes(random, motion.still_camera, (batch, 1, 1))
     share = random.random((batch, 1, 1)) ** 2
     shift = _translations(random, motion, speed, (batch, 1), size) * moving
     forward = random.standard_t(3, (batch, 1, 1)) * 0.3 * motion.zoom * moving * vigour[..., None]
-    forward = np.clip(forward, -0.25, 0.25) * _sometimes(random, 0.6, (batch, 1, 1))
+    forward = np.clip(forward, -0.25, 0.25) * sometimes(random, 0.6, (batch, 1, 1))
     roll = random.standard_t(3, (batch, 1, 1)) * 0.2 * motion.rotation * moving * vigour[..., None]
-    roll = np.clip(roll, -0.5, 0.5) * _sometimes(random, 0.5, (batch, 1, 1))
+    roll = np.clip(roll, -0.5, 0.5) * sometimes(random, 0.5, (batch, 1, 1))
     camera = {"pan": shift * (1 - share), "shift": shift * share, "forward": forward, "roll": roll}
 
     def camera_flow(position, inverse_depth):
@@ -229,7 +225,7 @@ def draw_motion(random, motion, size, nearness, middle):
     # Own motion of the layers, about their centres.
     free = (1 - attached)[..., None]
     own = _translations(random, motion, speed, (batch, layers), size)
-    own = own * np.where(_sometimes(random, motion.gentle, (batch, layers, 1)), 0.25, 1.0) * free
+    own = own * np.where(sometimes(random, motion.gentle, (batch, layers, 1)), 0.25, 1.0) * free
     heavy = random.standard_t(4, (4, batch, layers))
     some = random.random((4, batch, layers)) < np.array([0.5, 0.5, 0.33, 0.33])[:, None, None]
     scales = np.array([motion.rotation, motion.zoom, motion.shear, motion.shear])[:, None, None]

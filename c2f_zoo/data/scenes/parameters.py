@@ -38,17 +38,11 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
     middle = random.uniform(-0.05, 1.05, (*shape, 2)) * (np.array(size[::-1]) - 1)
     middle[:, 0] = (np.array(size[::-1]) - 1) / 2
     control, centre, plane = draw_motion(random, motion, size, nearness, middle)
-    parameters = {
-        "control": control,
-        "centre": centre,
-        "plane": plane,
-        "nearness": nearness.astype("float32"),
-    }
-    parameters.update(draw_shapes(random, size, *shape, present))
-    thickness = parameters["thickness"]
-    parameters.update(draw_looks(random, shape, textures, side))
-    parameters.update(draw_effects(random, effects, size, nearness, thickness))
-    return parameters
+    parameters = {"control": control, "centre": centre, "plane": plane}
+    parameters["nearness"] = nearness.astype("float32")
+    parameters |= draw_shapes(random, size, *shape, present)
+    parameters |= draw_looks(random, shape, textures, side)
+    return parameters | draw_effects(random, effects, size, nearness, parameters["thickness"])
 
 
 def draw_looks(random, shape, textures, side):

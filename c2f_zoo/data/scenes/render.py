@@ -5,10 +5,8 @@ the grid of frame 1. Frame 1 shows at x what frame 2 has at x + F(x), so the flo
 layer is exact, for any F. Silhouettes are formulas: which layers a pixel sees is decided without
 touching a texture, then the two topmost are fetched and blended at their antialiased edge.
 
-The work is cut into stages that are compiled one by one: within a stage a compiler fuses some
-hundred operations into one pass over the pixels; given all at once, XLA repeats work that
-several results share and takes minutes to compile. Each stage is compiled once per shape for all
-renderers of a process.
+The work is cut into stages that are compiled one by one, once per shape: given all at once, XLA
+repeats work that several results share and takes minutes to compile.
 """
 
 import functools

@@ -53,11 +53,8 @@ def _textures_of_folder(folder, side, crops, limit, progress):
 
     if not folder.is_dir():
         raise FileNotFoundError(f"textures: expected a folder of photographs. Received: {folder}")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
-    )
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    paths = sorted(path for path in found if path.is_file())
     if len(paths) > limit:
         paths = [paths[int(i)] for i in np.linspace(0, len(paths) - 1, limit)]
     crops = max(1, min(crops, limit // max(len(paths), 1)))
@@ -204,19 +201,14 @@ def _clutter(random, side, noise):
         else:
             word = "".join(chr(random.integers(48, 123)) for _ in range(random.integers(2, 9)))
             draw.text((x - scale, y), word, fill=tone, font_size=float(max(8, scale)))
-    return np.asarray(picture, "float32") / 255 * 0.85 + 0.15 * _field(random, noise), _field(
-        random, noise
-    )
+    value = np.asarray(picture, "float32") / 255 * 0.85 + 0.15 * _field(random, noise)
+    return value, _field(random, noise)
 
 
 def _colored(random, fields):
     """Map two fields to a path between three random colours, (side, side, 3) uint8."""
     value, hue = fields
-    dark, bright, accent = (
-        random.uniform(0, 110, 3),
-        random.uniform(120, 255, 3),
-        random.uniform(0, 255, 3),
-    )
+    dark, bright, accent = (random.uniform(*ends, 3) for ends in ((0, 110), (120, 255), (0, 255)))
     picture = dark + (bright - dark) * value[..., None]
     picture = picture + (accent - picture) * (0.6 * hue * random.random())[..., None]
     return np.clip(picture, 0, 255).astype("uint8")

@@ -1,11 +1,10 @@
 """A reader of pickles that has no way to run what they ask for.
 
-A pickle is a program for a small stack machine, and Python's own machine imports and calls what
-the program names. This one knows the instructions that build plain data (numbers, strings, lists,
-tuples, dictionaries): it imports nothing, creates no instance of a class, sets no attribute, and
-refuses a global that the caller did not list. What a listed name stands for is the caller's own
-pure function or value. Where the caller expects objects of classes, as a TorchScript program
-describes its modules, each becomes a `Record` of the fields that the pickle states.
+A pickle is a program for a small stack machine. This one knows the instructions that build plain
+data (numbers, strings, lists, tuples, dictionaries): it imports nothing, creates no instance of a
+class, sets no attribute, and refuses a global that the caller did not list. What a listed name
+stands for is the caller's own pure function or value. Objects of classes that the caller expects
+become a `Record` of the fields that the pickle states.
 
 Torch writes its checkpoints with pickle protocol 2, or any up to 5 on request.
 Source: the instruction set is documented in Python's `pickletools` module.
