@@ -137,11 +137,9 @@ def _flow_of_pair(first_path, second_path, arguments):
     check_inputs_survive(files, [first_path, second_path])
     check_folder_is_writable(folder)
     model = load_flow_model(arguments.preset)
-
     start = time.perf_counter()
     flow = model.flow(first, second)
     seconds = time.perf_counter() - start
-
     folder.mkdir(parents=True, exist_ok=True)
     _write_pair(files, second, flow, arguments.max_magnitude)
     if not arguments.quiet:
@@ -216,7 +214,8 @@ def _write_clip(video, flow_folder, model, frames, arguments):
     from c2f_zoo.data.flow.picture import flow_picture
 
     height, width = video.size[0], video.size[1] // (1 if arguments.only_flow else 2)
-    batch_size = arguments.batch_size or _flows_at_once(height, width)
+    at_once = max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
+    batch_size = arguments.batch_size or at_once
     scale = ColorScale(arguments.max_magnitude)
     total = frames.count - 1 if frames.count else None
     if flow_folder:
@@ -305,10 +304,6 @@ def _with_frames(model, frames, batch_size):
 
     for flow in model.flow_stream(remembered(), batch_size=batch_size):
         yield waiting.popleft(), flow
-
-
-def _flows_at_once(height, width):
-    return max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
 
 
 def _warp_back(second, flow):

@@ -36,7 +36,9 @@ def save_weights(
         precision: `"float32"` keeps every bit; `"float16"` rounds floating point variables.
         max_shard_size: Largest size of a file in gigabytes. Default: one file.
     """
-    reserve_space(folder, _size_on_disk(model))
+    numbers = 4 * sum(math.prod(variable.shape) for variable in model.weights)
+    # HDF5 takes 1 to 4 kB a variable.
+    reserve_space(folder, numbers + 8192 * (len(model.variables) + 8))
     if max_shard_size is None:
         model.save_weights(folder / WEIGHTS)
     else:
@@ -54,11 +56,6 @@ def save_weights(
         index["metadata"]["total_size"] = total
         (folder / WEIGHTS_INDEX).write_text(to_text(index), "utf-8")
     return largest
-
-
-def _size_on_disk(model: keras.Model) -> int:
-    numbers = 4 * sum(math.prod(variable.shape) for variable in model.weights)
-    return numbers + 8192 * (len(model.variables) + 8)  # HDF5 takes 1 to 4 kB a variable
 
 
 def reserve_space(folder: pathlib.Path, size: int) -> None:

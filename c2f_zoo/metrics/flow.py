@@ -56,9 +56,8 @@ class EndPointError(_PixelMean):
     Raises:
         ValueError: If `min_magnitude` is negative or not below `max_magnitude`.
 
-    Source: Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011,
-    section 4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation,
-    ECCV 2012.
+    Source: Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011, section
+    4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation, ECCV 2012.
 
     Example:
         >>> import numpy as np

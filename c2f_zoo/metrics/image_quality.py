@@ -123,8 +123,7 @@ class _ImageMean(ExactMean):
         Args:
             y_true, y_pred: Tensors (B, H, W, C), true images and estimates, uint8 or float in
                 [0, 1].
-            sample_weight: Weight of each image, (B,); 1 by default. Images of weight 0 may be
-                NaN.
+            sample_weight: Weight of each image, (B,); 1 by default. Images of weight 0 may be NaN.
         """
         figure = self._per_image(y_true, y_pred, self.channel, self.border)
         weight = ops.ones_like(figure)

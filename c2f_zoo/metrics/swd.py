@@ -12,12 +12,11 @@ _BLOCK = 1 << 24  # projections held at once, 64 MiB in float32
 class SlicedWasserstein(ImageSetMetric):
     """Sliced Wasserstein distance of patches of real and generated images, per scale (x 1000).
 
-    Each level of a Laplacian pyramid, from the images' height down to 16, gives
-    `patches_per_image` random patches of 7x7x3 per image, normalised per level, set and channel
-    to mean 0 and variance 1. The distance is the mean over random directions of the
-    one-dimensional Wasserstein distance of both sets' projections, times 1000; lower is better.
-    Coarse levels compare structure, the finest noise and sharpness. The paper's 16,384 images take
-    1.2 GB per level and set.
+    Each level of a Laplacian pyramid, from the images' height down to 16, gives `patches_per_image`
+    random patches of 7x7x3 per image, normalised per level, set and channel to mean 0 and variance
+    1. The distance is the mean over random directions of the one-dimensional Wasserstein distance
+    of both sets' projections, times 1000; lower is better. Coarse levels compare structure, the
+    finest noise and sharpness. The paper's 16,384 images take 1.2 GB per level and set.
 
     Args:
         patches_per_image: Patches of each level of each image.

@@ -103,9 +103,8 @@ class Middlebury(FlowDataset):
 
     Args:
         root: Folder with `other-data` and `other-gt-flow` (or `eval-data`).
-        split: "train" (default), the scenes with public ground truth (those of `other-data`
-            without a folder in `other-gt-flow` are passed over), or "test", those of
-            `eval-data` (no flow).
+        split: "train" (default), the scenes with public ground truth (those of `other-data` without
+            a folder in `other-gt-flow` are passed over), or "test", those of `eval-data` (no flow).
 
     Raises:
         FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
