@@ -32,9 +32,13 @@ _options = contextvars.ContextVar("options", default=_Options())  # noqa: B039
 class CommandError(Exception):
     """An error that the user can mend: its message alone is shown."""
 
-    def __init__(self, message, status=FAILED):
-        super().__init__(message)
-        self.status = status
+    status = FAILED
+
+
+class UsageError(CommandError):
+    """A wrong command line."""
+
+    status = USAGE
 
 
 def say(*lines):
@@ -44,7 +48,7 @@ def say(*lines):
 
 
 def say_contents(pairs):
-    """Print paths and what they hold, pairs, in two columns."""
+    """Print pairs of a path and what it holds in two columns."""
     longest = max(len(str(path)) for path, _ in pairs)
     say(*(f"{str(path).ljust(longest)}  {content}" for path, content in pairs))
 

@@ -8,8 +8,8 @@ from c2f_zoo.checks import plain_name, suggestion
 from c2f_zoo.cli import evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, make_baseline
 from c2f_zoo.cli.common import (
-    USAGE,
     CommandError,
+    UsageError,
     load_flow_model,
     note,
     positive_count,
@@ -113,14 +113,11 @@ def add_parser(verbs):
 def run(arguments):
     """Carry out the parsed command line."""
     if not arguments.presets and not arguments.baseline:
-        raise CommandError(
-            "Name a preset (c2f models lists them) or a --baseline. Received: neither", status=USAGE
-        )
+        raise UsageError("Name a preset (c2f models lists them) or a --baseline. Received: neither")
     if len(arguments.dataset) != len(arguments.root):
-        raise CommandError(
+        raise UsageError(
             "Each --dataset needs its --root. "
-            f"Received: {len(arguments.dataset)} and {len(arguments.root)}",
-            status=USAGE,
+            f"Received: {len(arguments.dataset)} and {len(arguments.root)}"
         )
     if evaluate_restoration.is_asked_for(arguments):
         return evaluate_restoration.run(arguments)
@@ -172,9 +169,7 @@ def _open_datasets(arguments):
         accepted = {name: sorted(_accepted_options(name)) for name, *_ in opened}
         known = "; ".join(f"{name}: {', '.join(options)}" for name, options in accepted.items())
         near = suggestion(unused[0], set().union(*accepted.values()))
-        raise CommandError(
-            f"No data set here has that option ({known}).{near} Received: {unused[0]}", USAGE
-        )
+        raise UsageError(f"No data set here has that option ({known}).{near} Received: {unused[0]}")
     return opened
 
 
@@ -192,7 +187,7 @@ def _dataset_options(arguments):
     for pair in arguments.option:
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise CommandError(f"--option takes NAME=VALUE. Received: {pair}", status=USAGE)
+            raise UsageError(f"--option takes NAME=VALUE. Received: {pair}")
         try:
             options[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):  # a plain word

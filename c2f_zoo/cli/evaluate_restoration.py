@@ -3,8 +3,7 @@
 from c2f_zoo.checks import plain_name
 from c2f_zoo.cli import baselines
 from c2f_zoo.cli.common import (
-    USAGE,
-    CommandError,
+    UsageError,
     note,
     number_type,
     positive_number,
@@ -91,10 +90,9 @@ def is_asked_for(arguments):
         foreign = [f"--{name}" for name in options]
         foreign += [f"--baseline {name}" for name in arguments.baseline if name in BASELINES]
         if foreign:
-            raise CommandError(
+            raise UsageError(
                 f"{foreign[0]} is for restoration, measured on {', '.join(DATASETS)}. "
-                f"Received: --dataset {' '.join(arguments.dataset)}",
-                status=USAGE,
+                f"Received: --dataset {' '.join(arguments.dataset)}"
             )
         return False
     foreign = [name for name in arguments.dataset if name not in ours]
@@ -102,9 +100,7 @@ def is_asked_for(arguments):
     foreign += ["--split"] * bool(arguments.split) + ["--pass"] * bool(arguments.pass_name)
     foreign += ["--option"] * bool(arguments.option)
     if foreign:
-        raise CommandError(
-            f"{foreign[0]} is for optical flow. Received: --dataset {' '.join(ours)}", status=USAGE
-        )
+        raise UsageError(f"{foreign[0]} is for optical flow. Received: --dataset {' '.join(ours)}")
     return True
 
 
@@ -153,9 +149,8 @@ def make_baseline(name, protocol):
     """Make one of `BASELINES`, as `measure_restoration` takes it, for a `RestorationProtocol`."""
     if protocol.task not in _TASKS_OF[name]:
         fitting = [other for other, tasks in _TASKS_OF.items() if protocol.task in tasks]
-        raise CommandError(
-            f"Baselines of {protocol.title} are {', '.join(fitting)}. Received: {name}",
-            status=USAGE,
+        raise UsageError(
+            f"Baselines of {protocol.title} are {', '.join(fitting)}. Received: {name}"
         )
     if name == "noisy":
         return lambda image, known: image
@@ -200,20 +195,18 @@ def _protocols(arguments, models):
 
     asked = [name for name in ("scale", "holes", "blur", "noise") if getattr(arguments, name)]
     if len(asked) > 1 and asked != ["blur", "noise"]:
-        raise CommandError(
+        raise UsageError(
             "--noise, --blur (with or without --noise), --scale and --holes are measured each by "
-            f"itself. Received: {' and '.join('--' + name for name in asked)}",
-            status=USAGE,
+            f"itself. Received: {' and '.join('--' + name for name in asked)}"
         )
     file = {name: getattr(arguments, name) for name in ("clip", "jpeg", "subsampling")}
     file = {name: value for name, value in file.items() if value}
     if "subsampling" in file and "jpeg" not in file:
-        raise CommandError("--subsampling is for --jpeg. Received: no --jpeg", status=USAGE)
+        raise UsageError("--subsampling is for --jpeg. Received: no --jpeg")
     if file and not (asked and set(asked) <= {"blur", "noise"}):
-        raise CommandError(
+        raise UsageError(
             f"--{next(iter(file))} is for images with --noise or --blur. Received: "
-            f"{' and '.join('--' + name for name in asked) or 'neither'}",
-            status=USAGE,
+            f"{' and '.join('--' + name for name in asked) or 'neither'}"
         )
     verbs = {(model.image_verb, model.scale) for model in models.values()}
     if not asked and len(verbs) == 1 and verbs != {("restore", 1)}:
@@ -229,9 +222,8 @@ def _protocols(arguments, models):
             for noise in arguments.noise or [0]
         ]
     else:
-        raise CommandError(
+        raise UsageError(
             "Say what is undone: --noise 25, --blur 2, --scale 2 or --holes. Received: none of "
-            "these",
-            status=USAGE,
+            "these"
         )
     return [RestorationProtocol(verb, scale=scale, seed=arguments.seed)]

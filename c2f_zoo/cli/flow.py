@@ -8,8 +8,8 @@ from pathlib import Path
 
 from c2f_zoo.cli.common import (
     DEFAULT_FLOW_PRESET,
-    USAGE,
     CommandError,
+    UsageError,
     check_folder_is_writable,
     check_inputs_survive,
     load_flow_model,
@@ -112,10 +112,9 @@ def run(arguments):
         return _flow_of_clip(paths[0], arguments)
     if len(paths) == 2:
         return _flow_of_pair(*paths, arguments)
-    raise CommandError(
+    raise UsageError(
         "Give two images, or the video or folder that holds all frames. "
-        f"Received: {len(paths)} inputs",
-        status=USAGE,
+        f"Received: {len(paths)} inputs"
     )
 
 
@@ -125,12 +124,12 @@ def _flow_of_pair(first_path, second_path, arguments):
     for name in ("only_flow", "images", "fps", "batch_size"):
         if getattr(arguments, name):
             option = "--" + name.replace("_", "-")
-            raise CommandError(f"{option} is for a clip. Received: two images", status=USAGE)
+            raise UsageError(f"{option} is for a clip. Received: two images")
     first, second = load_image(first_path), load_image(second_path)
     check_same_size(first, second, (str(first_path), str(second_path)))
     folder = Path(arguments.output or "c2f_flow").expanduser()
     if folder.suffix.lower() in (".flo", ".pfm", ".png", ".jpg", ".jpeg") and not folder.is_dir():
-        raise CommandError(f"-o names a folder, for three files. Received: {folder}", status=USAGE)
+        raise UsageError(f"-o names a folder, for three files. Received: {folder}")
     stem = folder / first_path.stem
     files = [f"{stem}{FLOW_FILES[arguments.format or 'flo']}", f"{stem}_flow.png"]
     files.append(f"{stem}_warped.png")
@@ -173,9 +172,8 @@ def _flow_of_clip(source, arguments):
     from c2f_zoo.data.files.video import IMAGE_SUFFIXES, VideoWriter, read_frames
 
     if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
-        raise CommandError(
-            f"One image has no motion: give two, or a video, or a folder. Received: {source}",
-            status=USAGE,
+        raise UsageError(
+            f"One image has no motion: give two, or a video, or a folder. Received: {source}"
         )
     output, flow_folder = _clip_outputs(source, arguments)
     frames = read_frames(source, fps=arguments.fps, min_frames=2)
@@ -277,15 +275,12 @@ def _clip_outputs(source, arguments):
     given = Path(arguments.output).expanduser() if arguments.output else None
     if given and given.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and not given.is_dir():
         if arguments.images:
-            raise CommandError(
-                f"--images writes a folder, not a video. Received: -o {given}", status=USAGE
-            )
+            raise UsageError(f"--images writes a folder, not a video. Received: -o {given}")
         output = given
     else:
         if given and given.suffix.lower() in (".gif", ".webm", ".wmv", ".mpg", ".mpeg", ".ogv"):
-            raise CommandError(
-                f"A video is written as {', '.join(WRITABLE_VIDEO_SUFFIXES)}. Received: -o {given}",
-                status=USAGE,
+            raise UsageError(
+                f"A video is written as {', '.join(WRITABLE_VIDEO_SUFFIXES)}. Received: -o {given}"
             )
         folder = given or source.parent
         output = folder / (name if arguments.images else f"{name}.mp4")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from c2f_zoo.cli.common import (
     DEFAULT_GENERATOR_PRESET,
-    USAGE,
     CommandError,
+    UsageError,
     check_folder_is_writable,
     load_model,
     number_type,
@@ -112,19 +112,15 @@ def run(arguments):
     """Carry out the parsed command line."""
     folder = Path(arguments.output).expanduser()
     if folder.suffix.lower() in (".png", ".jpg", ".gif", ".mp4") and not folder.is_dir():
-        raise CommandError(f"-o names a folder. Received: {folder}", status=USAGE)
+        raise UsageError(f"-o names a folder. Received: {folder}")
     if arguments.gif and not arguments.film:
-        raise CommandError("--gif is for a film. Received: no --film", status=USAGE)
+        raise UsageError("--gif is for a film. Received: no --film")
     if arguments.gif and arguments.fps > 50:
-        raise CommandError(
-            f"A GIF has at most 50 frames a second. Received: --fps {arguments.fps:g}", status=USAGE
-        )
+        raise UsageError(f"A GIF has at most 50 frames a second. Received: --fps {arguments.fps:g}")
     if arguments.film and arguments.style_mixing:
-        raise CommandError("--style-mixing is for pictures. Received: --film", status=USAGE)
+        raise UsageError("--style-mixing is for pictures. Received: --film")
     if arguments.background and not arguments.project:
-        raise CommandError(
-            "--background is for a projected picture. Received: no --project", status=USAGE
-        )
+        raise UsageError("--background is for a projected picture. Received: no --project")
     if arguments.project and not Path(arguments.project).expanduser().exists():
         raise CommandError(f"An input does not exist. Received: {arguments.project}")
     check_folder_is_writable(folder)

@@ -10,8 +10,8 @@ from c2f_zoo.cli.common import (
     DEFAULT_RESTORATION_PRESETS,
     FAILED,
     OK,
-    USAGE,
     CommandError,
+    UsageError,
     check_folder_is_writable,
     check_inputs_survive,
     load_model,
@@ -236,21 +236,17 @@ def name_outputs(files, arguments, suffix):
     suffix_given = output.suffix.lower() if output and not output.is_dir() else None
     if suffix_given in _EXTENSIONS:
         if len(files) > 1 or files[0][1] is not None:
-            raise CommandError(
-                f"-o must be a folder for several images. Received: {output}", status=USAGE
-            )
+            raise UsageError(f"-o must be a folder for several images. Received: {output}")
         if arguments.format not in (None, _EXTENSIONS[suffix_given]):
-            raise CommandError(
+            raise UsageError(
                 f"--format and the extension of -o must agree. Received: --format "
-                f"{arguments.format} and {output}",
-                status=USAGE,
+                f"{arguments.format} and {output}"
             )
         return [output]
     if suffix_given in _read_only_extensions():
-        raise CommandError(
+        raise UsageError(
             f"-o must be a folder, or a file that ends with {', '.join(_EXTENSIONS)}. "
-            f"Received: {output}",
-            status=USAGE,
+            f"Received: {output}"
         )
     extension = arguments.format or "png"
 

@@ -37,7 +37,7 @@ def program():
 
 
 def describe(path):
-    """Ask ffmpeg for a video's rate and number of frames, by its duration; None where unknown."""
+    """Return the rate of a video and its estimated number of frames, each None where unknown."""
     # Without an output ffmpeg only describes the file, and exits with 1.
     command = [program(), "-hide_banner", "-nostdin", "-i", str(Path(path).resolve())]
     finished = subprocess.run(command, capture_output=True, check=False, **_OWN_GROUP)

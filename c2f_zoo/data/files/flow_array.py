@@ -49,7 +49,7 @@ def mark_unknown(flow, valid=None):
 
 
 def split_unknown(flow):
-    """Split a flow (H, W, 2), float32, into itself, 0 where unknown, and its mask (H, W, 1)."""
+    """Return a flow (H, W, 2) with 0 where it is unknown, and its mask (H, W, 1), both float32."""
     # A comparison with NaN is False, so NaN counts as unknown.
     known = (np.abs(flow) <= UNKNOWN_FLOW_THRESHOLD).all(axis=-1, keepdims=True)
     return np.where(known, flow, np.float32(0)), known.astype(np.float32)

@@ -18,7 +18,10 @@ GREY = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Spread:
-    """Distribution of one number: uniform in `mean` -+ `spread`, or normal; of e to its power."""
+    """Distribution of a number: uniform within `spread` of `mean`, or normal with that deviation.
+
+    With `exponential` it is e to the power of what was drawn.
+    """
 
     spread: float
     mean: float = 0.0

@@ -32,7 +32,7 @@ class UnsafePickleError(PickleError):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
-    """A global that the pickle may name, around what it stands for, which nothing can change."""
+    """A global that the pickle may name, and what it means here; frozen, so nothing can be set."""
 
     name: str
     meaning: Any
