@@ -115,10 +115,8 @@ def run(arguments):
     if not arguments.presets and not arguments.baseline:
         raise UsageError("Name a preset (c2f models lists them) or a --baseline. Received: neither")
     if len(arguments.dataset) != len(arguments.root):
-        raise UsageError(
-            "Each --dataset needs its --root. "
-            f"Received: {len(arguments.dataset)} and {len(arguments.root)}"
-        )
+        counts = f"{len(arguments.dataset)} and {len(arguments.root)}"
+        raise UsageError(f"Each --dataset needs its --root. Received: {counts}")
     if evaluate_restoration.is_asked_for(arguments):
         return evaluate_restoration.run(arguments)
     backend = start_backend()  # the metrics need one too
@@ -156,10 +154,8 @@ def _open_datasets(arguments):
         used |= set(options)
         dataset = open_flow_dataset(name, root, **options)
         if not dataset.has_flow:
-            raise CommandError(
-                f"An evaluation needs ground truth, which this split of {name} withholds. "
-                f"Received: {dataset!r}"
-            )
+            needed = f"An evaluation needs ground truth, which this split of {name} withholds"
+            raise CommandError(f"{needed}. Received: {dataset!r}")
         if arguments.limit and arguments.limit < len(dataset):
             note(f"{name}: the first {arguments.limit} of {len(dataset)} pairs")
             dataset = dataset[: arguments.limit]

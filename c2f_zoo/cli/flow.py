@@ -113,8 +113,7 @@ def run(arguments):
     if len(paths) == 2:
         return _flow_of_pair(*paths, arguments)
     raise UsageError(
-        "Give two images, or the video or folder that holds all frames. "
-        f"Received: {len(paths)} inputs"
+        f"Give two images, or the video or folder of all frames. Received: {len(paths)} inputs"
     )
 
 

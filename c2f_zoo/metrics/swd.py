@@ -76,9 +76,7 @@ class SlicedWasserstein(ImageSetMetric):
             self._heights = _levels(shape, self.min_resolution)
             self._shape = shape
         if shape != self._shape:
-            raise ValueError(
-                f"images must all have one size, {self._shape} so far. Received: {shape}"
-            )
+            raise ValueError(f"images must have one size, {self._shape} so far. Received: {shape}")
         if which not in self._stores:
             columns = self.patch_size**2 * 3
             self._stores[which] = [RowStore(columns, self.memory_limit) for _ in self._heights]

@@ -19,7 +19,5 @@ def check_length(path, found, expected, contents):
     """Raise a `ValueError` unless a file is as long, in bytes, as its header promises."""
     if found != expected:
         state = "truncated" if found < expected else "too long"
-        raise ValueError(
-            f"{path}: the file is {state}: {contents} takes {expected} bytes. "
-            f"Received: {found} bytes"
-        )
+        needed = f"{contents} takes {expected} bytes"
+        raise ValueError(f"{path}: the file is {state}: {needed}. Received: {found} bytes")

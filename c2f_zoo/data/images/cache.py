@@ -114,9 +114,8 @@ class ImageCache:
         found = [known for known in self.resolutions if size in (known, known[0])]
         if not found:
             known = ", ".join(f"{height}x{width}" for height, width in self.resolutions)
-            raise ValueError(
-                f"resolution must be one of the cache's, {known}. Received: {resolution}"
-            )
+            allowed = f"one of the cache's, {known}"
+            raise ValueError(f"resolution must be {allowed}. Received: {resolution}")
         if found[0] not in self._arrays:
             self._open(found[0])
         return self._arrays[found[0]]

@@ -42,9 +42,8 @@ def read_images(function, source, skipped, description, skip_broken, threads, pr
             num_read += 1
             yield index, name, found
     if not num_read:
-        raise ValueError(
-            f"None of the {len(skipped)} images can be used. Received: {_listed(skipped)}"
-        )
+        reasons = _listed(skipped)
+        raise ValueError(f"None of the {len(skipped)} images can be used. Received: {reasons}")
 
 
 def refuse(name, reason):

@@ -120,10 +120,8 @@ class PickleReader:
         except PickleError:
             raise
         except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
-            kind = type(error).__name__
-            raise PickleError(
-                f"{name} holds a damaged pickle. Received: {kind}: {error}"
-            ) from error
+            received = f"{type(error).__name__}: {error}"
+            raise PickleError(f"{name} holds a damaged pickle. Received: {received}") from error
 
     def _step(self, code: bytes) -> None:
         if code in _CONSTANTS:
@@ -141,6 +139,9 @@ class PickleReader:
     def _number(self, layout: str) -> Any:
         return struct.unpack(layout, self._source.read(struct.calcsize(layout)))[0]
 
+    def _damaged(self, reason: str) -> PickleError:
+        return PickleError(f"{self._source.name} holds a damaged pickle: {reason}")
+
     def _unsafe(self, reason: str, received: str) -> UnsafePickleError:
         return UnsafePickleError(
             f"{self._source.name} was refused, and nothing in it was run: {reason}. "
@@ -150,10 +151,7 @@ class PickleReader:
     def _refuse(self, code: bytes) -> None:
         instruction = pickletools.code2op.get(code.decode("latin-1"))
         if instruction is None:
-            raise PickleError(
-                f"{self._source.name} holds a damaged pickle: there is no such instruction. "
-                f"Received: {code!r}"
-            )
+            raise self._damaged(f"there is no such instruction. Received: {code!r}")
         detail = instruction.name
         if code == b"i":  # INST carries the name of a class within itself
             detail += f" of {self._global_name()}"
@@ -217,7 +215,7 @@ class PickleReader:
     def _set_items(self, items: list) -> None:
         target = self._target(dict, "SETITEMS")
         if len(items) % 2:
-            raise PickleError(f"{self._source.name} holds a damaged pickle: a key has no value.")
+            raise self._damaged("a key has no value.")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[checked_key(key)] = value
 
@@ -252,7 +250,7 @@ class PickleReader:
         if not isinstance(function, Symbol) or not callable(function.meaning):
             raise self._unsafe("it calls something that is not a function", _describe(function))
         if not isinstance(arguments, tuple):
-            raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
+            raise self._damaged("a call needs a tuple.")
         self._count_copies(len(arguments), *(_length(argument) for argument in arguments))
         self._stack.append(function.meaning(*arguments))
 
@@ -261,9 +259,9 @@ class PickleReader:
         # pickles push each element by an instruction and copy it once or twice.
         self._copied += sum(lengths)
         if self._copied > 4 * self._instructions + 1000:
-            raise PickleError(
-                f"{self._source.name} holds a damaged pickle: it copies the same objects again "
-                f"and again. Received: {self._copied} copies in {self._instructions} instructions"
+            raise self._damaged(
+                "it copies the same objects again and again. "
+                f"Received: {self._copied} copies in {self._instructions} instructions"
             )
 
     def _new_object(self) -> None:
