@@ -211,8 +211,7 @@ def _write_clip(video, flow_folder, model, frames, arguments):
     from c2f_zoo.data.flow.picture import flow_picture
 
     height, width = video.size[0], video.size[1] // (1 if arguments.only_flow else 2)
-    at_once = max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
-    batch_size = arguments.batch_size or at_once
+    batch_size = arguments.batch_size or _flows_at_once(height, width)
     scale = ColorScale(arguments.max_magnitude)
     total = frames.count - 1 if frames.count else None
     if flow_folder:
@@ -298,6 +297,10 @@ def _with_frames(model, frames, batch_size):
 
     for flow in model.flow_stream(remembered(), batch_size=batch_size):
         yield waiting.popleft(), flow
+
+
+def _flows_at_once(height, width):
+    return max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
 
 
 def _warp_back(second, flow):
