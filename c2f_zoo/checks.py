@@ -193,6 +193,11 @@ def suggestion(value, known):
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
+def plain_name(name):
+    """Return the letters and digits of a name in small letters: "KITTI-2015" is `kitti2015`."""
+    return "".join(letter for letter in str(name).lower() if letter.isalnum())
+
+
 def shape(name, array, allowed, axes):
     """Check the shape of an array or tensor.
 

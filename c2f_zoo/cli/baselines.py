@@ -10,42 +10,32 @@ BASELINES = {
 
 
 def make_baseline(name):
-    """Make a classical method of optical flow by its name, a key of `BASELINES`.
-
-    Returns a function of two float32 images (H, W, 3), RGB in [0, 1], that gives the flow, float32
-    (H, W, 2), pixels. Raises CommandError if OpenCV is needed and not installed.
-
-    Example:
-        >>> import numpy as np
-        >>> frame = np.zeros((16, 24, 3), np.float32)
-        >>> make_baseline("zero")(frame, frame).shape
-        (16, 24, 2)
-    """
+    """Make a method of `BASELINES`: two images (H, W, 3) in [0, 1] to flow (H, W, 2), pixels."""
     import numpy as np
 
     if name == "zero":
         return lambda first, second: np.zeros((*first.shape[:2], 2), np.float32)
+    cv2 = opencv(name)
+    if name == "dis":
+        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        return lambda first, second: dis.calc(_grey(cv2, first), _grey(cv2, second), None)
+    parameters = {"pyr_scale": 0.5, "levels": 3, "winsize": 15, "iterations": 3}
+    parameters |= {"poly_n": 5, "poly_sigma": 1.2, "flags": 0}
+    return lambda first, second: cv2.calcOpticalFlowFarneback(
+        _grey(cv2, first), _grey(cv2, second), None, **parameters
+    )
+
+
+def opencv(baseline):
+    """Import OpenCV for a baseline."""
     try:
         import cv2
     except ImportError as error:
         raise CommandError(
-            f'The baseline {name} needs OpenCV: pip install "c2f_zoo[opencv]". Received: {error}'
+            f'The baseline {baseline} needs OpenCV: pip install "c2f_zoo[opencv]". '
+            f"Received: {error}"
         ) from error
-    if name == "dis":
-        dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        return lambda first, second: dis.calc(_grey(cv2, first), _grey(cv2, second), None)
-    parameters = {
-        "pyr_scale": 0.5,
-        "levels": 3,
-        "winsize": 15,
-        "iterations": 3,
-        "poly_n": 5,
-        "poly_sigma": 1.2,
-        "flags": 0,
-    }
-    return lambda first, second: cv2.calcOpticalFlowFarneback(
-        _grey(cv2, first), _grey(cv2, second), None, **parameters
-    )
+    return cv2
 
 
 def _grey(cv2, image):

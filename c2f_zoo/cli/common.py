@@ -5,6 +5,7 @@ import contextlib
 import contextvars
 import importlib.util
 import json
+import math
 import os
 import sys
 import tempfile
@@ -29,22 +30,27 @@ _options = contextvars.ContextVar("options", default=_Options())  # noqa: B039
 
 
 class CommandError(Exception):
-    """An error that the user can mend: its message alone is shown.
+    """An error that the user can mend: its message alone is shown."""
 
-    Args:
-        message: One line that says what is expected and what was received.
-        status: Exit status: 1 for an error in the work (default), 2 for a wrong command line.
-    """
+    status = FAILED
 
-    def __init__(self, message, status=FAILED):
-        super().__init__(message)
-        self.status = status
+
+class UsageError(CommandError):
+    """A wrong command line."""
+
+    status = USAGE
 
 
 def say(*lines):
     """Print result lines on standard output."""
     for line in lines:
         print(line, flush=True)
+
+
+def say_contents(pairs):
+    """Print pairs of a path and what it holds in two columns."""
+    longest = max(len(str(path)) for path, _ in pairs)
+    say(*(f"{str(path).ljust(longest)}  {content}" for path, content in pairs))
 
 
 def note(line):
@@ -55,10 +61,8 @@ def note(line):
 def choose_backend():
     """Choose Keras' backend before Keras is imported, and return its name.
 
-    TensorFlow is the default. `KERAS_BACKEND`, or the backend in Keras' own `keras.json`, is
-    followed where it is set; where nothing is set and TensorFlow is not installed, an installed
-    backend is taken and a line on standard error says so. Raises CommandError if the backend
-    asked for is not installed, or none is.
+    It is that of `KERAS_BACKEND`, else of Keras' own `keras.json`, else TensorFlow; where that of
+    the last two is not installed, an installed one is taken, and a line on standard error says so.
     """
     if "keras" in sys.modules:
         return sys.modules["keras"].backend.backend()
@@ -68,7 +72,7 @@ def choose_backend():
         if asked in _BACKENDS and asked not in installed:
             raise CommandError(
                 f'KERAS_BACKEND asks for {asked}, which is not installed: pip install "c2f_zoo'
-                f'[{asked}]". Received: {_and(installed) or "no backend"} installed'
+                f'[{asked}]". Received: {" and ".join(installed) or "no backend"} installed'
             )
         return asked
     if not installed:
@@ -116,10 +120,9 @@ def add_dtype(parser):
 
 
 def start_backend():
-    """Choose the backend and import Keras, without the log lines of TensorFlow and absl.
+    """Choose the backend, import Keras without TensorFlow's log lines, and return its name.
 
-    They are printed after all if the start fails, with `--debug`, and where the user has set
-    `TF_CPP_MIN_LOG_LEVEL`. Returns the backend's name; raises CommandError as `choose_backend`.
+    The log lines are printed if the start fails, with `--debug`, or with `TF_CPP_MIN_LOG_LEVEL`.
     """
     chosen = choose_backend()
     if _options.get().debug or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
@@ -190,10 +193,7 @@ def progress(total, unit, quiet=False):
 
 
 def check_folder_is_writable(folder):
-    """Raise CommandError unless files can be written to a folder, which may not exist yet.
-
-    Nothing is left behind: the folder is made only when there is something to write.
-    """
+    """Raise CommandError unless files can be written to a folder, which is not created yet."""
     folder = Path(folder)
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
@@ -216,15 +216,22 @@ def check_inputs_survive(outputs, inputs):
             )
 
 
-def positive_count(text):
-    """Parse a whole number of at least 1, as an argument's `type`."""
-    value = int(text)
-    if value < 1:
-        raise ValueError(f"Not a positive whole number. Received: {text}")
-    return value
+def number_type(kind, what, least=-math.inf, most=math.inf, above=-math.inf):
+    """Make an argument's `type`, a finite int or float; argparse calls others "invalid `what`"."""
+
+    def parse(text):
+        value = kind(text)
+        if not (above < value < math.inf and least <= value <= most):
+            raise ValueError(text)
+        return value
+
+    parse.__name__ = what
+    return parse
 
 
-positive_count.__name__ = "positive whole number"  # argparse: "invalid positive whole number"
+positive_count = number_type(int, "positive whole number", least=1)
+positive_number = number_type(float, "positive number", above=0)
+quality = number_type(int, "quality (1 to 100)", 1, 100)
 
 
 def print_json(value):
@@ -233,17 +240,7 @@ def print_json(value):
 
 
 def table(rows, header):
-    r"""Lay out rows as lines for a terminal: text to the left, numbers to the right.
-
-    Cells are str, int, float (NaN prints as `-`) or None.
-
-    Example:
-        >>> print("\n".join(table([["zero", 10.52], ["dis", 3.7]], ["method", "EPE"])))
-        method    EPE
-        ------  -----
-        zero    10.52
-        dis      3.70
-    """
+    """Lay out rows of str, int, float or None as lines: text to the left, numbers to the right."""
     columns = list(zip(*rows, strict=True)) if rows else [[] for _ in header]
     numeric = [all(not isinstance(cell, str) for cell in column) for column in columns]
     columns = [[title, *_cells(column)] for title, column in zip(header, columns, strict=True)]
@@ -281,7 +278,3 @@ def _without_nan(value):
         return [_without_nan(item) for item in value]
     is_odd = isinstance(value, float) and (value != value or abs(value) == float("inf"))
     return None if is_odd else value
-
-
-def _and(names):
-    return " and ".join(names)

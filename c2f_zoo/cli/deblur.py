@@ -10,15 +10,13 @@ EXAMPLES = """\
 
 def add_parser(verbs):
     """Add the verb to the subparsers `verbs` and return its parser."""
-    parser = restoring.add_parser(
+    return restoring.add_parser(
         verbs,
         "deblur",
         "sharpen photographs that are a little out of focus",
         "Sharpen photographs that are blurred as the preset's training images were.",
         EXAMPLES,
     )
-    restoring.add_time(parser)
-    return parser
 
 
 def run(arguments):

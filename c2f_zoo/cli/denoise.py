@@ -11,15 +11,13 @@ EXAMPLES = """\
 
 def add_parser(verbs):
     """Add the verb to the subparsers `verbs` and return its parser."""
-    parser = restoring.add_parser(
+    return restoring.add_parser(
         verbs,
         "denoise",
         "remove the noise of photographs",
         "Remove the noise of photographs.",
         EXAMPLES,
     )
-    restoring.add_time(parser)
-    return parser
 
 
 def run(arguments):

@@ -4,12 +4,12 @@ import ast
 import inspect
 import time
 
-from c2f_zoo.checks import suggestion
+from c2f_zoo.checks import plain_name, suggestion
 from c2f_zoo.cli import evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, make_baseline
 from c2f_zoo.cli.common import (
-    USAGE,
     CommandError,
+    UsageError,
     load_flow_model,
     note,
     positive_count,
@@ -113,16 +113,10 @@ def add_parser(verbs):
 def run(arguments):
     """Carry out the parsed command line."""
     if not arguments.presets and not arguments.baseline:
-        raise CommandError(
-            "Name a preset (c2f models lists them) or a --baseline. Received: neither",
-            status=USAGE,
-        )
+        raise UsageError("Name a preset (c2f models lists them) or a --baseline. Received: neither")
     if len(arguments.dataset) != len(arguments.root):
-        raise CommandError(
-            "Each --dataset needs its --root. "
-            f"Received: {len(arguments.dataset)} and {len(arguments.root)}",
-            status=USAGE,
-        )
+        counts = f"{len(arguments.dataset)} and {len(arguments.root)}"
+        raise UsageError(f"Each --dataset needs its --root. Received: {counts}")
     if evaluate_restoration.is_asked_for(arguments):
         return evaluate_restoration.run(arguments)
     backend = start_backend()  # the metrics need one too
@@ -131,11 +125,9 @@ def run(arguments):
     methods |= {preset: load_flow_model(preset).flow for preset in arguments.presets}
     results = []
     for name, dataset, options in datasets:
+        about = {"dataset": name, "options": options, "pairs": len(dataset)}
         for method, numbers in _measure(dataset, methods, name, arguments.quiet).items():
-            results.append(
-                {"method": method, "dataset": name, "options": options, "pairs": len(dataset)}
-                | numbers
-            )
+            results.append({"method": method} | about | numbers)
     if arguments.json:
         print_json({"backend": backend, "results": results})
         return
@@ -162,33 +154,25 @@ def _open_datasets(arguments):
         used |= set(options)
         dataset = open_flow_dataset(name, root, **options)
         if not dataset.has_flow:
-            raise CommandError(
-                f"An evaluation needs ground truth, which this split of {name} withholds. "
-                f"Received: {dataset!r}"
-            )
+            needed = f"An evaluation needs ground truth, which this split of {name} withholds"
+            raise CommandError(f"{needed}. Received: {dataset!r}")
         if arguments.limit and arguments.limit < len(dataset):
             note(f"{name}: the first {arguments.limit} of {len(dataset)} pairs")
             dataset = dataset[: arguments.limit]
         opened.append((name, dataset, options))
-    for key in given:
-        if key not in used:
-            known = "; ".join(
-                f"{name}: {', '.join(sorted(_accepted_options(name)))}" for name, *_ in opened
-            )
-            names = {option for name, *_ in opened for option in _accepted_options(name)}
-            raise CommandError(
-                f"No data set here has that option ({known}).{suggestion(key, names)} "
-                f"Received: {key}",
-                status=USAGE,
-            )
+    unused = [key for key in given if key not in used]
+    if unused:
+        accepted = {name: sorted(_accepted_options(name)) for name, *_ in opened}
+        known = "; ".join(f"{name}: {', '.join(options)}" for name, options in accepted.items())
+        near = suggestion(unused[0], set().union(*accepted.values()))
+        raise UsageError(f"No data set here has that option ({known}).{near} Received: {unused[0]}")
     return opened
 
 
 def _accepted_options(name):
     from c2f_zoo.data.flow.datasets import FLOW_DATASETS
 
-    plain = {key.replace("_", ""): kind for key, kind in FLOW_DATASETS.items()}
-    kind = plain.get("".join(letter for letter in name.lower() if letter.isalnum()))
+    kind = {plain_name(key): kind for key, kind in FLOW_DATASETS.items()}.get(plain_name(name))
     # An unknown name is left to open_flow_dataset, which lists those there are.
     return set(inspect.signature(kind).parameters) - {"root"} if kind else set()
 
@@ -199,7 +183,7 @@ def _dataset_options(arguments):
     for pair in arguments.option:
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise CommandError(f"--option takes NAME=VALUE. Received: {pair}", status=USAGE)
+            raise UsageError(f"--option takes NAME=VALUE. Received: {pair}")
         try:
             options[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):  # a plain word

@@ -1,14 +1,15 @@
 """`c2f evaluate` on images: denoising, enlarging, deblurring and inpainting."""
 
-import argparse
-
+from c2f_zoo.checks import plain_name
 from c2f_zoo.cli import baselines
 from c2f_zoo.cli.common import (
-    USAGE,
-    CommandError,
+    UsageError,
     note,
+    number_type,
+    positive_number,
     print_json,
     progress,
+    quality,
     say,
     start_backend,
     table,
@@ -59,24 +60,21 @@ _COLUMNS = {"psnr": "PSNR dB", "ssim": "SSIM", "seconds_per_image": "s/image"}
 
 
 def add_arguments(parser):
-    """Add the options of restoration to those of `c2f evaluate`.
-
-    Args:
-        parser: The verb's parser.
-    """
+    """Add the options of restoration to the parser of `c2f evaluate`."""
     group = parser.add_argument_group("restoration")
     group.add_argument(
-        "--noise", type=_positive, nargs="+", metavar="S", help="noise, in levels of 255"
+        "--noise", type=positive_number, nargs="+", metavar="S", help="noise, in levels of 255"
     )
-    group.add_argument("--blur", type=_positive, metavar="S", help="Gaussian blur, in pixels")
+    group.add_argument("--blur", type=positive_number, metavar="S", help="Gaussian blur, in pixels")
     group.add_argument("--clip", action="store_true", help="noisy images clipped, of 8 bits")
-    group.add_argument("--jpeg", type=_quality, metavar="Q", help="noisy images kept as JPEG files")
+    group.add_argument("--jpeg", type=quality, metavar="Q", help="noisy images kept as JPEG files")
     group.add_argument(
         "--subsampling",
         choices=SUBSAMPLINGS,
         help=f"of the colours with --jpeg (default: {SUBSAMPLINGS[0]})",
     )
-    group.add_argument("--scale", type=_factor, metavar="N", help="factor of enlargement")
+    factor = number_type(int, "factor (a whole number of at least 2)", least=2)
+    group.add_argument("--scale", type=factor, metavar="N", help="factor of enlargement")
     group.add_argument("--holes", action="store_true", help="boxes that are cut out")
     group.add_argument("--seed", type=int, default=0, help="of noise and boxes (default: 0)")
     group.add_argument("--tile", type=int, metavar="PX", help="as of c2f denoise")
@@ -85,27 +83,16 @@ def add_arguments(parser):
 
 
 def is_asked_for(arguments):
-    """Tell whether images are to be measured, not flow.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        bool.
-
-    Raises:
-        CommandError: What is asked for is a mixture of both.
-    """
-    ours = [name for name in arguments.dataset if _plain(name) in DATASETS]
+    """Tell whether images are to be measured, not flow; a mixture of both is refused."""
+    ours = [name for name in arguments.dataset if plain_name(name) in DATASETS]
     options = [name for name in _OPTIONS if getattr(arguments, name)]
     if not ours:
         foreign = [f"--{name}" for name in options]
         foreign += [f"--baseline {name}" for name in arguments.baseline if name in BASELINES]
         if foreign:
-            raise CommandError(
+            raise UsageError(
                 f"{foreign[0]} is for restoration, measured on {', '.join(DATASETS)}. "
-                f"Received: --dataset {' '.join(arguments.dataset)}",
-                status=USAGE,
+                f"Received: --dataset {' '.join(arguments.dataset)}"
             )
         return False
     foreign = [name for name in arguments.dataset if name not in ours]
@@ -113,21 +100,12 @@ def is_asked_for(arguments):
     foreign += ["--split"] * bool(arguments.split) + ["--pass"] * bool(arguments.pass_name)
     foreign += ["--option"] * bool(arguments.option)
     if foreign:
-        raise CommandError(
-            f"{foreign[0]} is for optical flow. Received: --dataset {' '.join(ours)}", status=USAGE
-        )
+        raise UsageError(f"{foreign[0]} is for optical flow. Received: --dataset {' '.join(ours)}")
     return True
 
 
 def run(arguments):
-    """Measure and print.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Raises:
-        CommandError: What is asked for cannot be measured.
-    """
+    """Carry out the parsed command line."""
     from c2f_zoo.data.images.folder import ImageFolder
 
     backend = start_backend()
@@ -154,9 +132,8 @@ def run(arguments):
                         **(settings if method in models else {}),
                     )
                     found.pop("each")
-                    results.append(
-                        {"method": method, "dataset": given, "task": protocol.title} | found
-                    )
+                    about = {"method": method, "dataset": given, "task": protocol.title}
+                    results.append(about | found)
     if arguments.json:
         print_json({"backend": backend, "seed": arguments.seed, "results": results})
         return
@@ -169,34 +146,17 @@ def run(arguments):
 
 
 def make_baseline(name, protocol):
-    """Make a method to compare with.
-
-    Args:
-        name: One of `BASELINES`.
-        protocol: `RestorationProtocol` that it is measured by.
-
-    Returns:
-        Function as `measure_restoration` takes it.
-
-    Raises:
-        CommandError: It does not fit the protocol, or needs OpenCV.
-    """
+    """Make one of `BASELINES`, as `measure_restoration` takes it, for a `RestorationProtocol`."""
     if protocol.task not in _TASKS_OF[name]:
         fitting = [other for other, tasks in _TASKS_OF.items() if protocol.task in tasks]
-        raise CommandError(
-            f"Baselines of {protocol.title} are {', '.join(fitting)}. Received: {name}",
-            status=USAGE,
+        raise UsageError(
+            f"Baselines of {protocol.title} are {', '.join(fitting)}. Received: {name}"
         )
     if name == "noisy":
         return lambda image, known: image
     if name == "bicubic":
         return lambda image, known: _bicubic(image, protocol.scale)
-    try:
-        import cv2
-    except ImportError as error:
-        raise CommandError(
-            f'The baseline {name} needs OpenCV: pip install "c2f_zoo[opencv]". Received: {error}'
-        ) from error
+    cv2 = baselines.opencv(name)
     if name == "nlmeans":
         return lambda image, known: _nlmeans(cv2, image, protocol.noise)
     return lambda image, known: _telea(cv2, image, known)
@@ -235,20 +195,18 @@ def _protocols(arguments, models):
 
     asked = [name for name in ("scale", "holes", "blur", "noise") if getattr(arguments, name)]
     if len(asked) > 1 and asked != ["blur", "noise"]:
-        raise CommandError(
+        raise UsageError(
             "--noise, --blur (with or without --noise), --scale and --holes are measured each by "
-            f"itself. Received: {' and '.join('--' + name for name in asked)}",
-            status=USAGE,
+            f"itself. Received: {' and '.join('--' + name for name in asked)}"
         )
     file = {name: getattr(arguments, name) for name in ("clip", "jpeg", "subsampling")}
     file = {name: value for name, value in file.items() if value}
     if "subsampling" in file and "jpeg" not in file:
-        raise CommandError("--subsampling is for --jpeg. Received: no --jpeg", status=USAGE)
+        raise UsageError("--subsampling is for --jpeg. Received: no --jpeg")
     if file and not (asked and set(asked) <= {"blur", "noise"}):
-        raise CommandError(
+        raise UsageError(
             f"--{next(iter(file))} is for images with --noise or --blur. Received: "
-            f"{' and '.join('--' + name for name in asked) or 'neither'}",
-            status=USAGE,
+            f"{' and '.join('--' + name for name in asked) or 'neither'}"
         )
     verbs = {(model.image_verb, model.scale) for model in models.values()}
     if not asked and len(verbs) == 1 and verbs != {("restore", 1)}:
@@ -264,38 +222,8 @@ def _protocols(arguments, models):
             for noise in arguments.noise or [0]
         ]
     else:
-        raise CommandError(
+        raise UsageError(
             "Say what is undone: --noise 25, --blur 2, --scale 2 or --holes. Received: none of "
-            "these",
-            status=USAGE,
+            "these"
         )
     return [RestorationProtocol(verb, scale=scale, seed=arguments.seed)]
-
-
-def _plain(name):
-    return "".join(letter for letter in name.lower() if letter.isalnum())
-
-
-def _positive(text):
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
-def _quality(text):
-    value = int(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"a whole number of 1 to 100 is needed, not {text}")
-    return value
-
-
-def _factor(text):
-    value = int(text)
-    if value < 2:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 2 is needed, not {text}")
-    return value
-
-
-# argparse: "invalid positive number value: '-3'".
-_positive.__name__ = "positive number"

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from c2f_zoo.cli.common import (
     DEFAULT_FLOW_PRESET,
-    USAGE,
     CommandError,
+    UsageError,
     check_folder_is_writable,
     check_inputs_survive,
     load_flow_model,
     note,
     positive_count,
+    positive_number,
     progress,
     say,
+    say_contents,
 )
 
 EXAMPLES = """two frames give, in the output folder (c2f_flow/ unless -o says another):
@@ -72,7 +74,7 @@ def add_parser(verbs):
     )
     parser.add_argument(
         "--max-magnitude",
-        type=_positive,
+        type=positive_number,
         metavar="PX",
         help="motion in pixels that gets the full colour (default: the largest one)",
     )
@@ -81,7 +83,8 @@ def add_parser(verbs):
     clip.add_argument(
         "--images", action="store_true", help="write a folder of png files rather than a video"
     )
-    clip.add_argument("--fps", type=_positive, help="frames per second (default: the clip's; 24)")
+    fps = "frames per second (default: the clip's; 24)"
+    clip.add_argument("--fps", type=positive_number, help=fps)
     clip.add_argument(
         "--batch-size",
         type=positive_count,
@@ -93,17 +96,7 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        None where all went well.
-
-    Raises:
-        CommandError: The inputs or the output cannot be used.
-    """
+    """Carry out the parsed command line."""
     paths = [Path(path).expanduser() for path in arguments.frames]
     missing = [str(path) for path in paths if not path.exists()]
     if missing:
@@ -119,10 +112,8 @@ def run(arguments):
         return _flow_of_clip(paths[0], arguments)
     if len(paths) == 2:
         return _flow_of_pair(*paths, arguments)
-    raise CommandError(
-        "Give two images, or the video or folder that holds all frames. "
-        f"Received: {len(paths)} inputs",
-        status=USAGE,
+    raise UsageError(
+        f"Give two images, or the video or folder of all frames. Received: {len(paths)} inputs"
     )
 
 
@@ -132,34 +123,31 @@ def _flow_of_pair(first_path, second_path, arguments):
     for name in ("only_flow", "images", "fps", "batch_size"):
         if getattr(arguments, name):
             option = "--" + name.replace("_", "-")
-            raise CommandError(f"{option} is for a clip. Received: two images", status=USAGE)
+            raise UsageError(f"{option} is for a clip. Received: two images")
     first, second = load_image(first_path), load_image(second_path)
     check_same_size(first, second, (str(first_path), str(second_path)))
     folder = Path(arguments.output or "c2f_flow").expanduser()
     if folder.suffix.lower() in (".flo", ".pfm", ".png", ".jpg", ".jpeg") and not folder.is_dir():
-        raise CommandError(f"-o names a folder, for three files. Received: {folder}", status=USAGE)
+        raise UsageError(f"-o names a folder, for three files. Received: {folder}")
     stem = folder / first_path.stem
     files = [f"{stem}{FLOW_FILES[arguments.format or 'flo']}", f"{stem}_flow.png"]
     files.append(f"{stem}_warped.png")
     check_inputs_survive(files, [first_path, second_path])
     check_folder_is_writable(folder)
     model = load_flow_model(arguments.preset)
-
     start = time.perf_counter()
     flow = model.flow(first, second)
     seconds = time.perf_counter() - start
-
     folder.mkdir(parents=True, exist_ok=True)
     _write_pair(files, second, flow, arguments.max_magnitude)
     if not arguments.quiet:
-        (height, width), longest = flow.shape[:2], max(map(len, files))
+        height, width = flow.shape[:2]
         contents = [
             f"the flow from {first_path.name} to {second_path.name}",
             "as a picture: hue is direction, saturation is speed",
             f"{second_path.name} warped back by the flow: {first_path.name} rebuilt",
         ]
-        lines = zip(files, contents, strict=True)
-        say(*(f"{file.ljust(longest)}  {content}" for file, content in lines))
+        say_contents(list(zip(files, contents, strict=True)))
         say(
             f"motion: {_motion(flow)}",
             f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
@@ -183,9 +171,8 @@ def _flow_of_clip(source, arguments):
     from c2f_zoo.data.files.video import IMAGE_SUFFIXES, VideoWriter, read_frames
 
     if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
-        raise CommandError(
-            f"One image has no motion: give two, or a video, or a folder. Received: {source}",
-            status=USAGE,
+        raise UsageError(
+            f"One image has no motion: give two, or a video, or a folder. Received: {source}"
         )
     output, flow_folder = _clip_outputs(source, arguments)
     frames = read_frames(source, fps=arguments.fps, min_frames=2)
@@ -245,18 +232,7 @@ class ColorScale:
     """A colour scale for the flows of a clip that neither saturates nor flickers.
 
     It follows a faster motion at once and a slower one gradually. A few wild pixels do not set
-    it: it looks at the motion that 99.5 % of the pixels stay below.
-
-    Args:
-        fixed: Motion in pixels for the full colour of every frame; `None` to follow the clip.
-
-    Example:
-        >>> import numpy as np
-        >>> scale = ColorScale()
-        >>> scale.follow(np.full((4, 4, 2), (3.0, 4.0)))
-        5.0
-        >>> scale.follow(np.zeros((4, 4, 2)))
-        4.75
+    it: it looks at the motion that 99.5 % of the pixels stay below. `fixed`, in pixels, is kept.
     """
 
     _SHARE, _RELEASE, _SMALLEST = 99.5, 0.95, 0.5
@@ -265,14 +241,7 @@ class ColorScale:
         self._fixed, self._value = fixed, 0.0
 
     def follow(self, flow):
-        """Take one more flow into account.
-
-        Args:
-            flow: Array of shape (H, W, 2), pixels.
-
-        Returns:
-            Motion in pixels that gets the full colour, a float > 0.
-        """
+        """Return the motion in pixels that gets the full colour in this flow (H, W, 2)."""
         import numpy as np
 
         if self._fixed:
@@ -304,15 +273,12 @@ def _clip_outputs(source, arguments):
     given = Path(arguments.output).expanduser() if arguments.output else None
     if given and given.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and not given.is_dir():
         if arguments.images:
-            raise CommandError(
-                f"--images writes a folder, not a video. Received: -o {given}", status=USAGE
-            )
+            raise UsageError(f"--images writes a folder, not a video. Received: -o {given}")
         output = given
     else:
         if given and given.suffix.lower() in (".gif", ".webm", ".wmv", ".mpg", ".mpeg", ".ogv"):
-            raise CommandError(
-                f"A video is written as {', '.join(WRITABLE_VIDEO_SUFFIXES)}. Received: -o {given}",
-                status=USAGE,
+            raise UsageError(
+                f"A video is written as {', '.join(WRITABLE_VIDEO_SUFFIXES)}. Received: -o {given}"
             )
         folder = given or source.parent
         output = folder / (name if arguments.images else f"{name}.mp4")
@@ -350,14 +316,3 @@ def _motion(flow):
 
     length = np.hypot(flow[..., 0], flow[..., 1])
     return f"mean {length.mean():.2f} px, largest {length.max():.2f} px"
-
-
-def _positive(text):
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError
-    return value
-
-
-# argparse names it in its messages: "invalid positive number value: '-3'".
-_positive.__name__ = "positive number"

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from c2f_zoo.cli.common import (
     DEFAULT_GENERATOR_PRESET,
-    USAGE,
     CommandError,
+    UsageError,
     check_folder_is_writable,
     load_model,
+    number_type,
     positive_count,
-    say,
+    positive_number,
+    say_contents,
 )
 
 EXAMPLES = """in the output folder (c2f_generate/ unless -o says another):
@@ -59,7 +61,8 @@ def add_parser(verbs):
     parser.add_argument(
         "-o", "--output", default="c2f_generate", metavar="FOLDER", help="folder to write to"
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+    seed = number_type(int, "seed (a whole number of at least 0)", least=0)
+    parser.add_argument("--seed", type=seed, default=0, help="default: %(default)s")
     parser.add_argument(
         "--truncation",
         type=float,
@@ -69,7 +72,7 @@ def add_parser(verbs):
     )
     parser.add_argument(
         "--style-mixing",
-        type=_share,
+        type=number_type(float, "probability", 0, 1),
         default=0.0,
         metavar="P",
         help="share of pictures that mix the styles of two (style-based models; default: 0)",
@@ -89,8 +92,8 @@ def add_parser(verbs):
     )
     film = parser.add_argument_group("film")
     film.add_argument("--film", action="store_true", help="write a film instead of pictures")
-    film.add_argument("--seconds", type=_positive, default=5.0, help="default: %(default)s")
-    film.add_argument("--fps", type=_positive, default=24.0, help="default: %(default)s")
+    film.add_argument("--seconds", type=positive_number, default=5.0, help="default: %(default)s")
+    film.add_argument("--fps", type=positive_number, default=24.0, help="default: %(default)s")
     film.add_argument(
         "--gif", action="store_true", help="as a GIF, rather than an mp4 video (extra: video)"
     )
@@ -106,32 +109,18 @@ def add_parser(verbs):
 
 
 def run(arguments):
-    """Do what the command line says.
-
-    Args:
-        arguments: Namespace of the verb's parser.
-
-    Returns:
-        None where all went well.
-
-    Raises:
-        CommandError: The preset makes no pictures, or lacks what an option needs.
-    """
+    """Carry out the parsed command line."""
     folder = Path(arguments.output).expanduser()
     if folder.suffix.lower() in (".png", ".jpg", ".gif", ".mp4") and not folder.is_dir():
-        raise CommandError(f"-o names a folder. Received: {folder}", status=USAGE)
+        raise UsageError(f"-o names a folder. Received: {folder}")
     if arguments.gif and not arguments.film:
-        raise CommandError("--gif is for a film. Received: no --film", status=USAGE)
+        raise UsageError("--gif is for a film. Received: no --film")
     if arguments.gif and arguments.fps > 50:
-        raise CommandError(
-            f"A GIF has at most 50 frames a second. Received: --fps {arguments.fps:g}", status=USAGE
-        )
+        raise UsageError(f"A GIF has at most 50 frames a second. Received: --fps {arguments.fps:g}")
     if arguments.film and arguments.style_mixing:
-        raise CommandError("--style-mixing is for pictures. Received: --film", status=USAGE)
+        raise UsageError("--style-mixing is for pictures. Received: --film")
     if arguments.background and not arguments.project:
-        raise CommandError(
-            "--background is for a projected picture. Received: no --project", status=USAGE
-        )
+        raise UsageError("--background is for a projected picture. Received: no --project")
     if arguments.project and not Path(arguments.project).expanduser().exists():
         raise CommandError(f"An input does not exist. Received: {arguments.project}")
     check_folder_is_writable(folder)
@@ -153,13 +142,10 @@ def run(arguments):
     # First, so that a picture that cannot be projected costs no other work.
     target = _target(model, arguments) if arguments.project else None
     folder.mkdir(parents=True, exist_ok=True)
-    written = [
-        *_pictures_or_film(model, folder, arguments),
-        *_extras(model, folder, arguments, target),
-    ]
+    written = _pictures_or_film(model, folder, arguments)
+    written += _extras(model, folder, arguments, target)
     if not arguments.quiet:
-        longest = max(len(str(path)) for path, _ in written)
-        say(*(f"{str(path).ljust(longest)}  {content}" for path, content in written))
+        say_contents(written)
 
 
 def _pictures_or_film(model, folder, arguments):
@@ -235,33 +221,10 @@ def _rgb(picture):
     return picture.repeat(3, axis=-1) if picture.shape[-1] == 1 else picture
 
 
-def _seed(text):
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
-
-
-def _share(text):
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError(text)
-    return value
-
-
-def _positive(text):
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError(text)
-    return value
-
-
 def _colour(text):
     from c2f_zoo.data.images.fit import check_fit_options
 
     return check_fit_options(text, "area")
 
 
-# argparse: "invalid seed value"
-_seed.__name__, _share.__name__ = "seed (a whole number of at least 0)", "probability"
-_positive.__name__, _colour.__name__ = "positive number", "colour (a name or #rrggbb)"
+_colour.__name__ = "colour (a name or #rrggbb)"  # argparse: "invalid colour (...) value"

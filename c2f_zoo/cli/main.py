@@ -20,15 +20,7 @@ from c2f_zoo.cli import (
     train,
     upscale,
 )
-from c2f_zoo.cli.common import (
-    FAILED,
-    INTERRUPTED,
-    OK,
-    USAGE,
-    CommandError,
-    add_dtype,
-    options_of,
-)
+from c2f_zoo.cli.common import FAILED, INTERRUPTED, OK, USAGE, CommandError, add_dtype, options_of
 
 EXAMPLES = """examples:
   c2f flow                              two frames shipped with the package, into c2f_flow/
@@ -59,18 +51,7 @@ _LONGEST_MESSAGE = 1000
 
 
 def main(argv=None):
-    """Run the command.
-
-    Args:
-        argv: List of the arguments without the program's name. Default: `sys.argv[1:]`.
-
-    Returns:
-        Exit status: 0 done, 1 an error in the work, 2 a wrong command line, 130 ctrl-C.
-
-    Example:
-        >>> main(["models", "--no-such-option"])
-        2
-    """
+    """Run the command with the arguments `argv`, by default `sys.argv[1:]`; return its status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
         # A recipe's own arguments are not ours to read.
@@ -86,12 +67,7 @@ def main(argv=None):
 
 
 def make_parser():
-    """Build the parser of the whole command line; its result has `run`, the verb's function.
-
-    Example:
-        >>> make_parser().parse_args(["flow", "a.png", "b.png"]).frames
-        ['a.png', 'b.png']
-    """
+    """Build the parser of the whole command line; its result has `run`, the verb's function."""
     parser = _Parser(
         prog="c2f",
         description="Coarse-to-fine vision models: use, inspect, measure and train them.",
@@ -134,12 +110,8 @@ class _Parser(argparse.ArgumentParser):
 
     def _known_options(self):
         verbs = next(action.choices for action in self._actions if action.dest == "verb")
-        return {
-            name
-            for verb in verbs.values()
-            for each in verb._actions
-            for name in each.option_strings
-        }
+        actions = [action for verb in verbs.values() for action in verb._actions]
+        return {name for action in actions for name in action.option_strings}
 
 
 class _VerbParser(_Parser):

@@ -27,27 +27,15 @@ def run(arguments):
 
     presets = list_presets(arguments.task)
     if arguments.json:
-        entries = [
-            vars(preset)
-            | {"path": str(preset.path), "metrics": [dict(figure) for figure in preset.metrics]}
-            for preset in presets
-        ]
-        print_json(entries)
+        print_json([vars(preset) | {"path": str(preset.path)} for preset in presets])
         return
     if not presets:
         of_task = f" for {arguments.task}" if arguments.task else ""
         say(f"no trained model{of_task} comes with this installation")
         return
     rows = [
-        [
-            preset.name,
-            preset.task,
-            preset.class_name,
-            preset.parameters,
-            f"{preset.size / 1e6:.1f} MB",
-            preset.licence or "-",
-        ]
-        for preset in presets
+        [p.name, p.task, p.class_name, p.parameters, f"{p.size / 1e6:.1f} MB", p.licence or "-"]
+        for p in presets
     ]
     header = ["name", "task", "class", "parameters", "size", "licence"]
     say(*table(rows, header), "", f"c2f show {presets[0].name} says more about one of them")

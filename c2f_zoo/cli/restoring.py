@@ -1,5 +1,6 @@
 """Shared parts of `c2f denoise`, `deblur`, `inpaint` and `upscale`: files and options."""
 
+import collections
 import glob
 import time
 import warnings
@@ -9,15 +10,17 @@ from c2f_zoo.cli.common import (
     DEFAULT_RESTORATION_PRESETS,
     FAILED,
     OK,
-    USAGE,
     CommandError,
+    UsageError,
     check_folder_is_writable,
     check_inputs_survive,
     load_model,
     note,
-    positive_count,
+    number_type,
     progress,
+    quality,
     say,
+    say_contents,
 )
 
 # What is added to a file's name.
@@ -33,6 +36,8 @@ _EXTENSIONS = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp"}
 _EXTENSIONS |= {".tif": "tif", ".tiff": "tif"}
 _VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _BESIDE = "_side_by_side"
+
+whole = number_type(int, "number of pixels", least=0)
 
 _ABOUT_FILES = """\
 files: images, folders (with their subfolders) and quoted patterns such as 'photos/*.jpg'.
@@ -72,7 +77,7 @@ def add_parser(verbs, verb, help_line, description, examples, about=""):
     parser.add_argument("--format", choices=FORMATS, help="format of the results (default: png)")
     parser.add_argument(
         "--quality",
-        type=_quality,
+        type=quality,
         default=95,
         metavar="Q",
         help="1 to 100, of jpg and webp (default: %(default)s)",
@@ -100,17 +105,14 @@ def add_parser(verbs, verb, help_line, description, examples, about=""):
         help=f"replace images called NAME{SUFFIXES[verb]} that were found among the inputs",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar, no report")
+    if verb != "inpaint":
+        parser.add_argument(
+            "--time",
+            type=float,
+            metavar="T",
+            help="for models that take the noise of an image: the time of TimedNoise, 0 to 1",
+        )
     return parser
-
-
-def add_time(parser):
-    """Add the option for models that take the time."""
-    parser.add_argument(
-        "--time",
-        type=float,
-        metavar="T",
-        help="for models that take the noise of an image: the time of TimedNoise, 0 to 1",
-    )
 
 
 def run(arguments, verb, settings=None, options=None):
@@ -149,8 +151,7 @@ def run(arguments, verb, settings=None, options=None):
                 lines.append((output, f"{size}, {seconds[-1]:.1f} s"))
             bar.update()
     if not arguments.quiet and lines:
-        longest = max(len(str(output)) for output, _ in lines)
-        say(*(f"{str(output).ljust(longest)}  {content}" for output, content in lines))
+        say_contents(lines)
         if not is_alone:
             say(f"{len(lines)} images, {sum(seconds) / len(seconds):.2f} s each on average")
     if failed:
@@ -232,23 +233,20 @@ def find_inputs(inputs, suffix):
 def name_outputs(files, arguments, suffix):
     """Choose the file that each result is written to; equal names keep their format."""
     output = Path(arguments.output).expanduser() if arguments.output else None
-    if output and not output.is_dir() and output.suffix.lower() in _EXTENSIONS:
+    suffix_given = output.suffix.lower() if output and not output.is_dir() else None
+    if suffix_given in _EXTENSIONS:
         if len(files) > 1 or files[0][1] is not None:
-            raise CommandError(
-                f"-o must be a folder for several images. Received: {output}", status=USAGE
-            )
-        if arguments.format not in (None, _EXTENSIONS[output.suffix.lower()]):
-            raise CommandError(
+            raise UsageError(f"-o must be a folder for several images. Received: {output}")
+        if arguments.format not in (None, _EXTENSIONS[suffix_given]):
+            raise UsageError(
                 f"--format and the extension of -o must agree. Received: --format "
-                f"{arguments.format} and {output}",
-                status=USAGE,
+                f"{arguments.format} and {output}"
             )
         return [output]
-    if output and not output.is_dir() and output.suffix.lower() in _unknown_extensions():
-        raise CommandError(
+    if suffix_given in _read_only_extensions():
+        raise UsageError(
             f"-o must be a folder, or a file that ends with {', '.join(_EXTENSIONS)}. "
-            f"Received: {output}",
-            status=USAGE,
+            f"Received: {output}"
         )
     extension = arguments.format or "png"
 
@@ -263,20 +261,19 @@ def name_outputs(files, arguments, suffix):
         name(path, folder, path.suffix.replace(".", "_")) if names.count(one) > 1 else one
         for one, (path, folder) in zip(names, files, strict=True)
     ]
-    for one in names:
-        if names.count(one) > 1:
-            both = [
-                str(path) for other, (path, _) in zip(names, files, strict=True) if other == one
-            ]
+    sources = collections.defaultdict(list)
+    for one, (path, _) in zip(names, files, strict=True):
+        sources[one].append(str(path))
+    for one, paths in sources.items():
+        if len(paths) > 1:
             raise CommandError(
                 f"Two images would be written to {one}; pass their folder, or run the command for "
-                f"each. Received: {', '.join(both)}"
+                f"each. Received: {', '.join(paths)}"
             )
     return names
 
 
-def _unknown_extensions():
-    """Extensions of images that are read and not written."""
+def _read_only_extensions():
     from c2f_zoo.data.images.folder import IMAGE_SUFFIXES
 
     return IMAGE_SUFFIXES - set(_EXTENSIONS)
@@ -339,22 +336,3 @@ def side_by_side(picture, made):
 
 def _beside(output):
     return output.with_name(f"{output.stem}{_BESIDE}{output.suffix}")
-
-
-def _quality(text):
-    value = positive_count(text)
-    if value > 100:
-        raise ValueError(text)
-    return value
-
-
-def whole(text):
-    """Read a number of pixels, at least 0."""
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
-
-
-# argparse: "invalid quality (1 to 100) value: '200'".
-_quality.__name__, whole.__name__ = "quality (1 to 100)", "number of pixels"

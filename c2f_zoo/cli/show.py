@@ -64,33 +64,24 @@ def _description(name, metadata):
     }
     lines = [metadata.get("name") or name, ""]
     for title, text in facts.items():
-        if text:
-            lines += _paragraph(title, str(text))
+        start = title.ljust(_INDENT)
+        lines += textwrap.wrap(
+            str(text or ""),
+            _WIDTH,
+            initial_indent=start,
+            subsequent_indent=" " * _INDENT,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     figures = metadata.get("metrics") or ()
     if figures:
         lines += ["", *_figures(figures)]
     return lines
 
 
-def _paragraph(title, text):
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=title.ljust(_INDENT),
-        subsequent_indent=" " * _INDENT,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
 def _figures(figures):
     rows = [
-        [
-            figure["name"],
-            figure["dataset"],
-            figure["value"],
-            figure.get("unit") or "",
-        ]
+        [figure["name"], figure["dataset"], figure["value"], figure.get("unit") or ""]
         for figure in figures
     ]
     commands = dict.fromkeys(figure["command"] for figure in figures)
@@ -101,9 +92,7 @@ def _figures(figures):
 
 
 def _paper(paper):
-    paper = paper or {}
-    year = str(paper["year"]) if paper.get("year") else None
-    parts = [paper.get(key) for key in ("title", "authors")] + [year, paper.get("url")]
+    parts = [(paper or {}).get(key) for key in ("title", "authors", "year", "url")]
     return ", ".join(str(part) for part in parts if part)
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from c2f_zoo.checks import suggestion
-from c2f_zoo.cli.common import OK, USAGE, CommandError, choose_backend, say, start_backend
+from c2f_zoo.cli.common import OK, CommandError, UsageError, choose_backend, say, start_backend
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
 training/, by its name, or any other, by its path. What follows it on the command line is its own.
@@ -38,12 +38,7 @@ def add_parser(verbs):
 
 
 def split_recipe_arguments(argv):
-    """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own.
-
-    Example:
-        >>> split_recipe_arguments(["train", "lite", "--tiny", "--help"])
-        (['train', 'lite'], ['--tiny', '--help'])
-    """
+    """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own."""
     words = [index for index, word in enumerate(argv) if not word.startswith("-")]
     if len(words) < 2 or argv[words[0]] != "train":
         return argv, []
@@ -58,10 +53,7 @@ def run(arguments):
         say(*_listing(recipes))
         return OK
     if arguments.recipe is None:
-        raise CommandError(
-            f"Name a recipe. Known: {', '.join(recipes) or 'none'}. Received: no name",
-            status=USAGE,
-        )
+        raise UsageError(f"Name a recipe. Known: {', '.join(recipes) or 'none'}. Received: no name")
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")

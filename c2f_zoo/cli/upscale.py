@@ -10,15 +10,13 @@ EXAMPLES = """\
 
 def add_parser(verbs):
     """Add the verb to the subparsers `verbs` and return its parser."""
-    parser = restoring.add_parser(
+    return restoring.add_parser(
         verbs,
         "upscale",
         "enlarge photographs",
         "Enlarge photographs by the preset's factor.",
         EXAMPLES,
     )
-    restoring.add_time(parser)
-    return parser
 
 
 def run(arguments):

@@ -6,22 +6,7 @@ from c2f_zoo import checks
 
 
 def stage_resolutions(resolution, base_shape=(4, 4)):
-    """List the sizes from the base shape, doubling, to a final height.
-
-    Args:
-        resolution: Final height: the base height times a power of two.
-        base_shape: (height, width) of the coarsest stage.
-
-    Returns:
-        Tuple of (height, width), integers, the base first.
-
-    Raises:
-        ValueError: If `base_shape` is not two integers >= 1, or `resolution` is another height.
-
-    Example:
-        >>> stage_resolutions(16, base_shape=(4, 6))
-        ((4, 6), (8, 12), (16, 24))
-    """
+    """List the sizes (height, width) from the base shape, doubling, to a final height."""
     if np.shape(base_shape) != (2,):
         raise ValueError(f"base_shape must be (height, width). Received: {base_shape}")
     height, width = checks.whole_pair("base_shape", base_shape, least=1)

@@ -11,15 +11,7 @@ GOLDEN = -1640531527  # 0x9E3779B9 as a signed 32-bit number
 
 
 def random_bits(seed, count):
-    """32 random bits at each of `count` positions, by hashing.
-
-    Args:
-        seed: Tensor (B,), int32.
-        count: Number of positions.
-
-    Returns:
-        Tensor (B, count), int32.
-    """
+    """32 random bits (B, count), int32, by hashing the position and the seed (B,), int32."""
     # Positions are hashed before the seed comes in: in `hash(position * GOLDEN + seed)` a seed that
     # is GOLDEN larger gives the same bits, one position earlier.
     positions = _hash(ops.arange(count, dtype="int32") * GOLDEN)
@@ -27,33 +19,16 @@ def random_bits(seed, count):
 
 
 def normal_halves(bits):
-    """Two independent standard normal numbers of each 32 bits, at 65536 levels each.
-
-    Args:
-        bits: Tensor, int32, of any shape.
-
-    Returns:
-        Pair of float32 tensors of that shape.
-    """
+    """Two independent standard normal numbers of each 32 bits, at 65536 levels each."""
     quantiles = ops.convert_to_tensor(_normal_quantiles())
     halves = ops.bitwise_and(bits, 0xFFFF), ops.bitwise_and(ops.right_shift(bits, 16), 0xFFFF)
     return tuple(ops.take(quantiles, half) for half in halves)
 
 
 def normal_noise(seed, shape):
-    """Draw standard normal noise, independent for each position of each image.
+    """Draw standard normal noise (B, H, W, C), float32, independent for each position and image.
 
-    Args:
-        seed: Tensor (B,), int32: the noise of an image is a function of its own seed alone.
-        shape: (H, W, C).
-
-    Returns:
-        float32 tensor (B, H, W, C).
-
-    Example:
-        >>> noise = normal_noise(ops.convert_to_tensor(np.array([1, 2], "int32")), (64, 64, 3))
-        >>> round(float(ops.std(noise)), 1)
-        1.0
+    The noise of an image is a function of its own seed alone, of the tensor `seed` (B,), int32.
     """
     first, second = normal_halves(random_bits(seed, math.prod(shape)))
     # The sum of two normal numbers is normal, and has 65536 times as many levels.

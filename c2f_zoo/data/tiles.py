@@ -29,21 +29,19 @@ def apply_in_tiles(
     Args:
         function: Takes a float32 array (B, tile, tile, C), B at most `batch_size`, and returns an
             array (B, scale * tile, scale * tile, D). A last batch that is not full repeats a tile.
-        image: Array (H, W, C), H and W at least 1: float, which is passed as it is, or uint8 or
-            uint16, brought to [0, 1] tile by tile.
+        image: Array (H, W, C), not empty: float, which is passed as it is, or uint8 or uint16,
+            brought to [0, 1] tile by tile.
         tile: Side of a tile in pixels, or (height, width); multiples of `align`.
-        overlap: Pixels that neighbouring tiles share at least, at most half a tile where there
-            are several.
+        overlap: Pixels that neighbouring tiles share at least, at most half a tile.
         scale: Factor by which the function enlarges.
         batch_size: Tiles in a call.
         progress: Whether to show a bar.
-        align: What the first row and column of every tile are multiples of. A network that works
-            on a coarser grid, of `align` pixels, sees that grid where it lies in the whole image.
-            The image is continued (replicated) to multiples of it.
+        align: What the first row and column of every tile are multiples of: a network that works
+            on a coarser grid sees it where it lies in the whole image. The image is continued
+            (replicated) to multiples of it.
         margin: Pixels at each end of an overlap that are left out, less than half of it. Defaults
             to a quarter of the overlap.
-        out: float32 array (scale * H, scale * W, D) of zeros that the result is written into, such
-            as some channels of a larger one. Defaults to a new one.
+        out: float32 array (scale * H, scale * W, D) of zeros to write the result into.
 
     Returns:
         float32 array (scale * H, scale * W, D): `out` where it was given.
@@ -81,7 +79,9 @@ def apply_in_tiles(
                 tiles = [_cut(image, top, lefts[c], height, width, align) for c in chosen]
                 tiles += tiles[-1:] * (batch - len(chosen))
                 made = np.asarray(function(np.stack(tiles)), np.float32)
-                _check_made(made, batch, height * scale, width * scale)
+                size = (batch, height * scale, width * scale)
+                allowed = "({}, {}, {}, channels)".format(*size)
+                checks.shape("The function's result", made, allowed, (*size, None))
                 if strip is None:
                     strip = np.zeros((height * scale, columns, made.shape[-1]), np.float32)
                 for column, one in zip(chosen, made, strict=False):
@@ -144,9 +144,7 @@ def _cut(image, top, left, height, width, align):
 
 
 def _check(image, sides, overlap, scale, batch_size, align, margin):
-    shape = np.shape(image)
-    if len(shape) != 3 or 0 in shape:
-        raise ValueError(f"image must be an array (H, W, C), not empty. Received: shape {shape}")
+    shape = checks.shape("image", image, "(H, W, C), not empty", (checks.SOME,) * 3).shape
     if image.dtype.kind != "f" and image.dtype.name not in FULL_SCALE:
         raise ValueError(f"image must be float, uint8 or uint16. Received: dtype {image.dtype}")
     checks.whole("align", align, least=1)
@@ -168,11 +166,3 @@ def _check(image, sides, overlap, scale, batch_size, align, margin):
             )
     if margin and 2 * margin >= max(overlap, 1):
         raise ValueError(f"margin must be less than half of overlap, {overlap}. Received: {margin}")
-
-
-def _check_made(made, count, height, width):
-    if made.ndim != 4 or made.shape[:3] != (count, height, width):
-        raise ValueError(
-            f"The function must return an array ({count}, {height}, {width}, channels). "
-            f"Received: shape {made.shape}"
-        )

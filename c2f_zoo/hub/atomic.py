@@ -18,27 +18,8 @@ def replaced_folder(target: pathlib.Path, replaceable: Collection[str]) -> Itera
     The new folder lies beside `target`, and its files are flushed to the disk before it is renamed:
     whatever goes wrong (a full disk, an exception, ctrl-C, a power cut), `target` keeps what it
     held and the new folder is removed. What a killed process left is removed, or put back in the
-    place of `target`, by the next call.
-
-    Args:
-        target: The folder to replace or create; its parents are created.
-        replaceable: Names of files that may be in `target` now. If it holds any other file, nothing
-            is replaced.
-
-    Yields:
-        The new, empty folder.
-
-    Raises:
-        PresetSaveError: `target` is a file, holds other files or cannot be written, or the disk is
-            full.
-
-    Example:
-        >>> import tempfile
-        >>> target = pathlib.Path(tempfile.mkdtemp()) / "demo"
-        >>> with replaced_folder(target, ()) as folder:
-        ...     _ = (folder / "a.txt").write_text("whole")
-        >>> (target / "a.txt").read_text()
-        'whole'
+    place of `target`, by the next call. Raises PresetSaveError if `target` holds other files than
+    those named in `replaceable`, or cannot be written.
     """
     target = pathlib.Path(os.path.realpath(target.expanduser()))
     new = temporary_beside(target)

@@ -37,10 +37,9 @@ def render_card(metadata: Mapping[str, Any]) -> str:
         ['---', 'library_name: keras']
     """
     for key in ("name", "class", "task"):
-        if not isinstance(metadata.get(key), str) or (key == "task" and metadata[key] not in TASKS):
-            raise PresetError(
-                f"A model card needs the preset's {key}. Received: {metadata.get(key)!r}"
-            )
+        value = metadata.get(key)
+        if not isinstance(value, str) or (key == "task" and value not in TASKS):
+            raise PresetError(f"A model card needs the preset's {key}. Received: {value!r}")
     sections = [
         f"# {metadata['name']}",
         _introduction(metadata),

@@ -5,15 +5,11 @@ import os
 import pathlib
 from typing import Any
 
-from c2f_zoo.hub.errors import DamagedFileError, PresetError
+from c2f_zoo.hub.errors import DamagedFileError, PresetError, first_line
 from c2f_zoo.hub.metadata import METADATA, check_metadata, read_json, verify
-from c2f_zoo.hub.resolving import (
-    PresetSource,
-    not_found,
-    organisation,
-    resolve,
-    shipped_folders,
-)
+from c2f_zoo.hub.resolving import PresetSource, not_found, organisation, resolve, shipped_folders
+
+_CacheDir = str | os.PathLike | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,27 +22,13 @@ class PresetFiles:
 
 
 def fetch(
-    name: str | os.PathLike,
-    offline: bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
+    name: str | os.PathLike, offline: bool | None = None, cache_dir: _CacheDir = None
 ) -> PresetFiles:
     """Bring a preset's files to this machine and compare them with their sha256.
 
     From the Hub come `metadata.json` first and then, of the same commit, exactly the files that
     it lists. A revision that is a commit's full hash and was fetched before asks the Hub nothing.
-
-    Args:
-        name: Name of the preset in any of its forms.
-        offline: Whether to use the Hub's cache alone. Default: as `HF_HUB_OFFLINE` says.
-        cache_dir: Folder of the Hub's cache. Default: its usual place.
-
-    Returns:
-        PresetFiles.
-
-    Raises:
-        PresetNotFoundError: There is no preset of this name.
-        PresetError: The Hub is out of reach, or a file is missing, truncated or changed. Such a
-            file is removed from the Hub's cache, so that the next call downloads it anew.
+    A damaged file is removed from the Hub's cache, so that the next call downloads it anew.
     """
     files = _fetch(name, offline, cache_dir, only_metadata=False)
     try:
@@ -59,17 +41,12 @@ def fetch(
 
 
 def read_metadata(
-    name: str | os.PathLike,
-    *,
-    offline: bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
+    name: str | os.PathLike, *, offline: bool | None = None, cache_dir: _CacheDir = None
 ) -> dict[str, Any]:
     """Read what a preset says about itself, without its weights.
 
     Args:
-        name: Name of the preset in any of its forms.
-        offline: Whether to use the Hub's cache alone. Default: as `HF_HUB_OFFLINE` says.
-        cache_dir: Folder of the Hub's cache. Default: its usual place.
+        name, offline, cache_dir: As in `PresetMixin.from_pretrained`.
 
     Returns:
         dict: The content of `metadata.json`: task, class, parameters, input, output, licence,
@@ -88,10 +65,7 @@ def read_metadata(
 
 
 def _fetch(
-    name: str | os.PathLike,
-    offline: bool | None,
-    cache_dir: str | os.PathLike | None,
-    only_metadata: bool,
+    name: str | os.PathLike, offline: bool | None, cache_dir: _CacheDir, only_metadata: bool
 ) -> PresetFiles:
     source = resolve(name)
     folder = source.folder
@@ -126,11 +100,7 @@ def _discarded(path: pathlib.Path, error: PresetError) -> PresetError:
 
 
 def _download(
-    source: PresetSource,
-    file: str,
-    revision: str | None,
-    offline: bool,
-    cache_dir: str | os.PathLike | None,
+    source: PresetSource, file: str, revision: str | None, offline: bool, cache_dir: _CacheDir
 ) -> pathlib.Path:
     import huggingface_hub
     from huggingface_hub import errors
@@ -139,24 +109,19 @@ def _download(
     try:
         if not offline and not _is_cached(repo, file, revision, cache_dir):
             _reach(repo, file, revision)
+        options = {"local_files_only": offline, "library_name": "c2f_zoo"}
         path = huggingface_hub.hf_hub_download(
-            repo,
-            file,
-            revision=revision,
-            cache_dir=cache_dir,
-            local_files_only=offline,
-            library_name="c2f_zoo",
+            repo, file, revision=revision, cache_dir=cache_dir, **options
         )
         return pathlib.Path(path)
     except errors.GatedRepoError as error:
         raise PresetError(
             f"{source.label}: {repo} asks for a permission. Visit https://huggingface.co/{repo}, "
-            f"then `hf auth login`. Received: {_one_line(error)}"
+            f"then `hf auth login`. Received: {first_line(error)}"
         ) from error
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        reason = (
-            f"The Hub has no repository {repo} (a private one needs HF_TOKEN or `hf auth login`)."
-        )
+        private = "a private one needs HF_TOKEN or `hf auth login`"
+        reason = f"The Hub has no repository {repo} ({private})."
         raise not_found(source.label, reason, cached_presets(cache_dir)) from error
     except errors.RevisionNotFoundError as error:
         raise not_found(source.label, f"{repo} has no revision {revision!r}.") from error
@@ -171,19 +136,14 @@ def _download(
         # A transport's own errors, a full disk, a token that was refused.
         raise PresetError(
             f"{source.label}: {file} could not be downloaded from {repo}. "
-            f"Received: {type(error).__name__}: {_one_line(error)}"
+            f"Received: {type(error).__name__}: {first_line(error)}"
         ) from error
 
 
-def _is_cached(
-    repo: str, file: str, revision: str | None, cache_dir: str | os.PathLike | None
-) -> bool:
-    import huggingface_hub
+def _is_cached(repo: str, file: str, revision: str | None, cache_dir: _CacheDir) -> bool:
+    from huggingface_hub import try_to_load_from_cache
 
-    found = huggingface_hub.try_to_load_from_cache(
-        repo, file, cache_dir=cache_dir, revision=revision
-    )
-    return isinstance(found, str)
+    return isinstance(try_to_load_from_cache(repo, file, cache_dir, revision), str)
 
 
 def _reach(repo: str, file: str, revision: str | None) -> None:
@@ -201,22 +161,17 @@ def _reach(repo: str, file: str, revision: str | None) -> None:
 
 
 def _out_of_reach(
-    source: PresetSource,
-    file: str,
-    offline: bool,
-    cache_dir: str | os.PathLike | None,
-    error: Exception,
+    source: PresetSource, file: str, offline: bool, cache_dir: _CacheDir, error: Exception
 ) -> PresetError:
     import huggingface_hub
 
     endpoint = huggingface_hub.constants.ENDPOINT
-    refused = offline or huggingface_hub.constants.HF_HUB_OFFLINE
-    if refused:
+    if offline or huggingface_hub.constants.HF_HUB_OFFLINE:
         reason = f"Offline mode is on, and {file} of {source.repo_id} is not in the local cache."
     else:
         cause = error.__cause__ or error
         reason = (
-            f"{endpoint} could not be reached ({type(cause).__name__}: {_one_line(cause)}), and "
+            f"{endpoint} could not be reached ({type(cause).__name__}: {first_line(cause)}), and "
             f"{file} of {source.repo_id} is not in the local cache."
         )
     cached = cached_presets(cache_dir)
@@ -228,7 +183,7 @@ def _out_of_reach(
     )
 
 
-def cached_presets(cache_dir: str | os.PathLike | None = None) -> tuple[str, ...]:
+def cached_presets(cache_dir: _CacheDir = None) -> tuple[str, ...]:
     """Return the names of the zoo's presets in the Hub's cache, sorted."""
     import huggingface_hub
 
@@ -236,8 +191,3 @@ def cached_presets(cache_dir: str | os.PathLike | None = None) -> tuple[str, ...
     prefix = f"models--{organisation()}--"
     found = cache.glob(f"{prefix}*/snapshots/*/{METADATA}")
     return tuple(sorted({path.parents[2].name.removeprefix(prefix) for path in found}))
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0].strip() if lines else type(error).__name__

@@ -2,21 +2,17 @@
 
 
 class PresetError(ValueError):
-    """A preset that cannot be used: damaged, incomplete, of another class, or out of reach.
-
-    Example:
-        >>> issubclass(PresetError, ValueError)
-        True
-    """
+    """A preset that cannot be used: damaged, incomplete, of another class, or out of reach."""
 
 
 class PresetNotFoundError(PresetError):
-    """There is no preset of this name; the message lists the forms and names that exist.
+    """There is no preset of this name; the message lists the forms and names that exist."""
 
-    Example:
-        >>> issubclass(PresetNotFoundError, PresetError)
-        True
-    """
+
+def first_line(error):
+    """Return the first line of an exception's text that is not empty, else its class's name."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)
 
 
 class DamagedFileError(PresetError):
@@ -31,11 +27,6 @@ class PresetSaveError(OSError, PresetError):
     """A preset could not be written; what was in its place before is unchanged.
 
     It is an `OSError` too, with the `errno` of the failure (28 where the disk is full).
-
-    Example:
-        >>> error = PresetSaveError(28, "The disk is full.")
-        >>> error.errno, str(error)
-        (28, 'The disk is full.')
     """
 
     def __str__(self):

@@ -77,14 +77,9 @@ _REQUIRED = {
 
 
 def check_fields(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Check what an author says about a preset; see `FIELDS`.
+    """Return what an author says about a preset (see `FIELDS`) as plain JSON data.
 
-    Returns:
-        dict: The same as plain JSON data: lists for tuples, numbers for NumPy's.
-
-    Raises:
-        PresetError: A key is unknown, a figure lacks its data set or command, or a value is of
-            another type.
+    Raises PresetError for an unknown key, a figure without data set or command, or a wrong type.
     """
     for key in metadata:
         if key not in FIELDS:
@@ -119,9 +114,8 @@ def _is_of_kind(value: Any, kind: Any) -> bool:
     if value is None:  # not stated
         return True
     if isinstance(kind, list):
-        of_each = kind[0]
         return isinstance(value, list) and all(
-            item is not None and _is_of_kind(item, of_each) for item in value
+            item is not None and _is_of_kind(item, kind[0]) for item in value
         )
     if isinstance(kind, dict):
         return isinstance(value, dict) and all(
@@ -200,11 +194,8 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
     """Return the content of a `metadata.json`, or raise PresetError if it cannot be used."""
     check_format(metadata, METADATA, label)
     files = metadata.get("files")
-    if (
-        not isinstance(files, dict)
-        or CONFIG not in files
-        or not {WEIGHTS, WEIGHTS_INDEX} & {*files}
-    ):
+    has_weights = isinstance(files, dict) and not {WEIGHTS, WEIGHTS_INDEX}.isdisjoint(files)
+    if not has_weights or CONFIG not in files:
         raise PresetError(f"{label}: {METADATA} must list the sha256 of {CONFIG} and the weights.")
     for name, entry in files.items():
         # A name with a slash could lead out of the folder.
@@ -233,21 +224,13 @@ def check_format(content: dict[str, Any], name: str, label: str) -> None:
 
 def fingerprint(path: pathlib.Path) -> dict[str, Any]:
     """Return `{"size": bytes, "sha256": hexadecimal digits}` of a file."""
-    digest = hashlib.sha256()
-    size = 0
     with open(path, "rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-            size += len(block)
-    return {"size": size, "sha256": digest.hexdigest()}
+        digest = hashlib.file_digest(file, "sha256")
+        return {"size": file.tell(), "sha256": digest.hexdigest()}
 
 
 def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> None:
-    """Compare a preset's files with the sha256 that its metadata records.
-
-    Raises:
-        DamagedFileError: A file is missing, truncated or changed.
-    """
+    """Compare a preset's files with their recorded sha256, or raise DamagedFileError."""
     for name, expected in metadata["files"].items():
         path = folder / name
         if not path.is_file():

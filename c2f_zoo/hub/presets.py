@@ -68,7 +68,7 @@ class PresetMixin:
 
     @classmethod
     def preset_class(cls, config: Mapping[str, Any]) -> tuple[type, Mapping[str, Any]]:
-        """Return the class and the config of a preset that names this class.
+        """Return the class of a preset that names this class, and its constructor arguments.
 
         A class overrides this if presets were saved under its name that belong to another now.
 
@@ -186,18 +186,13 @@ def load(
     """Load a trained model of whatever class the preset names.
 
     Args:
-        name: As in `PresetMixin.from_pretrained`.
-        dtype: As in `PresetMixin.from_pretrained`.
-        offline: As in `PresetMixin.from_pretrained`.
-        cache_dir: As in `PresetMixin.from_pretrained`.
-        **overrides: Constructor arguments that replace the preset's.
+        name, dtype, offline, cache_dir, **overrides: As in `PresetMixin.from_pretrained`.
 
     Returns:
         keras.Model: A built model with the preset's weights, not compiled.
 
     Raises:
-        PresetNotFoundError: There is no preset of this name.
-        PresetError: As in `PresetMixin.from_pretrained`.
+        PresetNotFoundError, PresetError: As in `PresetMixin.from_pretrained`.
 
     Example:
         >>> load("pwcnet_lite.scenes").built
@@ -302,24 +297,18 @@ def save_preset(
 ) -> pathlib.Path:
     """Save a registered model as a preset, as `PresetMixin.save_pretrained` does.
 
-    A copy is built from the config, which proves that the preset can be loaded, and only the
-    model's weights are written, not an optimizer's state.
+    A copy is built from the config, which proves that the preset can be loaded. An optimizer's
+    state is not written.
 
     Args:
         model: Built model of a registered class.
-        folder: As in `PresetMixin.save_pretrained`.
-        metadata: As in `PresetMixin.save_pretrained`.
-        precision: As in `PresetMixin.save_pretrained`.
-        max_shard_size: As in `PresetMixin.save_pretrained`.
-        pictures: As in `PresetMixin.save_pretrained`.
+        folder, metadata, precision, max_shard_size, pictures: As in `PresetMixin.save_pretrained`.
 
     Returns:
         pathlib.Path: The folder.
 
     Raises:
-        ValueError: `precision` or `max_shard_size` is not allowed.
-        PresetError: The model cannot be rebuilt from its config, or its weights do not fit.
-        PresetSaveError: The folder cannot be written, or the disk is full.
+        ValueError, PresetError, PresetSaveError: As in `PresetMixin.save_pretrained`.
 
     Example:
         >>> import tempfile

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 from c2f_zoo.hub.card import render_card
-from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.errors import PresetError, first_line
 from c2f_zoo.hub.metadata import (
     CARD,
     CONFIG,
@@ -19,19 +19,7 @@ from c2f_zoo.hub.metadata import (
 
 @dataclasses.dataclass(frozen=True)
 class Push:
-    """What was published, or would be.
-
-    Args:
-        repo_id: Repository, `"owner/repo"`.
-        files: Names of the files.
-        size: Sum of their bytes.
-        url: Address of the commit; None for a dry run.
-        commit: Full hash of the commit, for `hf://owner/repo@commit`; None for a dry run.
-
-    Example:
-        >>> Push("me/flow", ("config.json",), 120, None, None).commit is None
-        True
-    """
+    """What was published; of a dry run `url` and `commit`, the full hash, are None."""
 
     repo_id: str
     files: tuple[str, ...]
@@ -51,13 +39,12 @@ def push(
 ) -> Push:
     """Publish a preset's folder as a repository on the Hugging Face Hub.
 
-    First the files are compared with their sha256 and the card with the metadata. The repository
-    is created if need be. All files go in one commit, which also deletes weights of an earlier
-    version.
+    First the files are compared with their sha256 and the card with the metadata. All files go in
+    one commit, which also deletes weights of an earlier version.
 
     Args:
         folder: Folder that `save_pretrained` wrote.
-        repo_id: Repository, `"owner/repo"`.
+        repo_id: Repository, `"owner/repo"`, created if need be.
         private: Whether a new repository is private.
         revision: Branch to commit to, created if need be. Default: the main branch.
         token: Token that may write. Default: `HF_TOKEN` or the stored login.
@@ -97,11 +84,10 @@ def push(
         )
     except Exception as error:
         # The client's own errors, its transport's, a token that may not write.
-        lines = [line for line in str(error).splitlines() if line.strip()]
         raise PresetError(
             f"{folder.name} was not published to {api.endpoint}/{repo_id}. Is HF_TOKEN set, or did "
             "you `hf auth login`, with a token that may write? "
-            f"Received: {type(error).__name__}: {lines[0] if lines else ''}"
+            f"Received: {type(error).__name__}: {first_line(error)}"
         ) from error
     return Push(repo_id, files, size, str(commit.commit_url), commit.oid)
 

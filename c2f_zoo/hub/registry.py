@@ -18,18 +18,7 @@ _Model = TypeVar("_Model", bound=type)
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A task that models of the zoo solve.
-
-    Args:
-        title: Name in prose.
-        pipeline_tag: Nearest task category of the Hub.
-        tag: The Hub's tag for it.
-        use: Line of Python that applies a `model` to images.
-
-    Example:
-        >>> TASKS["optical_flow"].title
-        'optical flow'
-    """
+    """A task: its name in prose, the Hub's category and tag, and a line that applies a `model`."""
 
     title: str
     pipeline_tag: str
@@ -107,13 +96,7 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Entry:
-    model: type
-    task: str
-
-
-_entries: dict[str, _Entry] = {}
+_entries: dict[str, tuple[type, str]] = {}  # model and task by the model's name
 
 # Packages that register models when one of their names (`__all__`) is taken from them. The hub
 # stands on a lower floor than the models: it knows their package by name only, and imports it
@@ -122,15 +105,7 @@ _model_packages = ["c2f_zoo.models"]
 
 
 def check_task(task: str) -> str:
-    """Return the key of `TASKS` that a name stands for.
-
-    Hyphens, spaces and short names such as `"flow"`, `"stereo"`, `"depth"`, `"denoising"`,
-    `"restoration"`, `"inpainting"` and `"generation"` are understood; another raises ValueError.
-
-    Example:
-        >>> check_task("optical-flow"), check_task("flow")
-        ('optical_flow', 'optical_flow')
-    """
+    """Return the key of `TASKS` that a name means, such as `"optical-flow"` or `"flow"`."""
     key = str(task).replace("-", "_").replace(" ", "_").lower()
     key = _ALIASES.get(key, key)
     if key not in TASKS:
@@ -170,16 +145,16 @@ def register_model(task: str) -> Callable[[_Model], _Model]:
         if not (isinstance(model, type) and issubclass(model, keras.Model)):
             raise TypeError(f"Only a keras.Model can be registered. Received: {model!r}")
         name = model.__name__
-        known = _entries.get(name)
+        known, _ = _entries.get(name, (model, task))
         # A module that is imported again (a notebook, a reload) registers its classes again.
-        if known and _origin(known.model) != _origin(model):
+        if _origin(known) != _origin(model):
             raise ValueError(
-                f"A model named {name} is registered already, from {_origin(known.model)}. "
+                f"A model named {name} is registered already, from {_origin(known)}. "
                 f"Received: {_origin(model)}"
             )
         if keras.saving.get_registered_name(model) == name:
             model = keras.saving.register_keras_serializable(package="c2f_zoo")(model)
-        _entries[name] = _Entry(model, task)
+        _entries[name] = model, task
         return model
 
     return register
@@ -190,10 +165,7 @@ def _origin(model: type) -> str:
 
 
 def add_model_package(name: str) -> None:
-    """Name a package whose `__all__` lists models that presets may use.
-
-    It is imported when a preset names a class that is not registered yet.
-    """
+    """Name a package whose `__all__` lists models; a preset of an unknown class imports it."""
     if name not in _model_packages:
         _model_packages.append(name)
 
@@ -212,7 +184,7 @@ def registered_models() -> dict[str, type]:
         module = importlib.import_module(package)
         for name in getattr(module, "__all__", ()):
             getattr(module, name)
-    return {name: _entries[name].model for name in sorted(_entries)}
+    return {name: model for name, (model, _) in sorted(_entries.items())}
 
 
 def find_model(name: str) -> type:
@@ -230,19 +202,18 @@ def find_model(name: str) -> type:
             f"{suggestion(name, models)} Registered: {', '.join(models) or 'none'}. "
             f"Received: {name!r}"
         )
-    return _entries[name].model
+    return _entries[name][0]
 
 
 def task_of(model: type) -> str:
     """Return the task that a class, or its nearest registered base, was registered for."""
-    return _entries[registered_name(model)].task
+    return _entries[registered_name(model)][1]
 
 
 def registered_name(model: type) -> str:
     """Return the name of a class, or of its nearest registered base; else raise PresetError."""
     for base in model.__mro__:
-        entry = _entries.get(base.__name__)
-        if entry is not None and entry.model is base:
+        if _entries.get(base.__name__, (None,))[0] is base:
             return base.__name__
     raise PresetError(
         "A preset needs a class decorated by @register_model(task=...) (from c2f_zoo.hub). "

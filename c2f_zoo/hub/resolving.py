@@ -125,10 +125,7 @@ def resolve(name: str | os.PathLike) -> PresetSource:
 
 
 def shipped_folders() -> dict[str, pathlib.Path]:
-    """Find the folders of the presets that come with the code, by name, sorted.
-
-    An installed package has them in `c2f_zoo/presets`, a checkout in `models/`.
-    """
+    """Find the folders of the presets in `c2f_zoo/presets`, or `models/` of a checkout, by name."""
     homes = [_PACKAGE / "presets"]
     if _is_checkout(_PACKAGE.parent):
         homes.append(_PACKAGE.parent / "models")
@@ -183,16 +180,10 @@ def list_presets(task: str | None = None) -> list[PresetInfo]:
 
 
 def _info(name: str, folder: pathlib.Path, metadata: dict[str, Any]) -> PresetInfo:
-    return PresetInfo(
-        name=name,
-        task=metadata["task"],
-        class_name=metadata["class"],
-        parameters=metadata["parameters"],
-        licence=metadata.get("licence") or "",
-        path=folder,
-        metrics=tuple(metadata.get("metrics") or ()),
-        size=sum(entry["size"] for file, entry in metadata["files"].items() if file != CONFIG),
-    )
+    size = sum(entry["size"] for file, entry in metadata["files"].items() if file != CONFIG)
+    about = [metadata[key] for key in ("task", "class", "parameters")]
+    metrics = tuple(metadata.get("metrics") or ())
+    return PresetInfo(name, *about, metadata.get("licence") or "", folder, metrics, size)
 
 
 def not_found(label: str, reason: str, cached: tuple[str, ...] = ()) -> PresetNotFoundError:

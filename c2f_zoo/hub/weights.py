@@ -28,21 +28,17 @@ def save_weights(
     precision: str = "float32",
     max_shard_size: float | None = None,
 ) -> float:
-    """Write a model's weights as Keras does, in half precision on request.
+    """Write a model's weights as Keras does; return the largest rounding error of any.
 
     Args:
         model: Built model, not compiled: an optimizer would be written too.
         folder: Folder for `model.weights.h5`, or for `model.weights.json` and its shards.
         precision: `"float32"` keeps every bit; `"float16"` rounds floating point variables.
         max_shard_size: Largest size of a file in gigabytes. Default: one file.
-
-    Returns:
-        float: Largest rounding error of any weight; 0.0 for `"float32"`.
-
-    Raises:
-        PresetError: A variable holds NaN or infinity, or is too large for float16.
     """
-    reserve_space(folder, _size_on_disk(model))
+    numbers = 4 * sum(math.prod(variable.shape) for variable in model.weights)
+    # HDF5 takes 1 to 4 kB a variable.
+    reserve_space(folder, numbers + 8192 * (len(model.variables) + 8))
     if max_shard_size is None:
         model.save_weights(folder / WEIGHTS)
     else:
@@ -62,16 +58,10 @@ def save_weights(
     return largest
 
 
-def _size_on_disk(model: keras.Model) -> int:
-    numbers = 4 * sum(math.prod(variable.shape) for variable in model.weights)
-    return numbers + 8192 * (len(model.variables) + 8)  # HDF5 takes 1 to 4 kB a variable
-
-
 def reserve_space(folder: pathlib.Path, size: int) -> None:
     """Raise OSError (ENOSPC or EDQUOT) unless a folder's disk has room for `size` more bytes.
 
-    HDF5 does not survive a full disk: its open files cannot be closed any more, and the process
-    may crash when it ends, hours of training later.
+    HDF5 cannot close its open files on a full disk, and the process may crash when it ends.
     """
     if not hasattr(os, "posix_fallocate"):
         if shutil.disk_usage(folder).free < size:
@@ -170,7 +160,8 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
         # Keras only warns of a list of layers that the file lacks, and passes over variables of
         # the file that the model lacks, and over a truncated file.
         skipped = [warning for warning in caught if "Skipping nested" in str(warning.message)]
-        if skipped or _count(shards) != _expected_count(model):
+        found = sum(map(math.prod, _shapes(shards).values()))
+        if skipped or found != sum(math.prod(variable.shape) for variable in model.weights):
             complaint = explain_mismatch(model, shards) or "Their number is another one."
     except Exception as error:
         failure, complaint = error, str(error)
@@ -186,27 +177,18 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _count(files: list[pathlib.Path]) -> int:
-    return sum(math.prod(shape) for shape in _shapes(files).values())
-
-
-def _expected_count(model: keras.Model) -> int:
-    return sum(math.prod(variable.shape) for variable in model.weights)
-
-
 def _shards(path: pathlib.Path, label: str) -> list[pathlib.Path]:
     if path.suffix != ".json":
         return [path]
     weight_map = read_json(path, label).get("weight_map")
     if not isinstance(weight_map, dict):
         raise PresetError(f"{label}: {path.name} must hold a weight_map.")
-    entries = weight_map.values()
-    names = [name for entry in entries for name in (entry if isinstance(entry, list) else [entry])]
+    entries = (entry if isinstance(entry, list) else [entry] for entry in weight_map.values())
+    names = [name for entry in entries for name in entry]
     # A name of its own choice could lead anywhere on this machine.
     for name in names:
-        if not (
-            isinstance(name, str) and name.startswith("model_") and (path.parent / name).is_file()
-        ):
+        is_shard = isinstance(name, str) and name.startswith("model_")
+        if not (is_shard and (path.parent / name).is_file()):
             raise PresetError(f"{label}: {path.name} names a missing shard. Received: {name!r}")
     return [path.parent / name for name in sorted(set(names))]
 

@@ -18,8 +18,7 @@ def wasserstein_discriminator(real, fake, drift=0.001, average=ops.mean):
     `L_D = E[D(fake)] - E[D(real)] + drift * E[D(real)^2]`
 
     Args:
-        real: Tensor (B, 1), scores of real images.
-        fake: Tensor (B, 1), scores of generated images.
+        real, fake: Tensors (B, 1), scores of real and of generated images.
         drift: Weight of the drift term.
         average: Unused.
 
@@ -62,10 +61,8 @@ def logistic_discriminator(real, fake, drift=0.0, average=ops.mean):
     """Discriminator's logistic loss: `L_D = E[softplus(D(fake))] + E[softplus(-D(real))]`.
 
     Args:
-        real: Tensor (B, 1), scores of real images.
-        fake: Tensor (B, 1), scores of generated images.
-        drift: Unused.
-        average: Unused.
+        real, fake: Tensors (B, 1), scores of real and of generated images.
+        drift, average: Unused.
 
     Returns:
         Scalar tensor.
@@ -107,8 +104,7 @@ def relativistic_hinge_discriminator(real, fake, drift=0.0, average=ops.mean):
     `L_D = E[relu(1 - (D(real) - E[D(fake)]))] + E[relu(1 + (D(fake) - E[D(real)]))]`
 
     Args:
-        real: Tensor (B, 1), scores of real images.
-        fake: Tensor (B, 1), scores of generated images.
+        real, fake: Tensors (B, 1), scores of real and of generated images.
         drift: Unused.
         average: Function from scores (B, 1) to their scalar average. With several replicas it must
             average over all of them, because the loss is not linear in it.
@@ -132,8 +128,7 @@ def relativistic_hinge_generator(real, fake, average=ops.mean):
     """Generator's relativistic average hinge loss: the discriminator's with swapped roles.
 
     Args:
-        real: Tensor (B, 1), scores of real images.
-        fake: Tensor (B, 1), scores of generated images.
+        real, fake: Tensors (B, 1), scores of real and of generated images.
         average: See `relativistic_hinge_discriminator`.
 
     Returns:
@@ -188,7 +183,7 @@ def gradient_penalty(gradients, weight=10.0, target=1.0):
         target: gamma, positive: 1, or 750 for CIFAR-10.
 
     Returns:
-        Scalar tensor. Its derivative at a gradient of exactly zero is defined as zero.
+        Scalar tensor, whose derivative at a gradient of zero is zero.
 
     Raises:
         ValueError: If `gradients` is empty or `target` not positive.
@@ -277,12 +272,12 @@ def path_length_penalty(lengths, mean_length, weight=2.0):
 
 
 def _not_empty(**arrays):
-    """Tensors of the arguments, whose mean would be NaN without values."""
-    tensors = [ops.convert_to_tensor(array) for array in arrays.values()]
-    for name, tensor in zip(arrays, tensors, strict=True):
+    """Tensors of the arguments; the mean of an empty one would be NaN."""
+    tensors = {name: ops.convert_to_tensor(array) for name, array in arrays.items()}
+    for name, tensor in tensors.items():
         if 0 in tensor.shape:
             raise ValueError(f"{name} must not be empty. Received: shape {tuple(tensor.shape)}")
-    return tensors
+    return tensors.values()
 
 
 def _squared_norm(gradients):

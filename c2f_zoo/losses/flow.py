@@ -37,7 +37,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
             raise ValueError(f"level_weights must not be empty. Received: {level_weights}")
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        """Compute the loss.
+        """Compute the loss: a scalar, or (B,) with `reduction=None`.
 
         Args:
             y_true: Tensor (B, H, W, 2), ground truth in pixels.
@@ -45,13 +45,6 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
                 coarse to fine, at most one per weight; or one tensor, the finest level.
             sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,). Ground truth
                 of weight 0 may be NaN.
-
-        Returns:
-            Scalar, or (B,) with `reduction=None`.
-
-        Raises:
-            ValueError: If there are too many levels, a level's size does not divide the ground
-                truth's, or the batch is empty.
         """
         truth = {"flow": y_true}
         if sample_weight is not None:
@@ -71,7 +64,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         checks.shape("y_true", flow, "(B, H, W, 2), B >= 1", (checks.SOME, None, None, 2))
         if valid is not None:
             valid = ops.broadcast_to(valid, (*ops.shape(flow)[:3], 1))
-            flow = ops.where(valid > 0, flow, ops.zeros_like(flow))
+            flow = ops.where(valid > 0, flow, 0.0)
         total = 0.0
         # Fewer levels than weights: training that has not reached the finest level yet.
         for index, (weight, level) in enumerate(zip(weights, y_pred, strict=False)):
@@ -97,14 +90,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         return error if valid is None else error * valid
 
     def penalty(self, difference):
-        """Penalty of each pixel's flow error.
-
-        Args:
-            difference: Tensor (B, h, w, 2), flow error in units of `flow_unit` pixels.
-
-        Returns:
-            Tensor (B, h, w, 1).
-        """
+        """Penalty (B, h, w, 1) of flow errors (B, h, w, 2) in units of `flow_unit` pixels."""
         raise TypeError(f"a multiscale flow loss defines its penalty. Received: {type(self)}")
 
     def get_config(self):
@@ -147,15 +133,10 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
     """
 
     def penalty(self, difference):
-        """Euclidean length of the error.
-
-        Args:
-            difference: Tensor (B, h, w, 2), in units of `flow_unit` pixels.
-
-        Returns:
-            Tensor (B, h, w, 1).
-        """
-        return _norm(difference)
+        square = ops.sum(ops.square(difference), axis=-1, keepdims=True)
+        is_zero = square == 0
+        # The gradient at 0 is 0 rather than NaN.
+        return ops.where(is_zero, 0.0, ops.sqrt(ops.where(is_zero, 1.0, square)))
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -204,14 +185,6 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
         self.exponent = checks.number("exponent", exponent, above=0)
 
     def penalty(self, difference):
-        """Generalised Charbonnier-like penalty of the L1 error.
-
-        Args:
-            difference: Tensor (B, h, w, 2), in units of `flow_unit` pixels.
-
-        Returns:
-            Tensor (B, h, w, 1).
-        """
         length = ops.sum(ops.abs(difference), axis=-1, keepdims=True)
         return ops.power(length + self.epsilon, self.exponent)
 
@@ -248,10 +221,3 @@ def _with_factor(flow, level, stride):
             f"Received: ground truth {tuple(flow.shape)}, level {tuple(level.shape)}"
         )
     return level, factor
-
-
-def _norm(vector):
-    """Euclidean length over the last axis, whose gradient at 0 is 0 rather than NaN."""
-    square = ops.sum(ops.square(vector), axis=-1, keepdims=True)
-    is_zero = square == 0
-    return ops.where(is_zero, 0.0, ops.sqrt(ops.where(is_zero, 1.0, square)))

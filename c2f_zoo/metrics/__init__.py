@@ -1,37 +1,5 @@
 """Metrics as their benchmarks define them: Keras metrics of flow and images, and of image sets."""
 
-from c2f_zoo.metrics.feature_distances import (
-    FeatureDistances,
-    frechet_distance,
-    kernel_distance,
-    precision_recall,
-)
-from c2f_zoo.metrics.flow import AngularError, EndPointError, OutlierRate, flow_metrics
-from c2f_zoo.metrics.image_quality import MSSSIM, PSNR, SSIM, ms_ssim, psnr, ssim
-from c2f_zoo.metrics.pairwise_ms_ssim import PairwiseMSSSIM
-from c2f_zoo.metrics.streaming import ImageSetMetric, Moments, RowStore, measure_images
-from c2f_zoo.metrics.swd import SlicedWasserstein, laplacian_pyramid
+from c2f_zoo import lazy
 
-__all__ = [
-    "MSSSIM",
-    "PSNR",
-    "SSIM",
-    "AngularError",
-    "EndPointError",
-    "FeatureDistances",
-    "ImageSetMetric",
-    "Moments",
-    "OutlierRate",
-    "PairwiseMSSSIM",
-    "RowStore",
-    "SlicedWasserstein",
-    "flow_metrics",
-    "frechet_distance",
-    "kernel_distance",
-    "laplacian_pyramid",
-    "measure_images",
-    "ms_ssim",
-    "precision_recall",
-    "psnr",
-    "ssim",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

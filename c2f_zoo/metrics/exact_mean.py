@@ -11,10 +11,6 @@ class ExactMean(keras.metrics.Metric):
 
     A thousand images of a million pixels exceed float32's resolution, so the sum and the count
     each keep their rounding error in a second variable (Knuth's two-sum).
-
-    Args:
-        name: Name in logs.
-        dtype: Accepted for Keras; computed in float32.
     """
 
     def __init__(self, name=None, dtype=None):
@@ -34,17 +30,10 @@ class ExactMean(keras.metrics.Metric):
         _add_to(self._count, count)
 
     def result(self):
-        """Compute the mean so far.
-
-        Returns:
-            Scalar float32 tensor; NaN if nothing was counted, as 0 would look like a perfect
-            estimate.
-        """
-        total = self._total[0] + self._total[1]
-        count = self._count[0] + self._count[1]
+        """Mean so far; NaN if nothing was counted, as 0 would look like a perfect estimate."""
+        total, count = sum(self._total), sum(self._count)
         is_empty = count <= 0
-        mean = total / ops.where(is_empty, ops.ones_like(count), count)
-        return ops.where(is_empty, ops.full_like(mean, math.nan), mean)
+        return ops.where(is_empty, math.nan, total / ops.where(is_empty, 1.0, count))
 
 
 def _add_to(pair, value):
@@ -55,6 +44,6 @@ def _add_to(pair, value):
     added = after - before
     lost = (before - (after - added)) + (value - added)
     # An infinite sum has lost nothing, and inf - inf would be NaN.
-    lost = ops.where(ops.isfinite(after), lost, ops.zeros_like(lost))
+    lost = ops.where(ops.isfinite(after), lost, 0.0)
     high.assign(after)
     rounding.assign(rounding + lost)

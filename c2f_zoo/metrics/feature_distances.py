@@ -3,7 +3,7 @@
 import numpy as np
 
 from c2f_zoo import checks
-from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, Moments, RowStore
+from c2f_zoo.metrics.streaming import MEMORY_LIMIT, ImageSetMetric, Moments, RowStore, as_array
 
 _FIGURES = ("fid", "kid", "precision_recall")
 _BLOCK = 1 << 22  # distances held at once, 32 MiB
@@ -12,20 +12,19 @@ _BLOCK = 1 << 22  # distances held at once, 32 MiB
 class FeatureDistances(ImageSetMetric):
     """FID, KID and improved precision and recall, from one pass through a feature network.
 
-    FID needs only mean and covariance of the features; the others keep all features, in a
-    temporary file beyond `memory_limit`.
+    FID needs only mean and covariance of the features; the others keep all features.
 
     Args:
         features: Function from a batch of images, uint8 array (B, H, W, 3), to an array or tensor
             (B, D) of their features. `c2f_zoo.models.InceptionV3Features.from_fid_package()` is
             the network of published figures.
-        figures: Some of `"fid"`, `"kid"`, `"precision_recall"`. Default FID and KID.
-        neighbours: k of precision and recall. Default 3.
-        subsets: Number of KID's random subsets. Default 100.
-        subset_size: Images in each subset, at most. Default 1000.
-        seed: Integer seed of the subsets. Default 0.
-        memory_limit: Bytes per set beyond which features go to a file. Default 1 GiB.
-        batch_size: Most images to pass to `features` at once. Default 32.
+        figures: Some of `"fid"`, `"kid"`, `"precision_recall"`.
+        neighbours: k of precision and recall.
+        subsets: Number of KID's random subsets.
+        subset_size: Images in each subset, at most.
+        seed: Integer seed of the subsets.
+        memory_limit: Bytes per set beyond which features go to a temporary file.
+        batch_size: Most images to pass to `features` at once.
 
     Raises:
         ValueError: If a figure is unknown, a number not positive, or the features have another
@@ -75,10 +74,7 @@ class FeatureDistances(ImageSetMetric):
             self._update_batch(which, images[first : first + self.batch_size])
 
     def _update_batch(self, which, images):
-        features = self.features(images)
-        if hasattr(features, "detach"):  # PyTorch
-            features = features.detach().cpu()
-        features = np.asarray(features, np.float32)
+        features = as_array(self.features(images)).astype(np.float32)
         if features.ndim != 2 or len(features) != len(images):
             raise ValueError(
                 f"features must return the shape (B, D) for {len(images)} images. "
@@ -116,19 +112,15 @@ class FeatureDistances(ImageSetMetric):
         figures = {}
         if "fid" in self.figures:
             real, fake = self._moments["real"], self._moments["fake"]
-            figures["fid"] = frechet_distance(
-                real.mean, real.covariance, fake.mean, fake.covariance
-            )
-        rows = {which: store.rows() for which, store in self._stores.items()}
+            moments = (real.mean, real.covariance, fake.mean, fake.covariance)
+            figures["fid"] = frechet_distance(*moments)
+        sets = [self._stores[which].rows() for which in ("real", "fake") if which in self._stores]
         if "kid" in self.figures:
             options = (self.subsets, self.subset_size, self.seed)
-            figures["kid"], figures["kid_std"] = kernel_distance(
-                rows["real"], rows["fake"], *options
-            )
+            figures["kid"], figures["kid_std"] = kernel_distance(*sets, *options)
         if "precision_recall" in self.figures:
-            figures["precision"], figures["recall"] = precision_recall(
-                rows["real"], rows["fake"], self.neighbours, progress
-            )
+            options = (self.neighbours, progress)
+            figures["precision"], figures["recall"] = precision_recall(*sets, *options)
         return figures
 
 
@@ -139,10 +131,8 @@ def frechet_distance(mean1, covariance1, mean2, covariance2):
     has the eigenvalues of C1 C2 and, unlike its root, cannot become complex by rounding.
 
     Args:
-        mean1: Array (D,).
-        covariance1: Array (D, D), symmetric.
-        mean2: Array (D,).
-        covariance2: Array (D, D), symmetric.
+        mean1, mean2: Arrays (D,).
+        covariance1, covariance2: Arrays (D, D), symmetric.
 
     Returns:
         float.
@@ -180,11 +170,10 @@ def kernel_distance(real, fake, subsets=100, subset_size=1000, seed=0):
     The kernel is (x . y / D + 1)^3. Being unbiased it can be negative for equal distributions.
 
     Args:
-        real: Features, array (N, D).
-        fake: Features, array (M, D).
-        subsets: Number of subsets. Default 100.
-        subset_size: Rows in each, drawn without replacement; at most N and M. Default 1000.
-        seed: Integer seed of the subsets. Default 0.
+        real, fake: Features, arrays (N, D) and (M, D).
+        subsets: Number of subsets.
+        subset_size: Rows in each, drawn without replacement; at most N and M.
+        seed: Integer seed of the subsets.
 
     Returns:
         (mean, standard deviation) over the subsets, two floats.
@@ -229,8 +218,7 @@ def precision_recall(real, fake, neighbours=3, progress=False):
     (quality), recall that of real rows inside the generated one (variation).
 
     Args:
-        real: Features, array (N, D).
-        fake: Features, array (M, D).
+        real, fake: Features, arrays (N, D) and (M, D).
         neighbours: k. Default 3.
         progress: Show a progress bar. Default False.
 

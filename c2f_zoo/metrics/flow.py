@@ -16,28 +16,23 @@ class _PixelMean(ExactMean):
         """Add a batch.
 
         Args:
-            y_true: Tensor (B, H, W, 2), true flow in pixels. May be NaN or infinite where the
-                weight is 0.
-            y_pred: Tensor (B, H, W, 2), estimated flow in pixels.
+            y_true, y_pred: Tensors (B, H, W, 2), true and estimated flow in pixels. Where the
+                weight is 0, the true flow may be NaN or infinite.
             sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,); by default
                 every pixel counts once.
-
-        Raises:
-            ValueError: If the shapes do not fit.
         """
-        truth = ops.cast(ops.convert_to_tensor(y_true), "float32")
-        estimate = ops.cast(ops.convert_to_tensor(y_pred), "float32")
-        pair, axes = (truth, estimate), (None, None, None, 2)
+        truth, estimate = pair = [ops.cast(flow, "float32") for flow in (y_true, y_pred)]
+        axes = (None, None, None, 2)
         checks.same_shape(("y_true", "y_pred"), pair, "(B, H, W, 2)", axes)
         magnitude = _norm(truth)
         weight = ops.ones_like(magnitude)
         if sample_weight is not None:
             weight = weight * _as_map(ops.cast(sample_weight, "float32"), truth.shape)
         is_counted = ops.logical_and(weight > 0, self._selects(magnitude))
-        weight = ops.where(is_counted, weight, ops.zeros_like(weight))
+        weight = ops.where(is_counted, weight, 0.0)
         # Selecting, not multiplying: 0 * nan would be nan.
         figure = self._per_pixel(truth, estimate, magnitude)
-        figure = ops.where(is_counted, figure * weight, ops.zeros_like(figure))
+        figure = ops.where(is_counted, figure * weight, 0.0)
         self.add(_sum(figure), _sum(weight))
 
     def _selects(self, magnitude):
@@ -61,9 +56,8 @@ class EndPointError(_PixelMean):
     Raises:
         ValueError: If `min_magnitude` is negative or not below `max_magnitude`.
 
-    Source: Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011,
-    section 4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation,
-    ECCV 2012.
+    Source: Baker et al., A Database and Evaluation Methodology for Optical Flow, IJCV 2011, section
+    4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation, ECCV 2012.
 
     Example:
         >>> import numpy as np
@@ -88,7 +82,7 @@ class EndPointError(_PixelMean):
     def _selects(self, magnitude):
         selected = super()._selects(magnitude)
         if self.min_magnitude is not None:
-            selected = ops.logical_and(selected, magnitude >= self.min_magnitude)
+            selected = magnitude >= self.min_magnitude
         if self.max_magnitude is not None:
             selected = ops.logical_and(selected, magnitude < self.max_magnitude)
         return selected

@@ -53,8 +53,7 @@ def ssim(y_true, y_pred, channel="rgb", border=0):
         y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1], at least 11x11 within
             the border.
         y_pred: Tensor (B, H, W, C), estimates.
-        channel: See `psnr`.
-        border: See `psnr`.
+        channel, border: See `psnr`.
 
     Returns:
         float32 tensor (B,), at most 1.
@@ -88,8 +87,7 @@ def ms_ssim(y_true, y_pred, channel="rgb", border=0):
         y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1], at least 16x16 within
             the border.
         y_pred: Tensor (B, H, W, C), estimates.
-        channel: See `psnr`.
-        border: See `psnr`.
+        channel, border: See `psnr`.
 
     Returns:
         float32 tensor (B,), 0 to 1.
@@ -123,20 +121,16 @@ class _ImageMean(ExactMean):
         """Add a batch.
 
         Args:
-            y_true: Tensor (B, H, W, C), true images, uint8 or float in [0, 1].
-            y_pred: Tensor (B, H, W, C), estimates.
-            sample_weight: Weight of each image, (B,); 1 by default. Images of weight 0 may be
-                NaN.
-
-        Raises:
-            ValueError: If the shapes do not fit each other or the metric.
+            y_true, y_pred: Tensors (B, H, W, C), true images and estimates, uint8 or float in
+                [0, 1].
+            sample_weight: Weight of each image, (B,); 1 by default. Images of weight 0 may be NaN.
         """
         figure = self._per_image(y_true, y_pred, self.channel, self.border)
         weight = ops.ones_like(figure)
         if sample_weight is not None:
-            weight = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+            weight = ops.cast(sample_weight, "float32")
             checks.shape("sample_weight", weight, "(B,)", (None,))
-            figure = ops.where(weight > 0, figure * weight, ops.zeros_like(figure))
+            figure = ops.where(weight > 0, figure * weight, 0.0)
         self.add(ops.sum(figure), ops.sum(weight))
 
     def get_config(self):
@@ -156,8 +150,6 @@ class PSNR(_ImageMean):
 
     Raises:
         ValueError: If the channel is unknown or the border negative.
-
-    Source: See `psnr`.
 
     Example:
         >>> import numpy as np
@@ -181,8 +173,6 @@ class SSIM(_ImageMean):
 
     Raises:
         ValueError: If the channel is unknown or the border negative.
-
-    Source: See `ssim`.
 
     Example:
         >>> import numpy as np
@@ -209,8 +199,6 @@ class MSSSIM(_ImageMean):
 
     Raises:
         ValueError: If the channel is unknown or the border negative.
-
-    Source: See `ms_ssim`.
 
     Example:
         >>> import numpy as np

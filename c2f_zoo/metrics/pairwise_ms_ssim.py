@@ -79,29 +79,19 @@ class PairwiseMSSSIM(ImageSetMetric):
 
 
 def similarity_of_pairs(images1, images2):
-    """Multi-scale structural similarity of pairs of images, in float64.
+    """`ms_ssim` (B,) in float64 of arrays (B, H, W, C) from 0 to 255, H and W multiples of 16.
 
-    `c2f_zoo.metrics.ms_ssim` of arrays (B, H, W, C) with values from 0 to 255, H and W multiples of
-    16. Returns an array (B,).
-
-    Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7; the
-    released code of Karras et al. for the choices that it leaves open.
+    Where the paper leaves a choice open it is that of Karras et al.'s released code.
     """
-    images1, images2 = np.asarray(images1), np.asarray(images2)
-    _check(images1)
-    pair = (images1, images2)
+    pair = np.asarray(images1), np.asarray(images2)
+    _check(pair[0])
     checks.same_shape(("images1", "images2"), pair, "(B, H, W, C)", (None,) * 4)
-    step = max(1, _AT_ONCE // images1[0].size)
-    parts = [
-        _similarity(images1[first : first + step], images2[first : first + step])
-        for first in range(0, len(images1), step)
-    ]
+    step = max(1, _AT_ONCE // pair[0][0].size)
+    parts = []
+    for first in range(0, len(pair[0]), step):
+        some = (images[first : first + step].astype(np.float64) for images in pair)
+        parts.append(multiscale_similarity(*some, _terms, _halve))
     return np.concatenate(parts)
-
-
-def _similarity(images1, images2):
-    pair = images1.astype(np.float64), images2.astype(np.float64)
-    return multiscale_similarity(*pair, _terms, _halve)
 
 
 def _terms(x, y):

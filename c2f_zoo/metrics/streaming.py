@@ -7,8 +7,7 @@ import numpy as np
 
 from c2f_zoo import checks
 
-# Bytes of rows beyond which they go to a temporary file.
-MEMORY_LIMIT = 1 << 30
+MEMORY_LIMIT = 1 << 30  # bytes of rows beyond which they go to a temporary file
 
 
 class ImageSetMetric:
@@ -122,11 +121,14 @@ def _batches(images, num_images, which, progress):
         )
 
 
+def as_array(tensor):
+    """Convert a tensor of any backend, on any device, to numpy."""
+    return np.asarray(tensor.detach().cpu() if hasattr(tensor, "detach") else tensor)
+
+
 def as_uint8(images):
     """Convert a batch of images (B, H, W, C), uint8 or float in [0, 1], to uint8."""
-    if hasattr(images, "detach"):  # PyTorch
-        images = images.detach().cpu()
-    images = np.asarray(images)
+    images = as_array(images)
     checks.shape("images", images, "(B, H, W, C), not empty", (checks.SOME,) * 4)
     if images.dtype == np.uint8:
         return images
@@ -170,9 +172,8 @@ class RowStore:
         self.count += len(rows)
         self._parts.append(rows)
         if self._folder is None and self.count * self.columns * 4 > self.memory_limit:
-            self._folder = tempfile.TemporaryDirectory(
-                prefix="c2f_zoo_", ignore_cleanup_errors=True
-            )
+            options = {"prefix": "c2f_zoo_", "ignore_cleanup_errors": True}
+            self._folder = tempfile.TemporaryDirectory(**options)
         if self._folder is not None:
             with open(self._path, "ab") as file:
                 for part in self._parts:

@@ -12,23 +12,20 @@ _BLOCK = 1 << 24  # projections held at once, 64 MiB in float32
 class SlicedWasserstein(ImageSetMetric):
     """Sliced Wasserstein distance of patches of real and generated images, per scale (x 1000).
 
-    Each level of a Laplacian pyramid, from the images' height down to 16, gives
-    `patches_per_image` random patches of 7x7x3 per image, normalised per level, set and channel
-    to mean 0 and variance 1. The distance is the mean over random directions of the
-    one-dimensional Wasserstein distance of both sets' projections, times 1000; lower is better.
-    Coarse levels compare structure, the finest noise and sharpness.
-
-    The patches are kept as float32, in a temporary file beyond `memory_limit`: 1.2 GB per level
-    and set for the paper's 16,384 images.
+    Each level of a Laplacian pyramid, from the images' height down to 16, gives `patches_per_image`
+    random patches of 7x7x3 per image, normalised per level, set and channel to mean 0 and variance
+    1. The distance is the mean over random directions of the one-dimensional Wasserstein distance
+    of both sets' projections, times 1000; lower is better. Coarse levels compare structure, the
+    finest noise and sharpness. The paper's 16,384 images take 1.2 GB per level and set.
 
     Args:
-        patches_per_image: Patches of each level of each image. Default 128.
-        patch_size: Side of a patch, odd. Default 7.
-        repeats: Number of draws of directions. Default 4.
-        directions: Directions in each draw. Default 128.
-        min_resolution: Height of the coarsest level. Default 16.
-        seed: Integer seed of patches and directions. Default 0.
-        memory_limit: Bytes per level and set beyond which patches go to a file. Default 1 GiB.
+        patches_per_image: Patches of each level of each image.
+        patch_size: Side of a patch, odd.
+        repeats: Number of draws of directions.
+        directions: Directions in each draw.
+        min_resolution: Height of the coarsest level.
+        seed: Integer seed of patches and directions.
+        memory_limit: Bytes per level and set beyond which patches go to a temporary file.
 
     Raises:
         ValueError: If an option is out of range, or images differ in size, are smaller than
@@ -79,17 +76,14 @@ class SlicedWasserstein(ImageSetMetric):
             self._heights = _levels(shape, self.min_resolution)
             self._shape = shape
         if shape != self._shape:
-            raise ValueError(
-                f"images must all have one size, {self._shape} so far. Received: {shape}"
-            )
+            raise ValueError(f"images must have one size, {self._shape} so far. Received: {shape}")
         if which not in self._stores:
             columns = self.patch_size**2 * 3
             self._stores[which] = [RowStore(columns, self.memory_limit) for _ in self._heights]
         levels = laplacian_pyramid(images, len(self._heights))
         for store, level in zip(self._stores[which], levels, strict=True):
-            store.append(
-                _patches(level, self.patches_per_image, self.patch_size, self._rngs[which])
-            )
+            size = (self.patches_per_image, self.patch_size)
+            store.append(_patches(level, *size, self._rngs[which]))
 
     def result(self, progress=False):
         """Compute the distances.
@@ -160,8 +154,7 @@ def _halve(images, axis):
     """Filter along one axis, then keep every second pixel."""
     size = images.shape[axis]
     # Rows -2 to size + 1, mirrored at the centres of the border pixels.
-    index = np.arange(-2, size + 2)
-    index = np.abs(index)
+    index = np.abs(np.arange(-2, size + 2))
     index = np.where(index >= size, 2 * (size - 1) - index, index)
     padded = np.take(images, index, axis=axis)
     return sum(
@@ -244,8 +237,8 @@ def _sorted_projections(rows, mean, deviation, axes):
 def _levels(shape, least):
     height, width, channels = shape
     heights = [height]
-    while heights[-1] // 2 >= least:
-        heights.append(heights[-1] // 2)
+    while (half := heights[-1] // 2) >= least:
+        heights.append(half)
     factor = 2 ** (len(heights) - 1)
     if channels != 3 or height % factor or width % factor or min(height, width) // factor < least:
         raise ValueError(

@@ -129,7 +129,7 @@ class TestExitStatus:
         ("error", "status", "line"),
         [
             (common.CommandError("a. Received: b"), 1, "c2f: error: a. Received: b"),
-            (common.CommandError("a", status=2), 2, "c2f: error: a"),
+            (common.UsageError("a"), 2, "c2f: error: a"),
             (ValueError("two\nlines"), 1, "c2f: error: two lines"),
             (FileNotFoundError("no x"), 1, "c2f: error: no x"),
             (

@@ -105,10 +105,7 @@ class Degradation:
 
 
 def sample_numbers(count, index):
-    """Numbers (B,) of a batch's samples since the training's beginning.
-
-    `index` is the number of the batch, or the sample numbers themselves, which are checked.
-    """
+    """Numbers (B,) of a batch's samples, given the number of the batch or the sample numbers."""
     index = np.asarray(index)
     samples = int(index) * count + np.arange(count) if index.ndim == 0 else index
     if samples.shape != (count,) or not np.issubdtype(samples.dtype, np.integer):
@@ -121,17 +118,13 @@ def sample_numbers(count, index):
 
 
 def as_images(images, name):
-    """Convert a batch of images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
+    """Convert finite images (B, H, W, C), uint8 or float, to a float32 tensor in [0, 1].
 
-    Raises:
-        ValueError: Another shape or type; NaN or infinity, where the values lie on the host. The
-            message begins with `name`.
+    NaN and infinity are found where the values lie on the host. `name` begins the messages.
     """
     if isinstance(images, (list, tuple)):
         images = np.asarray(images)
-    shape = tuple(images.shape)
-    if len(shape) != 4 or 0 in shape:
-        raise ValueError(f"{name} takes images (B, H, W, C). Received: shape {shape}")
+    checks.shape(f"{name}: images", images, "(B, H, W, C)", (checks.SOME,) * 4)
     dtype = keras.backend.standardize_dtype(images.dtype)
     if dtype != "uint8" and "float" not in dtype:
         raise ValueError(f"{name} takes uint8, or float in [0, 1]. Received: dtype {dtype}")

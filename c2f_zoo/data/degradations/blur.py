@@ -68,8 +68,7 @@ class KernelBlur(Degradation):
     def __init__(self, kernel):
         super().__init__()
         self.kernel = np.asarray(kernel, np.float64)
-        if self.kernel.ndim != 2 or not self.kernel.size:
-            raise ValueError(f"kernel must be an array (h, w). Received: shape {self.kernel.shape}")
+        checks.shape("kernel", self.kernel, "(h, w), not empty", (checks.SOME,) * 2)
         if not np.isfinite(self.kernel).all():
             raise ValueError(f"kernel must be finite. Received: {self.kernel}")
 
@@ -121,11 +120,7 @@ def gaussian_blur(images, sigma):
 
 @functools.lru_cache(maxsize=256)  # many images of one size, often of one sigma
 def gaussian_spectrum(size, sigma):
-    """Discrete Fourier transform of a Gaussian on a circle of `size` pixels: float32 (size,), real.
-
-    The Gaussian is sampled at every pixel of the infinite line, summed over the circle's turns, and
-    scaled to the sum 1.
-    """
+    """Fourier transform (size,), real, of a Gaussian of sum 1, wrapped around `size` pixels."""
     offset = np.arange(-math.ceil(REACH * sigma), math.ceil(REACH * sigma) + 1)
     weight = np.exp(-0.5 * np.square(offset / sigma)) if sigma > 0 else np.ones(1)
     circle = np.bincount(offset % size, weight, minlength=size)

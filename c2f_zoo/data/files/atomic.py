@@ -36,8 +36,7 @@ def atomic_write(path):
 
     Raises:
         OSError: The folder is missing or not writable, the disk is full, or `path` is a folder
-            or a device; a subclass where Python has one (`PermissionError`, ...). The message
-            names the path.
+            or a device; a subclass where Python has one. The message names the path.
 
     Example:
         >>> import pathlib, tempfile
@@ -82,10 +81,7 @@ def atomic_write(path):
 
 
 def temporary_beside(target, suffix=""):
-    """Make up a hidden name beside a file or folder, from which `remove_abandoned` knows its owner.
-
-    `suffix` is empty or that of a video. Nothing is created.
-    """
+    """Make up a hidden name beside a file or folder, which tells `remove_abandoned` its owner."""
     owner = f"{_machine()}-{os.getpid()}"
     return Path(target).with_name(f".c2f-{owner}-{secrets.token_hex(4)}.tmp{suffix}")
 
@@ -94,8 +90,7 @@ def remove_abandoned(folder):
     """Remove temporary files and folders that killed processes left in a folder.
 
     Only names of `temporary_beside` are looked at. They are removed where their process ran on this
-    machine and has ended, or where nothing was written to them for a day. What cannot be removed is
-    left without an error.
+    machine and has ended, or where nothing was written to them for a day.
     """
     with contextlib.suppress(OSError):
         for name in os.listdir(folder):

@@ -4,13 +4,7 @@ from pathlib import Path
 
 
 def regular_file(path, kind="a file"):
-    """Return the `Path` of a regular file, `~` expanded; reading a pipe would wait for ever.
-
-    Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        IsADirectoryError: If it is a folder.
-        ValueError: If it is a pipe, a socket or a device.
-    """
+    """Return the `Path` of a regular file, `~` expanded; reading a pipe would wait for ever."""
     path = Path(path).expanduser()
     if path.is_file():
         return path
@@ -25,7 +19,5 @@ def check_length(path, found, expected, contents):
     """Raise a `ValueError` unless a file is as long, in bytes, as its header promises."""
     if found != expected:
         state = "truncated" if found < expected else "too long"
-        raise ValueError(
-            f"{path}: the file is {state}: {contents} takes {expected} bytes. "
-            f"Received: {found} bytes"
-        )
+        needed = f"{contents} takes {expected} bytes"
+        raise ValueError(f"{path}: the file is {state}: {needed}. Received: {found} bytes")

@@ -25,11 +25,7 @@ _OWN_GROUP = (
 
 
 def program():
-    """Find the path of the ffmpeg program.
-
-    Raises:
-        ImportError: imageio-ffmpeg is not installed; the message names the extra.
-    """
+    """Find the path of the ffmpeg program."""
     try:
         import imageio_ffmpeg
     except ImportError as error:
@@ -41,15 +37,7 @@ def program():
 
 
 def describe(path):
-    """Ask ffmpeg for the rate of a video and its number of frames, estimated from the duration.
-
-    Returns:
-        (fps, count), each `None` where the file does not say.
-
-    Raises:
-        ValueError: If ffmpeg finds no video in the file.
-        ImportError: imageio-ffmpeg is not installed.
-    """
+    """Return the rate of a video and its estimated number of frames, each None where unknown."""
     # Without an output ffmpeg only describes the file, and exits with 1.
     command = [program(), "-hide_banner", "-nostdin", "-i", str(Path(path).resolve())]
     finished = subprocess.run(command, capture_output=True, check=False, **_OWN_GROUP)
@@ -68,17 +56,9 @@ def describe(path):
 
 
 def decode(path):
-    """Decode a video frame by frame.
+    """Decode a video frame by frame: uint8 arrays (H, W, 3), RGB, upright.
 
-    Yields:
-        uint8 arrays of shape (H, W, 3), RGB, upright.
-
-    Warns:
-        UserWarning: ffmpeg complains about the file but gets frames out of it.
-
-    Raises:
-        ValueError: If ffmpeg gets no frame out of the file.
-        ImportError: imageio-ffmpeg is not installed.
+    A damaged video gives the frames that ffmpeg gets out of it, and a warning.
     """
     # A stream of PPM images: each carries its own size, so rotated videos need no care.
     command = [program(), "-v", "error", "-nostdin", "-i", str(Path(path).resolve())]
@@ -103,16 +83,10 @@ def decode(path):
 
 
 class Encoder:
-    """A running ffmpeg that encodes frames into a video file.
+    """A running ffmpeg that encodes frames of `size` (height, width) into a video file.
 
-    Args:
-        path: File to write; it is incomplete until `finish` returns. Its folder is created.
-        fps: Frames per second, > 0.
-        size: (height, width) of the frames. Odd sizes gain one repeated row or column, because
-            the chroma of common video is stored at half the resolution.
-
-    Raises:
-        ImportError: imageio-ffmpeg is not installed.
+    The file is incomplete until `finish` returns; its folder is created. Odd sizes gain one row or
+    column, a repeated one, because the chroma of common video is stored at half the resolution.
     """
 
     def __init__(self, path, fps, size):

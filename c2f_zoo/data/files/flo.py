@@ -61,17 +61,14 @@ def read_flo(path):
 
 
 def write_flo(path, flow, valid=None):
-    """Write a Middlebury `.flo` file.
+    """Write a Middlebury `.flo` file; unknown pixels are written as `UNKNOWN_FLOW`.
 
     Args:
         path: File to write.
-        flow: Array of shape (H, W, 2), pixels.
-        valid: Mask of shape (H, W) or (H, W, 1), nonzero where the flow is known; elsewhere
-            `UNKNOWN_FLOW` is written. Default: known everywhere.
+        flow, valid: Arrays of the shapes (H, W, 2) and (H, W) or (H, W, 1), as for `write_flow`.
 
     Raises:
-        ValueError: If shapes are wrong, or the flow is NaN or inf where it should be known.
-        OSError: The file cannot be written; one that was there before is kept.
+        ValueError, OSError: As `write_flow`.
 
     Example:
         >>> import pathlib, tempfile

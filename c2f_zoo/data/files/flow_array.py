@@ -16,11 +16,7 @@ UNKNOWN_FLOW_THRESHOLD = 1e9
 def check_flow(flow, valid=None):
     """Check a flow and its mask (default: known everywhere) before they are written.
 
-    Returns:
-        The flow as float32 array (H, W, 2), the mask as bool array (H, W, 1).
-
-    Raises:
-        ValueError: If shapes are wrong, or the flow is NaN or inf where it should be known.
+    Returns the flow as float32 array (H, W, 2), the mask as bool array (H, W, 1).
     """
     flow = as_numpy(flow)
     if flow.ndim != 3 or flow.shape[2] != 2 or not flow.size or flow.dtype.kind not in "fiu":
@@ -53,11 +49,7 @@ def mark_unknown(flow, valid=None):
 
 
 def split_unknown(flow):
-    """Separate a flow (H, W, 2) from the marks of its unknown pixels.
-
-    Returns:
-        Two float32 arrays: the flow (H, W, 2), 0 where unknown, and the mask (H, W, 1).
-    """
+    """Return a flow (H, W, 2) with 0 where it is unknown, and its mask (H, W, 1), both float32."""
     # A comparison with NaN is False, so NaN counts as unknown.
     known = (np.abs(flow) <= UNKNOWN_FLOW_THRESHOLD).all(axis=-1, keepdims=True)
     return np.where(known, flow, np.float32(0)), known.astype(np.float32)

@@ -57,13 +57,10 @@ def load_image(source):
     orientation is applied.
 
     Args:
-        source: One of
-            - a path (str or `pathlib.Path`) of any image format Pillow reads, 16-bit grey
-              included;
-            - a `PIL.Image.Image`;
-            - an array or tensor of numpy, JAX, TensorFlow or PyTorch, of shape (H, W),
-              (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA, as uint8
-              (0 to 255), uint16 (0 to 65535), bool, or float in [0, 1].
+        source: Path of an image in any format that Pillow reads, 16-bit grey included; a
+            `PIL.Image.Image`; or an array or tensor of numpy, JAX, TensorFlow or PyTorch of shape
+            (H, W) or (H, W, 1) grey, (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA,
+            as uint8 (0 to 255), uint16 (0 to 65535), bool, or float in [0, 1].
 
     Returns:
         float32 array of shape (H, W, 3), RGB in [0, 1]; a new array, which the caller may change.
@@ -75,8 +72,7 @@ def load_image(source):
         TypeError: `source` is none of the above.
 
     Example:
-        >>> grey = np.full((4, 6), 255, np.uint8)
-        >>> image = load_image(grey)
+        >>> image = load_image(np.full((4, 6), 255, np.uint8))
         >>> image.shape, str(image.dtype), float(image.max())
         ((4, 6, 3), 'float32', 1.0)
     """
@@ -114,8 +110,7 @@ def check_same_size(first, second, names=("image 1", "image 2")):
     """Raise unless two images have the same height and width.
 
     Args:
-        first: Array of shape (H, W, ...).
-        second: Array of shape (H, W, ...).
+        first, second: Arrays of shape (H, W, ...).
         names: What to call the two in the message. Default ("image 1", "image 2").
 
     Raises:
@@ -137,17 +132,8 @@ def check_same_size(first, second, names=("image 1", "image 2")):
 def load_parts(source, convert=None):
     """Load one image, given as to `load_image`, as colour and transparency.
 
-    Args:
-        source: As `load_image`.
-        convert: Function of the opened `PIL.Image.Image` of a path or a PIL image; by default
-            `pil_parts`.
-
-    Returns:
-        Colour (H, W, 1) or (H, W, 3), uint8, uint16, or float32 in [0, 1]; and alpha (H, W) as it
-        is stored, or None. Or what `convert` returns.
-
-    Raises:
-        FileNotFoundError, ValueError, TypeError: As `load_image`.
+    Colour is (H, W, 1) or (H, W, 3), uint8, uint16, or float32 in [0, 1]; alpha (H, W) as it is
+    stored, or None. `convert` replaces `pil_parts`, which makes them of an opened PIL image.
     """
     convert = convert or pil_parts
     if isinstance(source, (str, os.PathLike)):
@@ -190,10 +176,6 @@ def write_pixels(path, pixels, image_format=None, quality=95, **options):
 
     `image_format` is Pillow's name of the format, by default as the extension says; `options` are
     of the format.
-
-    Raises:
-        ValueError: If the format is unknown or cannot hold the transparency.
-        OSError: The file cannot be written.
     """
     from PIL import Image
 
@@ -273,10 +255,8 @@ def check_range(color):
     low, high = float(color.min()), float(color.max())
     # NaN and inf reach the minimum or the maximum, so one pass finds them too.
     if not np.isfinite([low, high]).all():
-        bad = int((~np.isfinite(color)).sum())
-        raise ValueError(
-            f"A float image must be finite. Received: {bad} values that are NaN or inf"
-        )
+        bad = f"{(~np.isfinite(color)).sum()} values that are NaN or inf"
+        raise ValueError(f"A float image must be finite. Received: {bad}")
     if low < -RANGE_TOLERANCE or high > 1 + RANGE_TOLERANCE:
         raise ValueError(
             "A float image must have values in [0, 1] (divide by 255, or give uint8). "

@@ -26,16 +26,14 @@ def read_kitti_flow(path):
         (H, W, 1), 1 where known.
 
     Raises:
-        ValueError: If the file is of another kind, truncated or damaged; the message names it.
-        FileNotFoundError: If the file does not exist.
+        ValueError, FileNotFoundError: As `read_flow`.
 
     Example:
         >>> import pathlib, tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "000000_10.png"
         >>> write_kitti_flow(path, np.full((4, 6, 2), (3.0, -0.5)))
-        >>> flow, valid = read_kitti_flow(path)
-        >>> flow[0, 0].tolist(), valid.shape
-        ([3.0, -0.5], (4, 6, 1))
+        >>> read_kitti_flow(path)[0][0, 0].tolist()
+        [3.0, -0.5]
     """
     path = regular_file(path, "a KITTI flow map")
     pixels = decode_png16(path.read_bytes(), str(path))
@@ -51,15 +49,12 @@ def write_kitti_flow(path, flow, valid=None, saturate=False):
         path: File to write.
         flow: Array of shape (H, W, 2), pixels, each component within `KITTI_FLOW_RANGE`,
             -512 to 511.984375.
-        valid: Mask of shape (H, W) or (H, W, 1), nonzero where the flow is known; unknown pixels
-            are written as (0, 0, 0). Default: known everywhere.
+        valid: As for `write_flow`; unknown pixels are written as (0, 0, 0).
         saturate: Whether to clip larger motions, as the KITTI development kit does, rather than
-            raise. Default False.
+            raise.
 
     Raises:
-        ValueError: If shapes are wrong, the flow is NaN or inf where it should be known, or a
-            component is out of range.
-        OSError: The file cannot be written; one that was there before is kept.
+        ValueError, OSError: As `write_flow`.
 
     Example:
         >>> import pathlib, tempfile

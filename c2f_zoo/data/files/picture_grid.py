@@ -70,12 +70,7 @@ def enlarge_pixels(image, factor):
 
 
 def check_film(path, fps):
-    """Refuse a film that `save_film` cannot write, before its frames are made.
-
-    Raises:
-        ValueError: If the suffix or rate cannot be written.
-        ImportError: A video needs imageio-ffmpeg.
-    """
+    """Refuse a film that `save_film` cannot write, before its frames are made."""
     suffix = Path(path).suffix.lower()
     known = (".gif", *WRITABLE_VIDEO_SUFFIXES)
     if suffix and suffix not in known:
@@ -94,8 +89,8 @@ def save_film(path, frames, fps=24):
     """Write pictures as a film, of which a few frames at a time are in memory.
 
     Args:
-        path: File to write: `.gif`, or `.mp4` and what else `VideoWriter` knows (which needs
-            imageio-ffmpeg). A GIF has at most 256 colours a frame and plays in a loop.
+        path: File to write: `.gif`, or `.mp4` and what else `VideoWriter` knows. A GIF has at most
+            256 colours a frame and plays in a loop.
         frames: Iterable of arrays (H, W, 3) or grey (H, W, 1), uint8 or float in [0, 1], all of
             one size.
         fps: Frames per second; a GIF counts in hundredths of a second and has at most 50.

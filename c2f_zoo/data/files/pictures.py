@@ -67,21 +67,18 @@ def read_picture(source):
 
     Unlike `load_image` it leaves grey pictures grey, keeps alpha, and leaves bytes as they are, so
     that a large photograph takes little memory. Palette and CMYK pictures become RGB; the EXIF
-    orientation is applied. 16-bit grey files keep 16 bits, which are divided by 65535 when they
-    become floats; of 16-bit colour files Pillow reads the upper 8 bits.
+    orientation is applied. Grey files of 16 bits keep them; of 16-bit colour Pillow reads the upper
+    8 bits.
 
     Args:
-        source: Path, PIL image, `Picture`, or array (H, W), (H, W, 1) grey, (H, W, 2) grey and
-            alpha, (H, W, 3) RGB or (H, W, 4) RGBA, as uint8, uint16, bool, or float in [0, 1].
+        source: As for `load_image`, or a `Picture`.
 
     Returns:
         `Picture`.
 
     Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: The file is no image, damaged, or holds several; or the array is empty, of
-            another shape or dtype, not finite, or outside [0, 1].
-        TypeError: `source` is none of the above.
+        FileNotFoundError, ValueError, TypeError: As `load_image`, and if a file holds several
+            pictures.
 
     Example:
         >>> read_picture(np.zeros((4, 6, 4), "uint8")).pixels().shape
@@ -148,9 +145,7 @@ def read_mask(source, size, invert=False):
 
 
 def write_picture(path, pixels, like=None, image_format=None, quality=95):
-    """Write a picture of 8 bits, with the profile and EXIF data of another.
-
-    The file appears complete or not at all.
+    """Write a picture of 8 bits, with the profile and EXIF data of another, whole or not at all.
 
     Args:
         path: File to write.

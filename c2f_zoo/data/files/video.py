@@ -27,12 +27,12 @@ def read_frames(source, fps=None, min_frames=1):
     """Open a video or a folder of images for reading, frame by frame.
 
     Args:
-        source: Path of a video file, or of a folder of images. The images are taken in natural
-            order of their names (`frame_2.png` before `frame_10.png`); other files, hidden
-            files and subfolders are passed over.
+        source: Path of a video file, or of a folder of images, which are taken in natural order of
+            their names (`frame_2.png` before `frame_10.png`); other and hidden files are passed
+            over.
         fps: Frames per second to report. Default: the video's own; 24 for a folder.
         min_frames: Fewer frames than this are an error, found on opening for a folder, at the
-            end of the iteration for a video. Default 1.
+            end of the iteration for a video.
 
     Returns:
         `Frames`: iterate over it (as often as you like) for float32 arrays of shape (H, W, 3),
@@ -46,12 +46,11 @@ def read_frames(source, fps=None, min_frames=1):
 
     Example:
         >>> import tempfile
-        >>> from PIL import Image
+        >>> from c2f_zoo.data import save_image
         >>> folder = tempfile.mkdtemp()
-        >>> for i in range(3):
-        ...     Image.new("RGB", (8, 6)).save(f"{folder}/{i}.png")
+        >>> save_image(folder + "/0.png", np.zeros((6, 8, 3)))
         >>> [frame.shape for frame in read_frames(folder)]
-        [(6, 8, 3), (6, 8, 3), (6, 8, 3)]
+        [(6, 8, 3)]
     """
     if fps is not None:
         checks.number("fps", fps, above=0)
@@ -59,24 +58,16 @@ def read_frames(source, fps=None, min_frames=1):
         return _folder_frames(Path(source), fps, min_frames)
     path = regular_file(source, "a video or a folder of images")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise ValueError(
-            f"Expected a video or a folder of images. Received: {path}, a single image"
-        )
+        received = f"{path}, a single image"
+        raise ValueError(f"Expected a video or a folder of images. Received: {received}")
     return _video_frames(path, fps, min_frames)
 
 
 class Frames:
     """Frames of one size in order, decoded only when asked for; made by `read_frames`.
 
-    Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1].
-
-    Args:
-        source: Path they are read from.
-        fps: Frames per second.
-        count: Number of frames: exact for a folder, estimated from duration and rate for a video,
-            `None` where the video does not say.
-        decode: Function without arguments that yields (name for messages, frame).
-        min_frames: An iteration that gives fewer ends in an error. Default 1.
+    Iterating gives float32 arrays of shape (H, W, 3), RGB in [0, 1]. `count` is exact for a folder,
+    estimated for a video, None where the video does not say; `decode()` yields (name, frame).
     """
 
     def __init__(self, source, fps, count, decode, min_frames=1):
@@ -110,11 +101,8 @@ def check_frame_count(number, needed, source):
 
 
 def _folder_frames(folder, fps, min_frames):
-    paths = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in visible if path.suffix.lower() in IMAGE_SUFFIXES]
     paths.sort(key=lambda path: natural_key(path.name))
     check_frame_count(len(paths), min_frames, folder)
 
@@ -146,12 +134,11 @@ class VideoWriter:
     nothing is kept.
 
     Args:
-        path: Destination. `.mp4`, `.m4v`, `.mov`, `.mkv` or `.avi` for a video (needs
+        path: Destination: `.mp4`, `.m4v`, `.mov`, `.mkv` or `.avi` for a video (needs
             imageio-ffmpeg); without a suffix a folder of `frame_000001.png` and so on. A video
             of that name, or a folder that holds nothing but such frames, is replaced.
         fps: Frames per second, > 0. Ignored for a folder.
-        size: (height, width) of the pictures. Odd sizes gain one repeated row or column in a
-            video, because its chroma is stored at half the resolution.
+        size: (height, width) of the pictures. Odd sizes of a video gain a row or column.
 
     Attributes:
         written: Number of frames written so far.
@@ -165,7 +152,6 @@ class VideoWriter:
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
         >>> with VideoWriter(tempfile.mkdtemp() + "/frames", fps=24, size=(6, 8)) as video:
         ...     video.write(np.zeros((6, 8, 3), np.float32))
         >>> video.written
@@ -187,9 +173,8 @@ class VideoWriter:
         temporary = temporary_beside(self.path, suffix)
         if suffix:
             if self.path.is_dir():
-                raise FileExistsError(
-                    f"Expected the name of a file. Received: {self.path}, a folder"
-                )
+                received = f"{self.path}, a folder"
+                raise FileExistsError(f"Expected the name of a file. Received: {received}")
             self._sink = ffmpeg.Encoder(temporary, self.fps, self.size)
         else:
             _check_replaceable(self.path)
@@ -201,11 +186,8 @@ class VideoWriter:
         Args:
             picture: Array of shape (H, W, 3), RGB: float in [0, 1] (clipped to it), or uint8.
         """
-        picture = np.asarray(picture)
-        if picture.shape != (*self.size, 3):
-            raise ValueError(
-                f"A picture must have the shape {(*self.size, 3)}. Received: shape {picture.shape}"
-            )
+        shape = (*self.size, 3)
+        picture = checks.shape("picture", np.asarray(picture), str(shape), shape)
         if picture.dtype != np.uint8:
             picture = np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8)
         self._sink.write(picture)

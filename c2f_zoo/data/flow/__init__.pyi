@@ -1,18 +1,18 @@
-from .augmentation import AugmentedStream as AugmentedStream, FlowAugmentation as FlowAugmentation
-from .datasets import (
-    FLOW_DATASETS as FLOW_DATASETS,
+from .augmentation import FlowAugmentation as FlowAugmentation
+from .augmented_stream import AugmentedStream as AugmentedStream
+from .datasets import FLOW_DATASETS as FLOW_DATASETS, open_flow_dataset as open_flow_dataset
+from .datasets_real import (
     HD1K as HD1K,
     KITTI2012 as KITTI2012,
     KITTI2015 as KITTI2015,
-    FlowDataset as FlowDataset,
-    FlowFiles as FlowFiles,
-    FlowSample as FlowSample,
+    Middlebury as Middlebury,
+)
+from .datasets_synthetic import (
     FlyingChairs as FlyingChairs,
     FlyingThings3D as FlyingThings3D,
-    Middlebury as Middlebury,
     Sintel as Sintel,
-    open_flow_dataset as open_flow_dataset,
 )
+from .folders import FlowDataset as FlowDataset, FlowFiles as FlowFiles, FlowSample as FlowSample
 from .picture import (
     color_wheel_legend as color_wheel_legend,
     flow_picture as flow_picture,

@@ -8,6 +8,7 @@ from keras import ops
 
 from c2f_zoo import checks
 from c2f_zoo.backend import jit, to_numpy
+from c2f_zoo.data.degradations.base import sample_numbers
 from c2f_zoo.data.files.flow_array import UNKNOWN_FLOW_THRESHOLD
 from c2f_zoo.data.flow.augmentation_batch import standardize
 from c2f_zoo.data.flow.augmentation_colour import EigenColour, Eraser, JitterColour, add_noise
@@ -32,25 +33,22 @@ RAFT_STAGES = {
 class FlowAugmentation:
     """Augment batches of image pairs with their flow: geometry, colours, noise, erased boxes.
 
-    The random numbers are drawn on the host from (`seed`, number of the sample), so that they
-    do not depend on backend, batch partition or what came before: a resumed training continues
-    with the same augmentations. The arrays are changed by one compiled function in `keras.ops`.
+    The random numbers are drawn on the host from (`seed`, number of the sample) alone: they do not
+    depend on backend or batch partition, and a resumed training continues with the same ones. The
+    arrays are changed by compiled functions in `keras.ops`.
 
     Args:
         size: (h, w) of the output, in pixels.
         geometry: `AffineGeometry`, `ScaleGeometry` or an object with the same `draw`.
         colour: `EigenColour`, `JitterColour` or None for no change.
         noise: Range of the standard deviation of additive Gaussian noise on [0, 1] images.
-            Defaults to (0, 0): none.
-        noise_probability: Of adding noise. Defaults to 1.
+        noise_probability: Of adding noise.
         eraser: `Eraser` or None.
-        motion_boundary: Pixels by which neighbouring flows may differ and still be blended, as
-            in `transform_flow`; 0 takes the nearest source pixel's flow (sparse ground truth).
-            Defaults to 1.
+        motion_boundary: Pixels by which neighbouring flows may differ and still be blended; 0
+            takes the nearest source pixel's flow (sparse ground truth).
         max_magnitude: Flow longer than this is marked invalid, in pixels of the source.
-        ramp: Strength of the relative changes (between the frames) at the first step and number
-            of steps after which half of the way to full strength is gone; None for full
-            strength. PWC-Net: (0.5, 50000).
+        ramp: Strength of the relative changes (between the frames) at the first step, and the steps
+            after which half of the way to full strength is gone; None for full strength.
         seed: Non-negative integer.
 
     Call arguments:
@@ -58,8 +56,7 @@ class FlowAugmentation:
             B arrays (H_i, W_i, 3) of different sizes.
         flow: (B, H, W, 2) in pixels, or list of (H_i, W_i, 2). Not finite or beyond 1e9: unknown.
         valid: (B, H, W, 1) or (B, H, W) weight, 0 = unknown; or a list. Default: all known.
-        index: Number of this batch since the training's beginning (so batch `i` of size B holds
-            samples B i to B i + B - 1), or array (B,) of sample numbers. Defaults to 0.
+        index: Number of this batch since the training's beginning, or array (B,) of sample numbers.
         step: Training step, for the ramp. Defaults to the batch number.
 
     Returns:
@@ -73,12 +70,9 @@ class FlowAugmentation:
     al., PWC-Net, CVPR 2018 and its released prototxt files.
 
     Example:
-        >>> import numpy as np
-        >>> rng = np.random.default_rng(0)
-        >>> images = tuple(rng.random((2, 1, 60, 80, 3), dtype="float32"))
-        >>> flow = np.ones((1, 60, 80, 2), "float32")
+        >>> images = tuple(np.random.default_rng(0).random((2, 1, 60, 80, 3), dtype="float32"))
         >>> augmentation = FlowAugmentation.chairs(size=(40, 48))
-        >>> (image1, image2), flow, valid = augmentation(images, flow, index=3)
+        >>> (image1, image2), flow, valid = augmentation(images, np.ones((1, 60, 80, 2)), index=3)
         >>> tuple(image2.shape), tuple(flow.shape), tuple(valid.shape)
         ((1, 40, 48, 3), (1, 40, 48, 2), (1, 40, 48, 1))
     """
@@ -220,18 +214,13 @@ class FlowAugmentation:
 
         Args:
             source_sizes: (H, W) of each of the B samples.
-            index: As in the call.
-            step: As in the call.
+            index, step: As in the call.
 
         Returns:
             Nested dictionary of numpy arrays whose first axis is B, to be given to `apply`.
         """
-        count = len(source_sizes)
-        is_batch = np.ndim(index) == 0
-        samples = int(index) * count + np.arange(count) if is_batch else np.asarray(index)
-        if step is None:
-            step = int(index) if is_batch else int(samples[0]) // count
-        strength = self.strength(step)
+        samples = sample_numbers(len(source_sizes), index)
+        strength = self.strength(samples[0] // len(samples) if step is None else step)
         drawn = [
             self._draw_sample(int(sample), size, strength)
             for sample, size in zip(samples, source_sizes, strict=True)
@@ -260,8 +249,7 @@ class FlowAugmentation:
         """Augment a batch by given numbers: a pure function of tensors.
 
         Args:
-            image1: Tensor (B, H, W, 3), float32 in [0, 1] or uint8.
-            image2: As `image1`.
+            image1, image2: Tensors (B, H, W, 3), float32 in [0, 1] or uint8.
             flow: Tensor (B, H, W, 2), float32.
             valid: Tensor (B, H, W, 1), float32.
             numbers: What `draw` returned, as tensors.
@@ -334,16 +322,14 @@ def _transformer(size, motion_boundary, max_magnitude):
 
 def _known(flow, valid, max_magnitude):
     """Set unknown flow and its weight to 0; no garbage may reach the arithmetic."""
-    known = ops.all(
-        ops.abs(flow) < UNKNOWN_FLOW_THRESHOLD, axis=-1, keepdims=True
-    )  # NaN: not known
-    known = ops.logical_and(known, valid > 0)
-    flow = ops.where(known, flow, ops.zeros_like(flow))
+    is_small = ops.abs(flow) < UNKNOWN_FLOW_THRESHOLD  # not so NaN
+    known = ops.logical_and(ops.all(is_small, axis=-1, keepdims=True), valid > 0)
+    flow = ops.where(known, flow, 0.0)
     if max_magnitude is not None:
         squared = ops.sum(flow * flow, axis=-1, keepdims=True)
         known = ops.logical_and(known, squared <= float(max_magnitude) ** 2)
-        flow = ops.where(known, flow, ops.zeros_like(flow))
-    return flow, ops.where(known, valid, ops.zeros_like(valid))
+        flow = ops.where(known, flow, 0.0)
+    return flow, ops.where(known, valid, 0.0)
 
 
 def _as_float(image):

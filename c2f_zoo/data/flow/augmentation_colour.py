@@ -18,13 +18,9 @@ GREY = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Spread:
-    """Distribution of one number.
+    """Distribution of a number: uniform within `spread` of `mean`, or normal with that deviation.
 
-    Args:
-        spread: Half the range (uniform) or the standard deviation (gaussian).
-        mean: Centre.
-        gaussian: Normal instead of uniform.
-        exponential: Return e to the power of what was drawn.
+    With `exponential` it is e to the power of what was drawn.
     """
 
     spread: float
@@ -81,16 +77,15 @@ class EigenColour:
 
     The pair's colours are changed in the space of natural images' principal colours: power, sum
     and factor of each axis, saturation, hue and lightness. Frame 2 alone then gets slightly
-    other gamma, brightness, contrast and colour gains.
+    other gamma, brightness, contrast and colour gains. Unlike in the released code, the statistics
+    of frame 1 serve both frames, so that equal colours of the two stay equal.
 
     Args:
-        ranges: `Spread` of each number of the pair's change, by name. Defaults to the paper's.
+        ranges: `Spread` of each number of the pair's change, by name.
         relative_ranges: `Spread` of each number of frame 2's change.
-        probability: Of each of these numbers not being neutral. Defaults to 1.
+        probability: Of each of these numbers not being neutral.
 
-    Source: Ilg et al., FlowNet 2.0, CVPR 2017 (released code); ranges of PWC-Net's released
-    train.prototxt. Unlike there, the image statistics of frame 1 serve both frames, so that
-    equal colours of the two stay equal.
+    Source: Ilg et al., FlowNet 2.0, CVPR 2017; ranges of PWC-Net's released train.prototxt.
     """
 
     ranges: dict = field(default_factory=lambda: dict(EIGEN_RANGES))
@@ -109,16 +104,7 @@ class EigenColour:
 
     @staticmethod
     def apply(image1, image2, numbers):
-        """Change the colours of a batch.
-
-        Args:
-            image1: Tensor (B, H, W, 3) in [0, 1].
-            image2: Tensor (B, H, W, 3) in [0, 1].
-            numbers: Dictionary of tensors (B,).
-
-        Returns:
-            Both images, of the same shapes, in [0, 1].
-        """
+        """Change the colours of images (B, H, W, 3) in [0, 1] by numbers (B,)."""
         numbers = {name: value[:, None, None] for name, value in numbers.items()}
         # Planes, not pixels of three: matrix products and sums over a last axis of 3 are slow.
         planes1, planes2 = (_split(image) for image in (image1, image2))
@@ -137,15 +123,15 @@ class EigenColour:
 class JitterColour:
     """RAFT's scheme: brightness, contrast, saturation and hue, mostly equal for both frames.
 
-    Args:
-        brightness: Range of the factor around 1. Defaults to 0.4.
-        contrast: Range of the factor around 1 on the distance from the mean grey.
-        saturation: Range of the factor around 1 on the distance from grey.
-        hue: Range of the rotation about the grey axis, in full turns. Defaults to 0.5 / pi.
-        asymmetric: Probability of independent numbers for the two frames. Defaults to 0.2.
+    The four follow each other in this order, and hue is a rotation in RGB, not a shift in HSV.
 
-    Source: Teed and Deng, RAFT, ECCV 2020, released code. Here the four follow each other in
-    this order, and hue is a rotation in RGB instead of a shift in HSV.
+    Args:
+        brightness, contrast, saturation: Range of the factor around 1 on the colours, on their
+            distance from the mean grey, and on that from grey.
+        hue: Range of the rotation about the grey axis, in full turns.
+        asymmetric: Probability of independent numbers for the two frames.
+
+    Source: Teed and Deng, RAFT, ECCV 2020, released code.
     """
 
     brightness: float = 0.4
@@ -177,19 +163,10 @@ class JitterColour:
 
 
 def add_noise(image1, image2, sigma, seed):
-    """Add Gaussian noise, independent for each pixel, channel and frame.
+    """Add independent noise of deviation `sigma` (B,) to images (B, H, W, 3), and clip to [0, 1].
 
-    The noise is a function of `seed` and the position alone, computed by integer hashing, so
-    that it is the same on every backend and device.
-
-    Args:
-        image1: Tensor (B, H, W, 3).
-        image2: Tensor (B, H, W, 3).
-        sigma: Tensor (B,), standard deviation.
-        seed: Tensor (B,), int32.
-
-    Returns:
-        Both images, clipped to [0, 1].
+    It is a function of `seed` (B,), int32, and the position, computed by integer hashing, so that
+    it is the same on every backend and device.
     """
     shape = ops.shape(image1)
     noise = normal_halves(random_bits(seed, shape[1] * shape[2] * shape[3]))
@@ -204,9 +181,8 @@ class Eraser:
     """Paint boxes of frame 2 in its mean colour: occlusions without a motion of their own.
 
     Args:
-        probability: Of erasing at all. Defaults to 0.5.
-        boxes: Fewest and most boxes. Defaults to (1, 2).
-        side: Shortest and longest side in pixels. Defaults to (50, 100).
+        probability: Of erasing at all.
+        boxes, side: Fewest and most boxes; shortest and longest side in pixels.
 
     Source: Teed and Deng, RAFT, ECCV 2020, released code.
     """

@@ -24,24 +24,20 @@ class AffineGeometry:
 
     Maps that leave the source frame are drawn again; after `attempts` of them the crop's centre
     is used, enlarged if the source is smaller than the crop (frame 1), or no relative motion
-    (frame 2). All ranges are of the uniform distribution except the relative ones, which are
-    standard deviations of normal distributions.
+    (frame 2). Ranges are of the uniform distribution, the relative ones standard deviations of
+    normal distributions.
 
     Args:
-        translate: Shift of the crop, as a fraction of its size. Defaults to 0.4.
-        rotate: Angle in radians. Defaults to 0.4.
-        zoom: Mean and range of the natural logarithm of the magnification. Defaults to
-            (0.2, 0.4).
-        squeeze: Logarithm of the factor by which x is magnified and y shrunk. Defaults to 0.3.
-        relative_translate: As `translate`, of frame 2 against frame 1. Defaults to 0.03.
-        relative_rotate: As `rotate`, of frame 2 against frame 1. Defaults to 0.03.
-        relative_zoom: Logarithm of frame 2's extra magnification. Defaults to 0.03.
+        translate: Shift of the crop, as a fraction of its size.
+        rotate: Angle in radians.
+        zoom: Mean and range of the natural logarithm of the magnification.
+        squeeze: Logarithm of the factor by which x is magnified and y shrunk.
+        relative_translate, relative_rotate, relative_zoom: Of frame 2 against frame 1.
         probability: Of each of rotation, zoom, squeeze and the relative motions happening.
-        horizontal_flip: Probability. Defaults to 0.
-        vertical_flip: Probability. Defaults to 0.
+        horizontal_flip, vertical_flip: Probabilities.
         keep_inside: Draw again until the crop lies inside the source. If False, pixels from
             outside repeat the border and are marked invalid.
-        attempts: Draws before falling back. Defaults to 50, as FlowNet2's code.
+        attempts: Draws before falling back, 50 as in FlowNet2's code.
 
     Source: Ilg et al., FlowNet 2.0, CVPR 2017 (supplement); PWC-Net's released train.prototxt.
     """
@@ -60,16 +56,10 @@ class AffineGeometry:
     attempts: int = 50
 
     def draw(self, rng, source_size, size, strength=1.0):
-        """Draw the maps of one pair.
+        """Draw the maps of one pair for a source (H, W) and an output (h, w).
 
-        Args:
-            rng: `numpy.random.Generator`.
-            source_size: (H, W) of the source.
-            size: (h, w) of the output.
-            strength: Factor on the relative ranges (the ramp of PWC-Net's training).
-
-        Returns:
-            T1 and T2, each (2, 3) float64: source (x, y) = T[:, :2] @ (x, y) + T[:, 2].
+        `strength` is a factor on the relative ranges (the ramp of PWC-Net's training). Returns T1
+        and T2, each (2, 3) float64: source (x, y) = T[:, :2] @ (x, y) + T[:, 2].
         """
         flips = np.where(rng.random(2) < (self.horizontal_flip, self.vertical_flip), -1.0, 1.0)
         noise = rng.uniform(-1, 1, (self.attempts, 5))
@@ -104,12 +94,11 @@ class ScaleGeometry:
     """RAFT's scheme: the same scaling, stretch, flips and crop for both frames.
 
     Args:
-        scale: Range of the binary logarithm of the magnification. Defaults to (-0.1, 1.0).
-        scale_probability: Of scaling at all. Defaults to 0.8.
+        scale: Range of the binary logarithm of the magnification.
+        scale_probability: Of scaling at all.
         stretch: Range of the binary logarithm of the extra magnification of each axis.
-        stretch_probability: Of stretching, where scaled. Defaults to 0.8.
-        horizontal_flip: Probability. Defaults to 0.5.
-        vertical_flip: Probability. Defaults to 0.1.
+        stretch_probability: Of stretching, where scaled.
+        horizontal_flip, vertical_flip: Probabilities.
 
     Source: Teed and Deng, RAFT, ECCV 2020, released code.
     """
@@ -140,19 +129,11 @@ class ScaleGeometry:
 
 
 def affine_maps(coefficients, flips, source_size, size):
-    """Turn augmentation coefficients into maps from output to source pixels.
+    """Turn augmentation coefficients into maps (N, 2, 3), float64, from output to source pixels.
 
-    About the centres: flip, rotate, shift, divide by the magnification.
-
-    Args:
-        coefficients: (N, 5): angle, shift x and y (in units of the output size), logarithm of
-            the magnification of x and y.
-        flips: (2,): 1 or -1 for x and y.
-        source_size: (H, W).
-        size: (h, w) of the output.
-
-    Returns:
-        (N, 2, 3) float64.
+    About the centres: flip, rotate, shift, divide by the magnification. `coefficients` (N, 5) are
+    angle, shift x and y (in units of the output size), logarithm of the magnification of x and y;
+    `flips` (2,) are 1 or -1 for x and y.
     """
     angle, shift_x, shift_y, zoom_x, zoom_y = np.asarray(coefficients, "float64").T
     rotation = np.stack(
@@ -188,17 +169,11 @@ def _centred(source_size, size):
 
 
 def device_parameters(maps1, maps2):
-    """Precompute, in float64, what the device needs of the maps.
+    """Precompute, in float64, what the device needs of the maps T1 and T2 (B, 2, 3), as float32.
 
-    Args:
-        maps1: (B, 2, 3), output to source frame 1.
-        maps2: (B, 2, 3), output to source frame 2.
-
-    Returns:
-        Dictionary of float32 arrays: `to_frame1` and `to_frame2` (B, 2, 3); `flow_matrix`
-        (B, 2, 2), inverse of T2's linear part; `flow_drift` (B, 2, 3), the flow that the change
-        of viewpoint T2^-1 T1 alone makes. Their difference from the identity is taken here,
-        where it cancels nothing.
+    `flow_matrix` (B, 2, 2) is the inverse of T2's linear part; `flow_drift` (B, 2, 3) the flow that
+    the change of viewpoint T2^-1 T1 alone makes, whose difference from the identity is taken here,
+    where it cancels nothing.
     """
     inverse = np.linalg.inv(maps2[:, :, :2])
     linear = inverse @ maps1[:, :, :2] - np.eye(2)

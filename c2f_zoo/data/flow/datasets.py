@@ -7,22 +7,6 @@ data sets have their own terms.
 from c2f_zoo import checks
 from c2f_zoo.data.flow.datasets_real import HD1K, KITTI2012, KITTI2015, Middlebury
 from c2f_zoo.data.flow.datasets_synthetic import FlyingChairs, FlyingThings3D, Sintel
-from c2f_zoo.data.flow.folders import FlowDataset, FlowFiles, FlowSample
-
-__all__ = [
-    "FLOW_DATASETS",
-    "HD1K",
-    "KITTI2012",
-    "KITTI2015",
-    "FlowDataset",
-    "FlowFiles",
-    "FlowSample",
-    "FlyingChairs",
-    "FlyingThings3D",
-    "Middlebury",
-    "Sintel",
-    "open_flow_dataset",
-]
 
 FLOW_DATASETS = {
     "flying_chairs": FlyingChairs,
@@ -56,11 +40,8 @@ def open_flow_dataset(name, root, **options):
         dataset = open_flow_dataset("sintel", "MPI-Sintel-complete", pass_name="final")
         ```
     """
-    classes = {_plain(key): value for key, value in FLOW_DATASETS.items()}
-    if _plain(name) not in classes:
+    classes = {checks.plain_name(key): value for key, value in FLOW_DATASETS.items()}
+    plain = checks.plain_name(name)
+    if plain not in classes:
         checks.one_of("name", name, FLOW_DATASETS)
-    return classes[_plain(name)](root, **options)
-
-
-def _plain(name):
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return classes[plain](root, **options)

@@ -8,6 +8,7 @@ from c2f_zoo.data.flow.folders import (
     FlowFiles,
     check_complete,
     find_folder,
+    join_parts,
     numbered_files,
     pair_frames,
     split_folder,
@@ -30,20 +31,11 @@ class _KITTI(FlowDataset):
             flows = find_folder(folder, [f"flow_{flow}"], title)
             wanted[f"flow_{flow}/*_10.png"] = numbered_files(flows, r"(\d{6})_10\.png")
         visible = numbered_files(folder / "flow_noc", r"(\d{6})_10\.png") if flow == "occ" else {}
-        files, problems = [], []
-        for number in sorted(set().union(*wanted.values())):
-            lacking = [what for what, found in wanted.items() if number not in found]
-            if lacking:
-                names = " and ".join(what.replace("*", f"{number:06d}") for what in lacking)
-                problems.append(f"{number:06d} lacks {names}")
-                continue
-            files.append(
-                FlowFiles(
-                    f"{number:06d}_10",
-                    *(found[number] for found in wanted.values()),
-                    occlusion=visible.get(number),
-                )
-            )
+        samples, problems = join_parts(wanted, 6)
+        files = [
+            FlowFiles(f"{number}_10", *paths, occlusion=visible.get(int(number)))
+            for number, *paths in samples
+        ]
         check_complete(title, folder, files, problems)
         super().__init__(root, files)
 
@@ -75,11 +67,6 @@ class KITTI2012(_KITTI):
         ValueError: If an option is unknown.
 
     Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
-
-    Example:
-        ```python
-        dataset = KITTI2012("KITTI-2012", colored=False)
-        ```
     """
 
     def __init__(self, root, split="train", flow="occ", colored=True):
@@ -102,11 +89,6 @@ class KITTI2015(_KITTI):
         ValueError: If an option is unknown.
 
     Source: Menze, Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
-
-    Example:
-        ```python
-        (_, _, flow, valid, *_) = KITTI2015("KITTI-2015")[0]  # (375, 1242, 2), (375, 1242, 1)
-        ```
     """
 
     def __init__(self, root, split="train", flow="occ"):
@@ -121,29 +103,21 @@ class Middlebury(FlowDataset):
 
     Args:
         root: Folder with `other-data` and `other-gt-flow` (or `eval-data`).
-        split: "train" (default), the scenes with public ground truth (those of `other-data`
-            without a folder in `other-gt-flow` are passed over), or "test", those of
-            `eval-data` (no flow).
+        split: "train" (default), the scenes with public ground truth (those of `other-data` without
+            a folder in `other-gt-flow` are passed over), or "test", those of `eval-data` (no flow).
 
     Raises:
         FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
         ValueError: If `split` is unknown.
 
     Source: Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011.
-
-    Example:
-        ```python
-        frames = [sample.image1 for sample in Middlebury("middlebury", split="test")]
-        ```
     """
 
     def __init__(self, root, split="train"):
         checks.one_of("split", split, ("train", "test"))
         train = split == "train"
         images = find_folder(root, ["other-data" if train else "eval-data"], "Middlebury")
-        scenes = images
-        if train:
-            scenes = find_folder(root, ["other-gt-flow"], "Middlebury")
+        scenes = find_folder(root, ["other-gt-flow"], "Middlebury") if train else images
         files, problems = [], []
         for scene in (path.name for path in subfolders(scenes)):
             paths = [images / scene / "frame10.png", images / scene / "frame11.png"]
@@ -175,11 +149,6 @@ class HD1K(FlowDataset):
 
     Source: Kondermann et al., "The HCI Benchmark Suite: Stereo and Flow Ground Truth with
     Uncertainties for Urban Autonomous Driving", CVPR workshops 2016.
-
-    Example:
-        ```python
-        stream = FlowStream(HD1K("HD1K"), batch_size=4, crop_size=(512, 960))
-        ```
     """
 
     def __init__(self, root, split="train"):

@@ -1,5 +1,6 @@
 """Rendered data sets of optical flow, in the layouts of their official releases."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from c2f_zoo.data.flow.folders import (
     check_complete,
     either,
     find_folder,
+    join_parts,
     numbered_files,
     pair_frames,
     split_folder,
@@ -36,11 +38,6 @@ class FlyingChairs(FlowDataset):
 
     Source: Dosovitskiy et al., "FlowNet: Learning Optical Flow with Convolutional Networks",
     ICCV 2015.
-
-    Example:
-        ```python
-        stream = FlowStream(FlyingChairs("FlyingChairs_release"), crop_size=(384, 448))
-        ```
     """
 
     def __init__(self, root, split="all"):
@@ -48,23 +45,16 @@ class FlyingChairs(FlowDataset):
         here = ["."] if any(Path(root).expanduser().glob("*_img1.ppm")) else []
         folder = find_folder(root, [*here, "data", "FlyingChairs_release/data"], "FlyingChairs")
         parts = {
-            part: numbered_files(folder, rf"(\d{{5}})_{part}")
-            for part in (r"img1\.ppm", r"img2\.ppm", r"flow\.flo")
+            f"*_{part}": numbered_files(folder, rf"(\d{{5}})_{re.escape(part)}")
+            for part in ("img1.ppm", "img2.ppm", "flow.flo")
         }
         numbers = sorted(set().union(*parts.values()))
         if split != "all":
             label = {"train": "1", "val": "2"}[split]
             labels = _chairs_labels(folder, numbers)
             numbers = [number for number in numbers if labels[number - 1] == label]
-        files, problems = [], []
-        for number in numbers:
-            name = f"{number:05d}"
-            lacking = [part for part, found in parts.items() if number not in found]
-            if lacking:
-                names = " and ".join(f"{name}_{part}".replace("\\", "") for part in lacking)
-                problems.append(f"{name} lacks {names}")
-            else:
-                files.append(FlowFiles(name, *(found[number] for found in parts.values())))
+        samples, problems = join_parts(parts, 5, numbers)
+        files = [FlowFiles(*sample) for sample in samples]
         check_complete("FlyingChairs", folder, files, problems)
         super().__init__(root, files)
 
@@ -107,11 +97,6 @@ class FlyingThings3D(FlowDataset):
 
     Source: Mayer et al., "A Large Dataset to Train Convolutional Networks for Disparity, Optical
     Flow, and Scene Flow Estimation", CVPR 2016.
-
-    Example:
-        ```python
-        dataset = FlyingThings3D("FlyingThings3D", pass_name="final", direction="into_future")
-        ```
     """
 
     def __init__(
@@ -182,11 +167,6 @@ class Sintel(FlowDataset):
 
     Source: Butler et al., "A Naturalistic Open Source Movie for Optical Flow Evaluation", ECCV
     2012.
-
-    Example:
-        ```python
-        dataset = Sintel("MPI-Sintel-complete", pass_name="both")
-        ```
     """
 
     def __init__(self, root, split="train", pass_name="clean", exclude_invalid=False):

@@ -144,13 +144,7 @@ def either(name, value, choices):
 
 
 def find_folder(root, candidates, dataset):
-    """Find the first of `candidates`, paths relative to `root`, that is a folder.
-
-    Raises:
-        FileNotFoundError: `root` does not exist, or holds none of them; the message says what was
-            expected and lists what is there.
-        NotADirectoryError: `root` is a file.
-    """
+    """Find the first of `candidates`, paths relative to `root`, that is a folder."""
     root = Path(root).expanduser()
     if not root.exists():
         raise FileNotFoundError(f"The folder of {dataset} does not exist. Received: {root}")
@@ -167,17 +161,7 @@ def find_folder(root, candidates, dataset):
 
 
 def split_folder(root, split, inside, dataset):
-    """Find a release's folder of one split, given that folder or the one above it.
-
-    Args:
-        root: The release, or its `training`, `testing` or `test` folder.
-        split: "train" or "test".
-        inside: A folder that the split's folder must hold.
-        dataset: Name of the data set, for the message.
-
-    Raises:
-        FileNotFoundError: If the folder has another layout; the message says what was expected.
-    """
+    """Find a release's folder of a split, which holds the folder `inside`; `root` may be either."""
     train, test = ("training",), ("testing", "test")
     names, others = (train, test) if split == "train" else (test, train)
     candidates = [f"{name}/{inside}" for name in names]
@@ -188,17 +172,31 @@ def split_folder(root, split, inside, dataset):
 
 
 def numbered_files(folder, pattern):
-    """Index the files of a folder, which may be missing, by the number in their names.
+    """Index the files of a folder, which may be missing, by the number in their names, sorted.
 
     `pattern` is a regular expression of the whole name, whose first group is the number.
-
-    Returns:
-        dict from int to `Path`, in the order of the numbers.
     """
     if not folder.is_dir():
         return {}
     matches = (re.fullmatch(pattern, path.name) for path in folder.iterdir())
     return dict(sorted((int(match[1]), folder / match[0]) for match in matches if match))
+
+
+def join_parts(parts, digits, numbers=None):
+    """Join the files of each number to samples: tuples (number as text, file of each part).
+
+    `parts` holds dicts from number to file by pattern, such as "*_img1.ppm". Also returns a
+    sentence for each number that lacks a file.
+    """
+    samples, problems = [], []
+    for number in sorted(set().union(*parts.values())) if numbers is None else numbers:
+        text = f"{number:0{digits}d}"
+        lacking = [what.replace("*", text) for what, found in parts.items() if number not in found]
+        if lacking:
+            problems.append(f"{text} lacks {' and '.join(lacking)}")
+        else:
+            samples.append((text, *(found[number] for found in parts.values())))
+    return samples, problems
 
 
 def subfolders(folder):
@@ -207,17 +205,7 @@ def subfolders(folder):
 
 
 def check_complete(dataset, root, files, problems):
-    """Raise where pairs are half missing, or where there are none at all.
-
-    Args:
-        dataset: Name of the data set, for the message.
-        root: Folder it was looked for in.
-        files: The samples that were found.
-        problems: One sentence for each sample of which a file is missing.
-
-    Raises:
-        FileNotFoundError: If there are problems, or no samples.
-    """
+    """Raise FileNotFoundError if there are problems (a sentence for each sample) or no files."""
     if problems:
         listed = "; ".join(problems[:_MOST_LISTED])
         more = len(problems) - _MOST_LISTED
@@ -237,11 +225,9 @@ def pair_frames(name, frames, flows, step=1, open_end=False, dense=True):
     Args:
         name: Name of the sequence, the prefix of the problems.
         frames: dict from frame number to `Path`.
-        flows: dict from the number of the frame where a flow starts to `Path`; None where there
-            is no ground truth.
+        flows: dict from the number of the frame where a flow starts to `Path`, or None.
         step: Number of the second frame less that of the first: 1, or -1 for flow into the past.
-        open_end: Whether the last frame may have a flow that leads out of the sequence (it is
-            passed over). Default False.
+        open_end: Whether to pass over a flow of the last frame, which leads out of the sequence.
         dense: Whether every two consecutive frames must have a flow (default), rather than only
             every flow its two frames.
 

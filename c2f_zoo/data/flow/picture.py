@@ -33,9 +33,7 @@ _SMALLEST_LEGEND = 64
 def color_wheel():
     """Return the 55 hues of the wheel: float32 (55, 3), RGB in [0, 1], read-only.
 
-    Hue 0, red, is the colour of motion to the right (u > 0, v = 0); hues advance clockwise on the
-    screen, so that motion downwards (v > 0) is yellow. Values are multiples of 1/255 rounded down,
-    as in the published code.
+    Hue 0, red, is the colour of motion to the right (u > 0, v = 0); motion downwards is yellow.
     """
     arcs = []
     ends = itertools.pairwise(_KEY_COLORS)
@@ -66,9 +64,6 @@ def flow_to_color(flow, max_magnitude=None):
 
     Raises:
         ValueError: If `flow` has another shape, or `max_magnitude` is not positive and finite.
-
-    Source:
-        Baker et al., IJCV 2011.
 
     Example:
         >>> import numpy as np
@@ -171,10 +166,18 @@ def flow_picture(flow, legend=True, max_magnitude=None):
     if max_magnitude is None:
         max_magnitude = largest_motion(flow) or 1.0
     picture = flow_to_color(flow, max_magnitude)
-    if legend == "corner":
-        return _with_corner_legend(picture, max_magnitude)
-    if legend:
-        return _with_legend_beside(picture, max_magnitude)
+    if not legend:
+        return picture
+    height, width = picture.shape[:2]
+    size = min(max(_SMALLEST_LEGEND, min(height, width) // 4), 256)
+    if legend != "corner":
+        canvas = np.ones((max(height, size), width + size, 3), np.float32)
+        canvas[:height, :width] = picture
+        canvas[:size, width:] = color_wheel_legend(size, max_magnitude)
+        return canvas
+    # A legend that would hide more than a quarter of the picture is worse than none.
+    if 4 * size * size <= height * width:
+        picture[height - size :, width - size :] = color_wheel_legend(size, max_magnitude)
     return picture
 
 
@@ -210,26 +213,3 @@ def _disc(diameter):
     picture = np.where(inside[..., None], flow_to_color(motion, 1.0), np.float32(1))
     blocks = picture.reshape(diameter, _SUPERSAMPLING, diameter, _SUPERSAMPLING, 3)
     return blocks.mean(axis=(1, 3))
-
-
-def _legend_size(height, width):
-    return int(min(max(_SMALLEST_LEGEND, min(height, width) // 4), 256))
-
-
-def _with_legend_beside(picture, max_magnitude):
-    height, width = picture.shape[:2]
-    size = _legend_size(height, width)
-    canvas = np.ones((max(height, size), width + size, 3), np.float32)
-    canvas[:height, :width] = picture
-    canvas[:size, width:] = color_wheel_legend(size, max_magnitude)
-    return canvas
-
-
-def _with_corner_legend(picture, max_magnitude):
-    height, width = picture.shape[:2]
-    size = _legend_size(height, width)
-    # A legend that would hide more than a quarter of the picture is worse than none.
-    if 4 * size * size > height * width:
-        return picture
-    picture[height - size :, width - size :] = color_wheel_legend(size, max_magnitude)
-    return picture

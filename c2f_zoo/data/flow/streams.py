@@ -47,18 +47,15 @@ class FlowStream(keras.utils.PyDataset):
 
     Args:
         dataset: Sequence of `FlowSample`: `len(dataset)` and `dataset[i]`.
-        batch_size: Samples in a batch, >= 1. Default 8.
-        crop_size: (height, width) in pixels of a random crop, or None (default) for whole
-            frames, which must then have one size within a batch.
-        shuffle: Whether each epoch has a new order. Default True.
-        horizontal_flip: Probability of mirroring left and right, 0 to 1. Default 0.
-        vertical_flip: Probability of mirroring top and bottom, 0 to 1. Default 0.
-        drop_remainder: Whether to leave out a last batch that is not full. Default True;
-            pass False to evaluate.
-        seed: Integer >= 0 that everything random follows from. Default 0.
-        initial_epoch: Epoch to begin with; the attribute `epoch` counts on from it. Default 0.
-        **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of
-            `keras.utils.PyDataset`.
+        batch_size: Samples in a batch, >= 1.
+        crop_size: (height, width) in pixels of a random crop, or None for whole frames, which must
+            then have one size within a batch.
+        shuffle: Whether each epoch has a new order.
+        horizontal_flip, vertical_flip: Probability of mirroring left and right, top and bottom.
+        drop_remainder: Whether to leave out a last batch that is not full; False to evaluate.
+        seed: Integer >= 0 that everything random follows from.
+        initial_epoch: Epoch to begin with; the attribute `epoch` counts on from it.
+        **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `keras.utils.PyDataset`.
 
     Returns:
         `stream[i]` is `((image1, image2), flow, valid)`, float32 arrays: images (B, H, W, 3) in

@@ -251,15 +251,11 @@ def _planes(rows):
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads pickles of dictionaries, lists and arrays of numbers.
 
-    numpy's own classes would let a forged file make arrays of objects out of its bytes, which ends
-    the process. The stand-ins below keep what numpy pickles, and check it.
+    numpy's own classes would let a forged file make arrays of objects, which ends the process.
     """
 
     def find_class(self, module, name):
-        if name == "_reconstruct" and module in (
-            "numpy.core.multiarray",
-            "numpy._core.multiarray",
-        ):
+        if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return _PickledArray
         known = {
             ("numpy", "ndarray"): "ndarray",  # only names the type for _reconstruct

@@ -23,9 +23,8 @@ class ImageCache:
 
     Each resolution is one memory-mapped uint8 file of 1, 3 or 4 channels, made from the final one
     by exact averages of 2x2, 4x4, ... pixels, each channel by itself, rounded once. `from_folder`,
-    `from_arrays` and `from_tfds` build it, or open it where the same source was cached with the
-    same settings before. A cache appears whole or not at all. It can be sent to other processes,
-    which open the files themselves.
+    `from_arrays` and `from_tfds` build it, whole or not at all, or open it where the same source
+    was cached with the same settings before. Other processes open the files themselves.
 
     Args:
         folder: Folder of one cache, `cache.folder`.
@@ -59,9 +58,8 @@ class ImageCache:
         try:
             about = regular_file(self.folder / ABOUT).read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise FileNotFoundError(
-                f"The folder holds no image cache. Received: {self.folder}"
-            ) from error
+            message = f"The folder holds no image cache. Received: {self.folder}"
+            raise FileNotFoundError(message) from error
         except ValueError as error:
             raise self._damaged(error) from error
         try:
@@ -77,9 +75,7 @@ class ImageCache:
             self._labels = self._load(LABELS, (self._count,), "int64")
 
     def _take(self, about):
-        self.resolutions = tuple(
-            (int(height), int(width)) for height, width in about["resolutions"]
-        )
+        self.resolutions = tuple((int(rows), int(cols)) for rows, cols in about["resolutions"])
         self.channels = about.get("channels", 3)  # which older caches do not say
         self.skipped = [(str(name), str(reason)) for name, reason in about["skipped"]]
         self.grey = [str(name) for name in about["grey"]]
@@ -118,9 +114,8 @@ class ImageCache:
         found = [known for known in self.resolutions if size in (known, known[0])]
         if not found:
             known = ", ".join(f"{height}x{width}" for height, width in self.resolutions)
-            raise ValueError(
-                f"resolution must be one of the cache's, {known}. Received: {resolution}"
-            )
+            allowed = f"one of the cache's, {known}"
+            raise ValueError(f"resolution must be {allowed}. Received: {resolution}")
         if found[0] not in self._arrays:
             self._open(found[0])
         return self._arrays[found[0]]
@@ -156,16 +151,14 @@ class ImageCache:
             folder: Path of the folder. If a file in it comes, goes or changes, the next call
                 builds a new cache.
             resolution: Final height, `base_shape[0]` times a power of two.
-            base_shape: (height, width) of the base. Default (4, 4).
-            labels: Whether the folders inside are classes, each image's label. Default False.
+            base_shape: (height, width) of the base.
+            labels: Whether the folders inside are classes, each image's label.
             **options: `cache`: folder of all caches, by default one in Keras' own;
-                `channels`: 3 for RGB (default), 1 for grey, into which colours are converted, or 4
-                for RGBA;
+                `channels`: 3 for RGB (default), 1 for grey, or 4 for RGBA;
                 `background`: colour beneath transparent pixels, which are refused by default;
                 `resample`: `"lanczos"` (default) or `"area"`, to the final size;
                 `upscale`: enlarge images that are too small, default False;
-                `allow_grey`: keep images of a single channel among coloured ones, default True,
-                else they are unfit;
+                `allow_grey`: keep images of one channel among coloured ones, default True;
                 `skip_broken`: leave unfit images out, warn, and list them in `skipped`, rather
                 than raise, default False;
                 `threads`: number of decoding threads; `progress`: show a bar, default True.
@@ -192,9 +185,8 @@ class ImageCache:
         Args:
             images: Array (N, H, W, C) of 1, 3 or 4 channels: uint8, or float in [0, 1].
             resolution: Final height; by default that of the images.
-            base_shape: (height, width) of the base. Default (4, 4).
+            base_shape, **options: As `from_folder`.
             labels: Array (N,) of whole numbers, or None.
-            **options: As `from_folder`.
 
         Returns:
             `ImageCache`.
@@ -222,12 +214,10 @@ class ImageCache:
 
         Args:
             name: Name as in the catalogue, `"cifar10"` for instance.
-            resolution: Final height.
-            base_shape: (height, width) of the base. Default (4, 4).
-            split: Split or slice of one. Default `"train"`.
-            labels: Whether to keep the labels. Default False.
+            resolution, base_shape, **options: As `from_folder`.
+            split: Split or slice of one.
+            labels: Whether to keep the labels.
             data_dir: Where the data sets lie.
-            **options: As `from_folder`.
 
         Returns:
             `ImageCache`.

@@ -17,19 +17,8 @@ ABOUT, LABELS = "about.json", "labels.npy"
 def build_cache(folder, source, sizes, channels, fit, skip_broken, threads, progress):
     """Write a new cache folder: a file per size, the labels, and `about.json`.
 
-    Args:
-        folder: Folder to create, with its parents.
-        source: An `ImageSource`.
-        sizes: (height, width) of each resolution, base first.
-        channels: 1, 3 or 4.
-        fit: From what loads an image to a uint8 array (H, W, channels) of the last size, and
-            whether the image was grey.
-        skip_broken: As for `read_images`.
-        threads: As for `read_images`.
-        progress: As for `read_images`.
-
-    Raises:
-        ValueError: An image is not fit (and not to be skipped), or none is.
+    `sizes` are (height, width), base first; `fit` makes of what loads an image a uint8 array
+    (H, W, channels) of the last size, and tells whether it was grey. The rest: see `read_images`.
     """
 
     def prepare(load):
@@ -54,15 +43,8 @@ def build_cache(folder, source, sizes, channels, fit, skip_broken, threads, prog
                     writer.write(level)
         if source.labels is not None:
             np.save(new / LABELS, np.asarray(source.labels, np.int64)[kept])
-        about = {
-            "format": FORMAT,
-            "count": len(kept),
-            "resolutions": sizes,
-            "channels": channels,
-            "skipped": skipped,
-            "grey": grey,
-            "classes": source.classes,
-        }
+        about = {"format": FORMAT, "count": len(kept), "resolutions": sizes, "channels": channels}
+        about |= {"skipped": skipped, "grey": grey, "classes": source.classes}
         (new / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
 
 
@@ -96,10 +78,7 @@ def file_name(size):
 
 
 class _Writer:
-    """Appends images to a .npy file whose number of images is known only at the end.
-
-    Ordinary writes, unlike those into a memory map, report a full disk as an exception.
-    """
+    """Appends images to a .npy file; unlike a memory map's, its writes report a full disk."""
 
     def __init__(self, path, shape, most):
         self.file = open(path, "wb")

@@ -17,8 +17,7 @@ class ImageDataset:
     """Images of one size, or random patches of images of any size, for `MultilevelStream`.
 
     Every image is decoded once when the data set is opened, so that a broken one is named then and
-    not hours later. Decoded images are kept as bytes while they fit into `memory`; the others are
-    decoded anew for every sample.
+    not hours later. Decoded images are kept as bytes while they fit into `memory`.
 
     With `size` the largest centred part of that shape is resized, by Pillow: `"bilinear"` averages
     over all the pixels that a new one covers, `"nearest"` takes one of them, as the released code
@@ -32,13 +31,12 @@ class ImageDataset:
         patches: Patches of each image in an epoch.
         interpolation: `"bilinear"` or `"nearest"`.
         background: Colour beneath transparent pixels; None refuses images that have any.
-        skip_broken: Whether images that cannot be used are left out, with a warning, and listed in
-            `skipped`, rather than raise.
+        skip_broken: Whether to leave out images that cannot be used, with a warning, rather than
+            raise.
         check: Whether to decode every image at once. Without it opening a large set takes no time,
             and a broken image raises when it is met.
         memory: Bytes of decoded images to keep.
-        dtype: `"float32"` for samples in [0, 1], or `"uint8"`, a quarter of the bytes on the way
-            to a device.
+        dtype: `"float32"` for samples in [0, 1], or `"uint8"`, a quarter of the bytes.
         threads: Number of decoding threads; by default as many as processors, up to 8.
         progress: Whether to show a bar.
 

@@ -27,17 +27,15 @@ def open_image_dataset(name, root=None, split=None, size=None, data_dir=None, **
               `list_eval_partition.txt` beside them, and the official one without it.
             - `"div2k"`: train, validation. Files: a folder with `DIV2K_train_HR` and
               `DIV2K_valid_HR` or their zip archives, or one of these itself.
-            - `"urban100"`: test. Files: a folder of images or a zip archive; where it holds
-              images of low resolution too (`LR` and `HR` in names of files or folders), those of
-              high resolution alone, of the first folder that has them.
+            - `"urban100"`: test. Files: a folder of images or a zip archive; of images named HR and
+              LR those of high resolution alone, of the first folder that has them.
             - `"folder"`: all. Files: any folder of images, with its subfolders, or a zip archive.
         root: The files. None takes the data set from `tensorflow_datasets` (extra `data`), which
             downloads it; not for urban100 and folder.
         split: By default the first of the list.
         size: (height, width) that images are brought to, one number for a square, or None.
         data_dir: Where `tensorflow_datasets` keeps its data sets.
-        **options: Of `ImageDataset`: `patch`, `patches`, `interpolation`, `skip_broken`,
-            `memory`, `dtype` and others.
+        **options: Of `ImageDataset`, such as `patch` and `skip_broken`.
 
     Returns:
         `ImageDataset`.
@@ -49,19 +47,17 @@ def open_image_dataset(name, root=None, split=None, size=None, data_dir=None, **
 
     Example:
         >>> import tempfile
-        >>> import numpy as np
         >>> from c2f_zoo.data import save_image
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> for number in range(3):
-        ...     save_image(folder / f"{number}.png", np.full((20, 30, 3), number / 2))
-        >>> dataset = open_image_dataset("folder", folder, size=(8, 12), progress=False)
-        >>> dataset.samples([2]).shape
+        >>> folder = tempfile.mkdtemp()
+        >>> save_image(folder + "/a.png", np.zeros((20, 30, 3)))
+        >>> open_image_dataset("folder", folder, size=(8, 12), progress=False).samples([0]).shape
         (1, 8, 12, 3)
     """
-    known = {_plain(key): value for key, value in IMAGE_DATASETS.items()}
-    if _plain(name) not in known:
+    known = {checks.plain_name(key): value for key, value in IMAGE_DATASETS.items()}
+    plain = checks.plain_name(name)
+    if plain not in known:
         checks.one_of("name", name, IMAGE_DATASETS)
-    splits, of_tfds, of_files = known[_plain(name)]
+    splits, of_tfds, of_files = known[plain]
     split = checks.one_of(f"split of {name}", splits[0] if split is None else split, splits)
     if root is not None:
         source = of_files(Path(root).expanduser(), split)
@@ -69,18 +65,9 @@ def open_image_dataset(name, root=None, split=None, size=None, data_dir=None, **
         raise ValueError(f"{name} is opened from a folder: give root. Received: root=None")
     else:
         called, names, feature = of_tfds
-        source = TensorFlowDataset(
-            called, names.get(split, split), data_dir=data_dir, feature=feature
-        )
+        split = names.get(split, split)
+        source = TensorFlowDataset(called, split, data_dir=data_dir, feature=feature)
     return ImageDataset(source, size, **options)
-
-
-def _cifar10(root, split):
-    return ImageArray(read_cifar10(root, split)[0])
-
-
-def _stl10(root, split):
-    return ImageArray(read_stl10(root, split))
 
 
 def _folder(root, split=None):
@@ -142,11 +129,8 @@ def _urban100(root, split):
         return found[-1].upper() if found else ""
 
     has_high = any(resolution(name) == "HR" for name in source.names)
-    high = {
-        name
-        for name in source.names
-        if resolution(name) == "HR" or not has_high and resolution(name) != "LR"
-    }
+    wanted = ("HR",) if has_high else ("HR", "")
+    high = {name for name in source.names if resolution(name) in wanted}
     if has_high:  # there may be one folder for each factor
         first = min(PurePosixPath(name).parent for name in high)
         high = {name for name in high if PurePosixPath(name).parent == first}
@@ -163,21 +147,17 @@ class _Selected(ImageSource):
             raise ValueError(f"There is none of {what}. Received: {len(source)} other images")
 
 
-def _plain(name):
-    return "".join(letter for letter in str(name).lower() if letter.isalnum())
-
-
 # Splits, the first by default; name, splits and feature of tensorflow_datasets; reader of files.
 IMAGE_DATASETS = {
-    "cifar10": (("train", "test"), ("cifar10", {}, "image"), _cifar10),
+    "cifar10": (
+        ("train", "test"),
+        ("cifar10", {}, "image"),
+        lambda root, split: ImageArray(read_cifar10(root, split)[0]),
+    ),
     "stl10": (
         ("train", "unlabeled", "train+unlabeled", "test"),
-        (
-            "stl10",
-            {"unlabeled": "unlabelled", "train+unlabeled": "train+unlabelled"},
-            "image",
-        ),
-        _stl10,
+        ("stl10", {"unlabeled": "unlabelled", "train+unlabeled": "train+unlabelled"}, "image"),
+        lambda root, split: ImageArray(read_stl10(root, split)),
     ),
     "celeba": (
         ("train", "validation", "test", "all"),

@@ -18,24 +18,11 @@ class UnfitImageError(ValueError):
 
 
 def open_image(source):
-    """Decode an image file of a single picture, EXIF orientation applied.
-
-    Args:
-        source: Path, or binary file object.
-
-    Returns:
-        `PIL.Image.Image`.
-
-    Raises:
-        UnfitImageError: The file is damaged, no image, a pipe, or holds several pictures.
-    """
+    """Decode an image file of one picture, EXIF orientation applied, or raise UnfitImageError."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if (
-        isinstance(source, (str, os.PathLike))
-        and os.path.exists(source)
-        and not os.path.isfile(source)
-    ):
+    is_path = isinstance(source, (str, os.PathLike))
+    if is_path and os.path.exists(source) and not os.path.isfile(source):
         raise UnfitImageError("it is not a regular file")  # reading a pipe would wait for ever
     try:
         with Image.open(source) as image:
@@ -62,12 +49,12 @@ def fit_image(image, size, background=None, resample="lanczos", upscale=False, c
         image: `PIL.Image.Image`, or array (H, W, C) of 1, 3 or 4 channels, uint8 or float in
             [0, 1].
         size: (height, width).
-        background: Colour beneath transparent pixels, (r, g, b) from 0 to 255. None (default)
-            refuses images that have any. Not used with 4 channels.
-        resample: `"lanczos"` (default), `"area"` or `"bilinear"`, which average over all the pixels
-            that a new one covers, or `"nearest"`.
+        background: Colour (r, g, b), 0 to 255, beneath transparent pixels, which None refuses. Not
+            used with 4 channels.
+        resample: `"lanczos"`, `"area"` or `"bilinear"`, which average over all the pixels that a
+            new one covers, or `"nearest"`.
         upscale: Whether an image smaller than `size` is enlarged rather than refused.
-        channels: 1 for grey (ITU-R 601 luma of colours), 3 for RGB (default), 4 for RGBA.
+        channels: 1 for grey (ITU-R 601 luma of colours), 3 for RGB, 4 for RGBA.
 
     Returns:
         uint8 array (height, width, channels).
@@ -89,10 +76,8 @@ def fit_image(image, size, background=None, resample="lanczos", upscale=False, c
     if image.size != (width, height):
         scale = min(image.width / width, image.height / height)
         if scale < 1 and not upscale:
-            raise UnfitImageError(
-                f"it is {image.width}x{image.height} (width x height), "
-                f"smaller than {width}x{height}"
-            )
+            found = f"{image.width}x{image.height} (width x height)"
+            raise UnfitImageError(f"it is {found}, smaller than {width}x{height}")
         crop_width = min(image.width, max(1, round(width * scale)))
         crop_height = min(image.height, max(1, round(height * scale)))
         left, top = (image.width - crop_width) // 2, (image.height - crop_height) // 2
@@ -118,22 +103,7 @@ def is_grey(image):
 
 
 def check_fit_options(background, resample):
-    """Check the options of `fit_image` once, before many images are read.
-
-    Args:
-        background: None, a colour name or #rrggbb that Pillow knows, or three whole numbers.
-        resample: `"lanczos"` or `"area"`.
-
-    Returns:
-        The background as None or (r, g, b) from 0 to 255.
-
-    Raises:
-        ValueError: If `background` is not a colour, or `resample` is unknown.
-
-    Example:
-        >>> check_fit_options("white", "area")
-        (255, 255, 255)
-    """
+    """Check options of `fit_image` before many images are read; return the colour as (r, g, b)."""
     checks.one_of("resample", resample, ("lanczos", "area"))
     if background is None:
         return None

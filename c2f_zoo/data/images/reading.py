@@ -25,9 +25,6 @@ def read_images(function, source, skipped, description, skip_broken, threads, pr
 
     Yields:
         (index, name, result) of each fit image, in order.
-
-    Raises:
-        ValueError: An image is unfit (and not to be skipped), or all are.
     """
     from tqdm import tqdm
 
@@ -45,9 +42,8 @@ def read_images(function, source, skipped, description, skip_broken, threads, pr
             num_read += 1
             yield index, name, found
     if not num_read:
-        raise ValueError(
-            f"None of the {len(skipped)} images can be used. Received: {_listed(skipped)}"
-        )
+        reasons = _listed(skipped)
+        raise ValueError(f"None of the {len(skipped)} images can be used. Received: {reasons}")
 
 
 def refuse(name, reason):

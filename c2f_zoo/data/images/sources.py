@@ -114,11 +114,6 @@ class TensorFlowDataset(ImageSource):
     Raises:
         ImportError: tensorflow_datasets is not installed; the message names the extra.
         ValueError: If the data set lacks the feature, or with `labels` the feature `label`.
-
-    Example:
-        ```python
-        source = TensorFlowDataset("cifar10", split="train")
-        ```
     """
 
     def __init__(self, name, split="train", labels=False, data_dir=None, feature="image"):

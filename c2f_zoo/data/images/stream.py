@@ -18,30 +18,25 @@ class ImageStream(keras.utils.PyDataset):
 
     Batch `i` follows from `seed` and the number of images shown before it alone: it is the same
     from however many workers, in whichever order, and after a run was killed and resumed. Every
-    image is shown once before any is shown again, in a new order each time, across changes of the
-    resolution.
+    image is shown once before any is shown again, in a new order each time.
 
     An endless stream needs `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
     the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the result
-    of `as_tf_dataset()`: Keras' own adapter holds every batch to the height and width of the first
-    two.
+    of `as_tf_dataset()`: Keras' own adapter fixes height and width by the first two batches.
 
     Args:
         cache: `ImageCache`.
         schedule: `GrowthSchedule`. None for one resolution throughout.
-        batch_size: Images in a batch where there is no schedule. Default 32.
+        batch_size: Images in a batch where there is no schedule.
         resolution: Height, or (height, width), where there is no schedule; by default the
             cache's final one.
         mirror: Whether half of the images, drawn anew each time, are mirrored left to right.
-            Default False.
         fade: Whether to fade real images in as the network's are (see `fade_images`), which makes
-            batches float32. Default False: `AdversarialModel` does this itself, on the device,
-            from uint8 images, which are a quarter as much to transfer.
-        labels: Whether to serve the cache's labels too. Default False.
-        seed: Integer >= 0. Default 0.
-        initial_images: Images shown before batch 0: a resumed run's count. Default 0.
-        **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of
-            `keras.utils.PyDataset`.
+            batches float32. `AdversarialModel` does this itself, on the device, from uint8 images.
+        labels: Whether to serve the cache's labels too.
+        seed: Integer >= 0.
+        initial_images: Images shown before batch 0: a resumed run's count.
+        **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `keras.utils.PyDataset`.
 
     Returns:
         `stream[i]` is an array (B, H, W, C), uint8, or with `fade` float32 in [0, 1]; with

@@ -8,16 +8,10 @@ from c2f_zoo.data.scenes.shapes import per_layer, signed_distances
 def level_sets(parameters, flows, size, with_shadows):
     """Evaluate the silhouettes of all layers in one frame.
 
-    Args:
-        parameters: What `draw_parameters` drew, as tensors.
-        flows: Where each pixel of the frame lies in frame 2, as a displacement: (B, L, 2, H, W),
-            or one for all layers, (B, 1, 2, H, W), or zeros (1, 1, 2, 1, 1) for frame 2 itself.
-        size: (H, W), pixels.
-        with_shadows: Whether to compute shadows.
-
-    Returns:
-        Tuple of level sets (B, L - 1, H, W) of the layers before the background, negative inside,
-        and what the shadow of each leaves of the light, of the same shape, or None.
+    `flows` say where each pixel of the frame lies in frame 2, as a displacement: (B, L, 2, H, W),
+    or one for all layers, (B, 1, 2, H, W), or zeros (1, 1, 2, 1, 1) for frame 2 itself. Returns the
+    level sets (B, L - 1, H, W) of the layers before the background, negative inside, and what the
+    shadow of each leaves of the light, of the same shape, or None.
     """
     # The background has no silhouette: its flow is left out, unless it is that of all layers.
     flows = flows[:, 1:] if flows.shape[1] > 1 else flows
@@ -36,15 +30,11 @@ def level_sets(parameters, flows, size, with_shadows):
 
 
 def visibility(sets):
-    """Decide which two layers each pixel shows.
+    """Decide from `level_sets` which two layers each pixel shows.
 
-    Args:
-        sets: What `level_sets` returned.
-
-    Returns:
-        Dict of (B, H, W): `top`, the index of the topmost layer that touches the pixel, int32,
-        its `coverage` in (0, 1], `second`, the index of the layer that fills the rest, and
-        `light`, `light_second`, what shadows leave of the light on either.
+    Returns a dict of (B, H, W): `top`, the index of the topmost layer that touches the pixel,
+    int32, its `coverage` in (0, 1], `second`, the index of the layer that fills the rest, and
+    `light`, `light_second`, what shadows leave of the light on either.
     """
     distances, shades = sets
     batch, count, height, width = distances.shape
@@ -67,16 +57,10 @@ def visibility(sets):
 
 
 def blend(seen, colors, steps):
-    """Put the topmost layer over the second one.
+    """Put the topmost layer over the second one, as `visibility` decided.
 
-    Args:
-        seen: What `visibility` decided.
-        colors: Two lists of three arrays (B, H, W).
-        steps: Two pairs of arrays (B, H, W), the flows of the two layers.
-
-    Returns:
-        Tuple of the blended list, the owner (B, H, W) int32 of each pixel, and the owner's flow,
-        a list of two arrays (B, H, W).
+    `colors` are two lists of three channels (B, H, W), `steps` the two layers' flows. Returns the
+    blended channels, the owner (B, H, W) int32 of each pixel, and the owner's flow.
     """
     coverage = seen["coverage"]
     color = [back + coverage * (front - back) for front, back in zip(*colors, strict=True)]
@@ -97,15 +81,7 @@ def choose_number(index, table):
 
 
 def choose_flow(index, flows):
-    """Pick the flow of each pixel's layer, a list of u and v.
-
-    Args:
-        index: (B, H, W) int32.
-        flows: (B, L, 2, H, W), or with axes of length one where it does not vary.
-
-    Returns:
-        List of two arrays broadcastable to (B, H, W).
-    """
+    """Pick u and v of each pixel's layer, `index` (B, H, W), from flows (B, L, 2, H, W)."""
     chosen = [flows[:, 0, 0], flows[:, 0, 1]]
     for layer in range(1, flows.shape[1]):
         here = index == layer
@@ -115,23 +91,15 @@ def choose_flow(index, flows):
 
 def frame_grid(size):
     """Pixel coordinates x (1, W) and y (H, 1) of a frame of `size` (H, W), float32."""
-    x = ops.arange(size[1], dtype="float32")
-    y = ops.arange(size[0], dtype="float32")
+    y, x = (ops.arange(length, dtype="float32") for length in size)
     return x[None, :], y[:, None]
 
 
 def masks(parameters, owner, flow, seen, size):
-    """Masks and depth of frame 1, exact.
+    """Masks and depth (B, H, W, 1) of frame 1, exact: see `Scenes.render`.
 
-    Args:
-        parameters: What `draw_parameters` drew, as tensors.
-        owner: (B, H, W) int32, the visible layer.
-        flow: Two arrays (B, H, W), pixels.
-        seen: What `visibility` decides at the places in frame 2 that the flow leads to.
-        size: (H, W), pixels.
-
-    Returns:
-        Dict of (B, H, W, 1) arrays, see `Scenes.render`.
+    `owner` (B, H, W) int32 is the visible layer, `flow` its u and v, `seen` what `visibility`
+    decides at the places in frame 2 that the flow leads to.
     """
     x, y = frame_grid(size)
     height, width = size

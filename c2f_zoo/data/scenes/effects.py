@@ -8,6 +8,8 @@ import dataclasses
 import numpy as np
 from keras import ops
 
+from c2f_zoo.data.scenes.motion import sometimes
+
 BLUR_TAPS = 7
 NOISE_SPARE = 1 << 16
 
@@ -58,9 +60,8 @@ class Effects:
             value = getattr(self, field.name)
             most = 1.0 if field.name in PROBABILITIES else np.inf
             if not 0 <= value <= most:
-                raise ValueError(
-                    f"Effects: {field.name} must lie between 0 and {most}. Received: {value}"
-                )
+                allowed = f"{field.name} must lie between 0 and {most}"
+                raise ValueError(f"Effects: {allowed}. Received: {value}")
 
     @classmethod
     def off(cls):
@@ -75,38 +76,27 @@ class Effects:
 PROBABILITIES = ("shading", "shadow", "fog", "blur", "photometric", "noise")
 
 
-def _happens(random, probability, shape):
-    return (random.random(shape) < probability).astype("float64")
-
-
 def draw_effects(random, effects: Effects, size, nearness, thickness):
     """Draw the effects of a batch of scenes.
 
-    Args:
-        random: `numpy.random.Generator`.
-        effects: Probabilities and strengths.
-        size: (H, W) of the frames, pixels.
-        nearness: (B, L) inverse depth of the layers, 1 at the background.
-        thickness: (B, L) about half of what each layer measures across, pixels.
-
-    Returns:
-        Dict of float32 arrays: `light` (B, L, 3), light at frame-2 pixel (x, y) as light[0] +
-        light[1] * x + light[2] * y; `shadow` (B, L, 4): strength, softness in pixels, shift along
-        x and y; `fog` (B, L, 4): weight and colour; `blur` (B,): exposure; `tone` (B, 2, 7) per
-        frame: gain and bias of the colours, curve; `noise` (B,): standard deviation; and
-        `noise_start` (B, 2) int32.
+    `nearness` (B, L) is the layers' inverse depth, `thickness` (B, L) about half of what each
+    measures across, in pixels. Returns a dict of float32 arrays: `light` (B, L, 3), light at
+    frame-2 pixel (x, y) as light[0] + light[1] * x + light[2] * y; `shadow` (B, L, 4): strength,
+    softness in pixels, shift along x and y; `fog` (B, L, 4): weight and colour; `blur` (B,):
+    exposure; `tone` (B, 2, 7) per frame: gain and bias of the colours, curve; `noise` (B,):
+    standard deviation; and `noise_start` (B, 2) int32.
     """
     batch, layers = nearness.shape
     height, width = size
     shape = (batch, layers)
 
     slope = random.uniform(-1, 1, (*shape, 2)) * effects.shading_strength / (max(size) / 2)
-    slope *= _happens(random, effects.shading, (*shape, 1))
+    slope *= sometimes(random, effects.shading, (*shape, 1))
     level = 1 - (slope * np.array([width / 2, height / 2])).sum(-1)
     light = np.concatenate([level[..., None], slope], -1)
 
     strength = random.uniform(0.3, 1, (batch, 1)) * effects.shadow_strength
-    strength = strength * _happens(random, effects.shadow, (batch, 1)) * np.ones(shape)
+    strength = strength * sometimes(random, effects.shadow, (batch, 1)) * np.ones(shape)
     softness = np.exp(random.uniform(np.log(1.5), np.log(0.08 * min(size) + 2), shape))
     sun = random.uniform(0, 2 * np.pi, (batch, 1))
     # Thin things cast faint, narrow shadows.
@@ -117,14 +107,14 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
     shadow[:, 0, 0] = 0
 
     density = random.random((batch, 1)) * effects.fog_strength
-    density = density * _happens(random, effects.fog, (batch, 1))
+    density = density * sometimes(random, effects.fog, (batch, 1))
     weight = 1 - (1 - density) ** (1 / nearness)
     color = random.uniform(0.4, 1.0, (batch, 1, 1)) + random.uniform(-0.1, 0.1, (batch, 1, 3))
     fog = np.concatenate([weight[..., None], np.broadcast_to(color, (*shape, 3))], -1)
 
-    blur = random.random(batch) * effects.blur_extent * _happens(random, effects.blur, batch)
+    blur = random.random(batch) * effects.blur_extent * sometimes(random, effects.blur, batch)
 
-    change = _happens(random, effects.photometric, (batch, 1)) * effects.photometric_strength
+    change = sometimes(random, effects.photometric, (batch, 1)) * effects.photometric_strength
     change = change * np.abs(random.standard_normal((batch, 1)))
     contrast = random.uniform(-1, 1, (batch, 2)) * change
     gain = 1 + contrast[..., None] + random.uniform(-1, 1, (batch, 2, 3)) * change[..., None]
@@ -133,7 +123,7 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
     tone = np.concatenate([gain, bias[..., None].repeat(3, -1), curve[..., None]], -1)
 
     noise = random.random(batch) ** 2 * effects.noise_strength
-    noise = noise * _happens(random, effects.noise, batch)
+    noise = noise * sometimes(random, effects.noise, batch)
     drawn = {"light": light, "shadow": shadow, "fog": fog, "blur": blur, "tone": tone,
              "noise": noise}  # fmt: skip
     drawn = {name: value.astype("float32") for name, value in drawn.items()}
@@ -142,15 +132,7 @@ def draw_effects(random, effects: Effects, size, nearness, thickness):
 
 
 def noise_tile(size, seed=0) -> np.ndarray:
-    """Fixed normal noise for frames of one size to take a random stretch of.
-
-    Args:
-        size: (H, W), pixels.
-        seed: Seed.
-
-    Returns:
-        (H * W * 3 + NOISE_SPARE,) float32 of unit variance.
-    """
+    """Normal noise (H * W * 3 + NOISE_SPARE,), float32, of which frames take random stretches."""
     random = np.random.default_rng([seed, 3])
     return random.standard_normal(size[0] * size[1] * 3 + NOISE_SPARE, "float32")
 
@@ -164,16 +146,10 @@ def pack_frame(image):
 
 
 def streaks(packed, flow, exposure, limit):
-    """Fetch a few nearest pixels on a short streak along the flow.
+    """Fetch `BLUR_TAPS` nearest pixels (B, H, W) on a short streak along the flow, in pixels.
 
-    Args:
-        packed: What `pack_frame` made: one integer to fetch per tap, not three numbers.
-        flow: Tuple of two arrays (B, H, W), pixels.
-        exposure: (B,) part of the flow that the streak covers.
-        limit: Longest streak, pixels.
-
-    Returns:
-        List of `BLUR_TAPS` arrays (B, H, W), int32 with ten bits a channel.
+    They come as packed by `pack_frame`: one integer to fetch a tap, not three numbers. `exposure`
+    (B,) is the part of the flow that the streak covers, `limit` its greatest length in pixels.
     """
     batch, height, width = flow[0].shape
     u, v = flow[0] * exposure[:, None, None], flow[1] * exposure[:, None, None]
@@ -192,16 +168,7 @@ def streaks(packed, flow, exposure, limit):
 
 
 def mean_of_taps(image, taps, exposure):
-    """Motion blur: the mean of what `streaks` fetched, where the exposure is not zero.
-
-    Args:
-        image: List of three arrays (B, H, W), in [0, 1].
-        taps: What `streaks` returned.
-        exposure: (B,).
-
-    Returns:
-        List of three arrays (B, H, W).
-    """
+    """Motion blur: the mean of what `streaks` fetched, where the exposure (B,) is not zero."""
     exposed = exposure[:, None, None] > 0
     result = []
     for channel in range(3):
@@ -214,15 +181,9 @@ def mean_of_taps(image, taps, exposure):
 
 
 def develop(image, tone, with_tone=True):
-    """Apply one frame's gain, bias and tone curve and make it an image.
+    """Make an image (B, H, W, 3) in [0, 1] of three channels (B, H, W).
 
-    Args:
-        image: List of three arrays (B, H, W).
-        tone: (B, 7): gain and bias of the channels, then the curve.
-        with_tone: Whether to apply the tone; if not, the colours are only clipped.
-
-    Returns:
-        (B, H, W, 3) in [0, 1].
+    `tone` (B, 7), gain and bias of the channels, then the curve, is applied `with_tone`.
     """
     if with_tone:
         image = list(image)
@@ -236,17 +197,7 @@ def develop(image, tone, with_tone=True):
 
 
 def add_noise(image, tile, deviation, start):
-    """Add normal noise and clip to [0, 1].
-
-    Args:
-        image: (B, H, W, 3).
-        tile: What `noise_tile` made.
-        deviation: (B,) standard deviation.
-        start: (B,) int32, where in the tile each image's noise begins.
-
-    Returns:
-        (B, H, W, 3).
-    """
+    """Add noise of a `deviation` (B,), from `start` (B,) on in the tile, to images in [0, 1]."""
     _, height, width, _ = image.shape
     count = height * width * 3
     noise = ops.take(tile, start[:, None] + ops.arange(count, dtype="int32"))

@@ -12,6 +12,8 @@ import numbers
 import numpy as np
 from keras import ops
 
+from c2f_zoo import checks
+
 INTERVALS = 8
 CONTROL_POINTS = INTERVALS + 3
 
@@ -30,8 +32,7 @@ class Motion:
         limit: Largest translation as a fraction of the longer image side.
         still_camera: Probability that the camera does not move.
         attached: Probability that a layer moves exactly with the background.
-        gentle: Probability that a layer which moves by itself does so at a quarter of the speed
-            only: small relative motions are the commonest ones in real footage.
+        gentle: Probability that a layer which moves by itself does so at a quarter of the speed.
         rotation: Scale of rotations, radians, where the median is 2.3% of the shorter image side
             (6 pixels of 256); in proportion below that. Half of the layers rotate.
         zoom: Scale of the relative change of size, likewise; half of the layers change theirs.
@@ -58,15 +59,9 @@ class Motion:
     ground: float = 0.35
 
     def __post_init__(self):
-        if not self.median > 0:
-            raise ValueError(f"Motion: median must be positive pixels. Received: {self.median}")
-        if not self.spread >= 0:
-            raise ValueError(f"Motion: spread must not be negative. Received: {self.spread}")
-        if not 0 <= self.deformation < 0.5:
-            raise ValueError(
-                "Motion: deformation must lie in [0, 0.5), beyond which flow fields fold. "
-                f"Received: {self.deformation}"
-            )
+        checks.number("median", self.median, above=0)
+        checks.number("spread", self.spread, least=0)
+        checks.number("deformation", self.deformation, least=0, below=0.5)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,17 +100,7 @@ class MotionMixture:
 
 
 def as_motion(motion):
-    """Turn what a user gives as motion into a `Motion` or a `MotionMixture`.
-
-    Args:
-        motion: Either of them; a number, the median in pixels; or None for `Motion()`.
-
-    Returns:
-        `Motion` or `MotionMixture`.
-
-    Raises:
-        ValueError: If `motion` is anything else, or a median that is not positive.
-    """
+    """Return a `Motion` or `MotionMixture`; a number is the median in pixels, None `Motion()`."""
     if motion is None:
         return Motion()
     if isinstance(motion, (Motion, MotionMixture)):
@@ -126,14 +111,7 @@ def as_motion(motion):
 
 
 def spline_basis(length: int) -> np.ndarray:
-    """Weights of the control points at every pixel of one image axis.
-
-    Args:
-        length: Number of pixels.
-
-    Returns:
-        (length, CONTROL_POINTS) float32; rows sum to one, four entries of each are not zero.
-    """
+    """Weights (length, CONTROL_POINTS) of the control points at every pixel of an axis, float32."""
     position = np.arange(length) * (INTERVALS / max(length - 1, 1))
     distance = np.abs(position[:, None] + 1 - np.arange(CONTROL_POINTS)[None, :])
     inner = 2 / 3 - distance**2 + distance**3 / 2
@@ -147,14 +125,9 @@ def control_positions(length: int) -> np.ndarray:
 
 
 def flow_fields(control, size):
-    """Evaluate every layer's flow at every pixel of frame 1.
+    """Evaluate every layer's flow (B, L, 2, H, W), u then v in pixels, on frame 1 of `size` (H, W).
 
-    Args:
-        control: (B, L, 2, CONTROL_POINTS along x, CONTROL_POINTS along y) displacements, pixels.
-        size: (H, W) of the frame.
-
-    Returns:
-        (B, L, 2, H, W) flow in pixels, u then v.
+    `control` (B, L, 2, CONTROL_POINTS along x, CONTROL_POINTS along y) are displacements, pixels.
     """
     height, width = size
     # Sums, not matrix products: those lose precision where a GPU computes them in TF32.
@@ -179,7 +152,8 @@ def _translations(random, motion, speed, shape, size):
     return length[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
 
 
-def _sometimes(random, probability, shape):
+def sometimes(random, probability, shape):
+    """Draw 1.0 with a probability, else 0.0."""
     return (random.random(shape) < probability).astype("float64")
 
 
@@ -199,18 +173,11 @@ def _smooth_noise(random, shape):
 def draw_motion(random, motion, size, nearness, middle):
     """Draw the flow of every layer of a batch of scenes.
 
-    Args:
-        random: `numpy.random.Generator`.
-        motion: `Motion` or `MotionMixture` to draw from.
-        size: (H, W) of the frame, pixels.
-        nearness: (B, L) inverse depth of the layers, background (layer 0) first, which is 1.
-        middle: (B, L, 2) where, halfway between the frames, the centres of the layers lie.
-
-    Returns:
-        Tuple of `control` (B, L, 2, CONTROL_POINTS, CONTROL_POINTS) as `flow_fields` takes it,
-        `centre` (B, L, 2), the centres of the layers in frame 2, and `plane` (B, L, 3), the
-        inverse depth of each layer at pixel (x, y) of frame 1 as plane[0] + plane[1] * x +
-        plane[2] * y.
+    `nearness` (B, L) is the layers' inverse depth, 1 at the background (layer 0); `middle`
+    (B, L, 2) where, halfway between the frames, their centres lie. Returns `control` (B, L, 2,
+    CONTROL_POINTS, CONTROL_POINTS) for `flow_fields`, `centre` (B, L, 2), the centres in frame 2,
+    and `plane` (B, L, 3), the inverse depth of each layer at pixel (x, y) of frame 1 as
+    plane[0] + plane[1] * x + plane[2] * y.
     """
     if isinstance(motion, MotionMixture):
         chosen = random.choice(len(motion.motions), len(nearness), p=motion.shares)
@@ -224,9 +191,9 @@ def draw_motion(random, motion, size, nearness, middle):
     frame_centre = np.array([(width - 1) / 2, (height - 1) / 2])
 
     tilt = random.normal(0, 0.12 / longest, (batch, layers, 2)) * nearness[..., None]
-    ground = _sometimes(random, motion.ground, batch)
+    ground = sometimes(random, motion.ground, batch)
     tilt[:, 0, 1] += ground * random.uniform(0.3, 1.5, batch) / height
-    attached = _sometimes(random, motion.attached, (batch, layers))
+    attached = sometimes(random, motion.attached, (batch, layers))
     attached[:, 0] = 1
     plane = np.concatenate([nearness[..., None], tilt], -1)
     plane[..., 0] -= (tilt * np.where(attached[..., None], frame_centre, middle)).sum(-1)
@@ -238,13 +205,13 @@ def draw_motion(random, motion, size, nearness, middle):
     vigour = np.minimum(1.5, motion.median / (0.0234 * min(size))) * np.minimum(pace, 1.5)
 
     # Camera: it turns (the same for all depths) and moves (the more the nearer the layer).
-    moving = 1 - _sometimes(random, motion.still_camera, (batch, 1, 1))
+    moving = 1 - sometimes(random, motion.still_camera, (batch, 1, 1))
     share = random.random((batch, 1, 1)) ** 2
     shift = _translations(random, motion, speed, (batch, 1), size) * moving
     forward = random.standard_t(3, (batch, 1, 1)) * 0.3 * motion.zoom * moving * vigour[..., None]
-    forward = np.clip(forward, -0.25, 0.25) * _sometimes(random, 0.6, (batch, 1, 1))
+    forward = np.clip(forward, -0.25, 0.25) * sometimes(random, 0.6, (batch, 1, 1))
     roll = random.standard_t(3, (batch, 1, 1)) * 0.2 * motion.rotation * moving * vigour[..., None]
-    roll = np.clip(roll, -0.5, 0.5) * _sometimes(random, 0.5, (batch, 1, 1))
+    roll = np.clip(roll, -0.5, 0.5) * sometimes(random, 0.5, (batch, 1, 1))
     camera = {"pan": shift * (1 - share), "shift": shift * share, "forward": forward, "roll": roll}
 
     def camera_flow(position, inverse_depth):
@@ -258,7 +225,7 @@ def draw_motion(random, motion, size, nearness, middle):
     # Own motion of the layers, about their centres.
     free = (1 - attached)[..., None]
     own = _translations(random, motion, speed, (batch, layers), size)
-    own = own * np.where(_sometimes(random, motion.gentle, (batch, layers, 1)), 0.25, 1.0) * free
+    own = own * np.where(sometimes(random, motion.gentle, (batch, layers, 1)), 0.25, 1.0) * free
     heavy = random.standard_t(4, (4, batch, layers))
     some = random.random((4, batch, layers)) < np.array([0.5, 0.5, 0.33, 0.33])[:, None, None]
     scales = np.array([motion.rotation, motion.zoom, motion.shear, motion.shear])[:, None, None]
@@ -297,8 +264,4 @@ def draw_motion(random, motion, size, nearness, middle):
     noise = noise * (bend[..., None] / np.maximum(steepest, 1e-9))[..., None, None]
     control = np.moveaxis(flow, -1, 2) + noise
     control = np.where(attached[..., None, None, None], control[:, :1], control)
-    return (
-        control.astype("float32"),
-        centre.astype("float32"),
-        plane.astype("float32"),
-    )
+    return (control.astype("float32"), centre.astype("float32"), plane.astype("float32"))

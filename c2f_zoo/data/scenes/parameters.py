@@ -11,8 +11,7 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
     """Draw a batch of scenes; the same seed and index give the same scenes on every backend.
 
     Args:
-        seed: Seed of the endless sequence of batches.
-        index: Which batch of it, >= 0.
+        seed, index: Seed of the endless sequence of batches, and which batch of it.
         size: (H, W), pixels.
         batch_size: Number of scenes B.
         layers: (fewest, most) foreground layers; L is most + 1, the background included.
@@ -22,10 +21,10 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
         side: (h, w) of a texture, pixels.
 
     Returns:
-        Dict of numpy arrays whose first axes are (B, L) or (B,): `control`, `plane` and `centre`
-        (see `draw_motion`), the silhouettes of `draw_shapes`, the effects of `draw_effects`,
-        `nearness` (B, L), and per layer `texture` (B, L) int32, `mapping` (B, L, 6) from frame-2
-        pixels to texture pixels, `color` (B, L, 3, 4), a mixture of the channels and a bias.
+        Dict of numpy arrays whose first axes are (B, L) or (B,): what `draw_motion`, `draw_shapes`
+        and `draw_effects` draw, `nearness` (B, L), and per layer `texture` (B, L) int32, `mapping`
+        (B, L, 6) from frame-2 pixels to texture pixels, `color` (B, L, 3, 4), a mixture of the
+        channels and a bias.
     """
     random = np.random.default_rng([seed, index])
     fewest, most = layers
@@ -39,17 +38,11 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
     middle = random.uniform(-0.05, 1.05, (*shape, 2)) * (np.array(size[::-1]) - 1)
     middle[:, 0] = (np.array(size[::-1]) - 1) / 2
     control, centre, plane = draw_motion(random, motion, size, nearness, middle)
-    parameters = {
-        "control": control,
-        "centre": centre,
-        "plane": plane,
-        "nearness": nearness.astype("float32"),
-    }
-    parameters.update(draw_shapes(random, size, *shape, present))
-    thickness = parameters["thickness"]
-    parameters.update(draw_looks(random, shape, textures, side))
-    parameters.update(draw_effects(random, effects, size, nearness, thickness))
-    return parameters
+    parameters = {"control": control, "centre": centre, "plane": plane}
+    parameters["nearness"] = nearness.astype("float32")
+    parameters |= draw_shapes(random, size, *shape, present)
+    parameters |= draw_looks(random, shape, textures, side)
+    return parameters | draw_effects(random, effects, size, nearness, parameters["thickness"])
 
 
 def draw_looks(random, shape, textures, side):

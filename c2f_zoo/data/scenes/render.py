@@ -5,10 +5,8 @@ the grid of frame 1. Frame 1 shows at x what frame 2 has at x + F(x), so the flo
 layer is exact, for any F. Silhouettes are formulas: which layers a pixel sees is decided without
 touching a texture, then the two topmost are fetched and blended at their antialiased edge.
 
-The work is cut into stages that are compiled one by one: within a stage a compiler fuses some
-hundred operations into one pass over the pixels; given all at once, XLA repeats work that
-several results share and takes minutes to compile. Each stage is compiled once per shape for all
-renderers of a process.
+The work is cut into stages that are compiled one by one, once per shape: given all at once, XLA
+repeats work that several results share and takes minutes to compile.
 """
 
 import functools
@@ -27,7 +25,7 @@ def compiled(stage, **settings):
 
 
 def render(parameters, atlas, tile, size, options, with_masks=False):
-    """Render a batch of scenes.
+    """Render a batch of scenes: a dict as of `Scenes.render`.
 
     Args:
         parameters: What `draw_parameters` drew, as tensors.
@@ -36,9 +34,6 @@ def render(parameters, atlas, tile, size, options, with_masks=False):
         size: (H, W) of the frames, pixels.
         options: `Effects`; stages of effects that never happen are left out.
         with_masks: Whether to add what training does not need.
-
-    Returns:
-        Dict as of `Scenes.render`.
     """
     flows = compiled(flow_fields, size=size)(parameters["control"])
     still = ops.zeros((1, 1, 2, 1, 1))
@@ -73,10 +68,7 @@ def _frame(parameters, atlas, flows, size, options):
     place_in_texture = compiled(sampling.place_in_texture, size=size)
     texels_of = compiled(sampling.texels_of, atlas_shape=tuple(atlas.shape))
     colors, steps = [], []
-    for index, light in (
-        (seen["top"], seen["light"]),
-        (seen["second"], seen["light_second"]),
-    ):
+    for index, light in ((seen["top"], seen["light"]), (seen["second"], seen["light_second"])):
         step = compiled(compositing.choose_flow)(index, flows)
         place = place_in_texture(parameters, index, light, step)
         texels = texels_of(place)

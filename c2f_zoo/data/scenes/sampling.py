@@ -6,18 +6,11 @@ from c2f_zoo.data.scenes.compositing import choose_number, frame_grid
 
 
 def place_in_texture(parameters, index, light, step, size):
-    """Find where in its texture each pixel lies, and the light there.
+    """Find where in its texture each pixel of the layers `index` (B, H, W) lies, and its light.
 
-    Args:
-        parameters: What `draw_parameters` drew, as tensors.
-        index: (B, H, W) int32, the layer of each pixel.
-        light: (B, H, W), what shadows leave of the light.
-        step: Two arrays broadcastable to (B, H, W), the flow of that layer, pixels.
-        size: (H, W), pixels.
-
-    Returns:
-        Dict of (B, H, W): `u`, `v`, texture coordinates in pixels, unbounded; `texture`, int32;
-        and `light`.
+    `light` (B, H, W) is what shadows leave, `step` the flow of the layer: two arrays, pixels.
+    Returns a dict of (B, H, W): `u`, `v`, texture coordinates in pixels, unbounded; `texture`,
+    int32; and `light`.
     """
     x, y = frame_grid(size)
     x, y = x + step[0], y + step[1]
@@ -39,13 +32,8 @@ def place_in_texture(parameters, index, light, step, size):
 def texels_of(place, atlas_shape):
     """Find the texels to interpolate, mirrored at a texture's borders so that no seam shows.
 
-    Args:
-        place: What `place_in_texture` found.
-        atlas_shape: (N, h, w).
-
-    Returns:
-        Dict of (B, H, W): `corner`, int32 index of the upper left of four neighbours in the
-        flat atlas, and the weights `down` and `right` of the others.
+    Returns a dict of (B, H, W): `corner`, int32 index of the upper left of four neighbours in the
+    flat atlas, and the weights `down` and `right` of the others.
     """
     _, height, width = atlas_shape
 
@@ -70,15 +58,7 @@ def fetch(atlas, corner):
 
 
 def unpack(texels, weights):
-    """Interpolate packed colours.
-
-    Args:
-        texels: Four arrays (B, H, W) int32, packed by `pack_colors`.
-        weights: What `texels_of` returned.
-
-    Returns:
-        List of three arrays (B, H, W) in [0, 1].
-    """
+    """Interpolate four packed colours (B, H, W) by what `texels_of` returned: three channels."""
     right, down = weights["right"], weights["down"]
     shares = ((1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down)
     result = []
@@ -92,17 +72,7 @@ def unpack(texels, weights):
 
 
 def light_colors(parameters, index, light, color):
-    """Turn texture colours into those of a layer: its tint, light and fog.
-
-    Args:
-        parameters: What `draw_parameters` drew, as tensors.
-        index: (B, H, W) int32, the layer of each pixel.
-        light: (B, H, W).
-        color: List of three arrays (B, H, W).
-
-    Returns:
-        List of three arrays (B, H, W).
-    """
+    """Turn three channels (B, H, W) of a texture into a layer's: its tint, light and fog."""
     table, fog = parameters["color"], parameters["fog"]
     weight = choose_number(index, fog[:, :, 0])
     result = []

@@ -1,10 +1,9 @@
 """`Scenes`: batches of rendered training pairs, each a function of a seed and a number."""
 
-import numbers
-
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.data.scenes.effects import Effects, noise_tile
 from c2f_zoo.data.scenes.motion import as_motion
 from c2f_zoo.data.scenes.parameters import draw_parameters
@@ -20,15 +19,14 @@ class Scenes:
     drawn on the host; compiled functions render the frames on the device that trains.
 
     Args:
-        size: (height, width) of the frames, pixels, each at least 8. Defaults to (256, 320).
-        batch_size: Scenes per batch. Defaults to 8.
+        size: (height, width) of the frames, pixels, each at least 8.
+        batch_size: Scenes per batch.
         textures: None for painted textures, a folder of photographs (searched recursively), or a
-            uint8 array (N, h, w, 3). Defaults to None.
-        layers: (fewest, most) layers before the background. Defaults to (2, 8).
-        motion: A `Motion`, a `MotionMixture`, or a number: the median in pixels. Defaults to
-            `Motion()`.
-        effects: An `Effects`; False for none. Defaults to `Effects()`.
-        seed: Non-negative integer. Defaults to 0.
+            uint8 array (N, h, w, 3).
+        layers: (fewest, most) layers before the background.
+        motion: A `Motion`, a `MotionMixture`, or a number: the median in pixels.
+        effects: An `Effects`; False for none.
+        seed: Non-negative integer.
 
     Raises:
         ValueError: An argument is out of range.
@@ -50,15 +48,10 @@ class Scenes:
         effects=None,
         seed=0,
     ):
-        self.size = _pair_of_integers("size", size, least=8)
-        self.layers = _pair_of_integers("layers", layers, least=0)
-        if self.layers[0] > self.layers[1]:
-            raise ValueError(f"layers must be (fewest, most). Received: {layers}")
-        if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-            raise ValueError(f"batch_size must be an integer >= 1. Received: {batch_size}")
-        if not isinstance(seed, numbers.Integral) or seed < 0:
-            raise ValueError(f"seed must be an integer >= 0. Received: {seed}")
-        self.batch_size, self.seed = int(batch_size), int(seed)
+        self.size = checks.whole_pair("size", size, least=8)
+        self.layers = checks.whole_interval("layers", layers, least=0)
+        self.batch_size = checks.whole("batch_size", batch_size, least=1)
+        self.seed = checks.whole("seed", seed, least=0)
         self.motion = as_motion(motion)
         self.effects = _effects(effects)
         pixels = load_textures(textures)
@@ -75,19 +68,9 @@ class Scenes:
         Returns:
             Dict of small numpy arrays; see `draw_parameters`.
         """
-        if not isinstance(index, numbers.Integral) or index < 0:
-            raise ValueError(f"index must be an integer >= 0. Received: {index}")
-        return draw_parameters(
-            self.seed,
-            index,
-            self.size,
-            self.batch_size,
-            self.layers,
-            self.motion,
-            self.effects,
-            self.texture_count,
-            self.texture_size,
-        )
+        index = checks.whole("index", index, least=0)
+        scene = (self.size, self.batch_size, self.layers, self.motion, self.effects)
+        return draw_parameters(self.seed, index, *scene, self.texture_count, self.texture_size)
 
     def render(self, parameters, masks=True):
         """Render a batch from its parameters.
@@ -152,12 +135,8 @@ class SceneStream(keras.utils.PyDataset):
 
     def __init__(self, scenes, steps_per_epoch, first_epoch=0):
         super().__init__()
-        if not isinstance(steps_per_epoch, numbers.Integral) or steps_per_epoch < 1:
-            raise ValueError(
-                f"steps_per_epoch must be an integer >= 1. Received: {steps_per_epoch}"
-            )
         self.scenes = scenes
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch = checks.whole("steps_per_epoch", steps_per_epoch, least=1)
         self.epoch = first_epoch
 
     def __len__(self):
@@ -168,17 +147,6 @@ class SceneStream(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         self.epoch += 1
-
-
-def _pair_of_integers(name, value, least):
-    try:
-        first, second = value
-        good = all(isinstance(v, numbers.Integral) and v >= least for v in (first, second))
-    except (TypeError, ValueError):
-        good = False
-    if not good:
-        raise ValueError(f"{name} must be two integers, each >= {least}. Received: {value}")
-    return int(first), int(second)
 
 
 def _effects(effects):

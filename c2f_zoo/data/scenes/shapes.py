@@ -18,18 +18,10 @@ KINDS = {"blob": 0.3, "polygon": 0.3, "bar": 0.1, "wire": 0.1, "ring": 0.08, "fe
 
 
 def draw_shapes(random, size, batch, layers, present):
-    """Draw the silhouettes of a batch of scenes.
+    """Draw the silhouettes of a batch of scenes; `present` (B, L) tells which layers exist.
 
-    Args:
-        random: `numpy.random.Generator`.
-        size: (H, W) of the frame, pixels.
-        batch: Number of scenes.
-        layers: Number of layers, the background included, which is layer 0.
-        present: (B, L) bool: whether a layer exists.
-
-    Returns:
-        Dict of float32 arrays (B, L, ...) for `signed_distances`, lengths in pixels; and
-        `thickness` (B, L), about half of what a shape measures across.
+    Returns a dict of float32 arrays (B, L, ...) for `signed_distances`, lengths in pixels; and
+    `thickness` (B, L), about half of what a shape measures across. Layer 0 is the background.
     """
     shape = (batch, layers)
     shortest = min(size)
@@ -106,15 +98,10 @@ def draw_shapes(random, size, batch, layers, present):
 
 
 def signed_distances(shapes, x, y):
-    """Level sets of all foreground layers, about the distance to their edges in pixels.
+    """Level sets (B, L - 1, H, W) of the foreground layers: about the pixels to their edges.
 
-    Args:
-        shapes: What `draw_shapes` drew, with `centre` (B, L, 2) added, as tensors.
-        x: Frame-2 coordinates to the right, broadcastable to (B, L - 1, H, W), pixels.
-        y: Frame-2 coordinates down, likewise.
-
-    Returns:
-        (B, L - 1, H, W), negative inside.
+    `shapes` is what `draw_shapes` drew, with `centre` (B, L, 2) added, as tensors; x and y are
+    frame-2 coordinates that broadcast to the result, which is negative inside.
     """
 
     def of(name, *index):

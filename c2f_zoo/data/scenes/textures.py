@@ -13,20 +13,13 @@ PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".p
 
 
 def pack_colors(pixels: np.ndarray) -> np.ndarray:
-    """Pack RGB bytes into integers.
-
-    Args:
-        pixels: (..., 3) uint8.
-
-    Returns:
-        (...) int32.
-    """
+    """Pack RGB bytes (..., 3) into int32 integers (...)."""
     wide = pixels.astype("int32")
     return wide[..., 0] | (wide[..., 1] << 8) | (wide[..., 2] << 16)
 
 
 def load_textures(textures, side=512, crops=3, limit=240, progress=True) -> np.ndarray:
-    """Turn what a user gives as textures into an atlas.
+    """Turn what a user gives as textures into an atlas (N, h, w, 3), uint8.
 
     Args:
         textures: None for `procedural_textures`; a folder, searched recursively for photographs;
@@ -35,17 +28,6 @@ def load_textures(textures, side=512, crops=3, limit=240, progress=True) -> np.n
         crops: Textures cut from each photograph, at different scales.
         limit: Most textures kept: of many photographs fewer crops, or not all, are taken.
         progress: Show a progress bar when a folder holds more than 20 photographs.
-
-    Returns:
-        (N, h, w, 3) uint8.
-
-    Raises:
-        FileNotFoundError: The folder does not exist.
-        ValueError: The folder holds no readable photograph, or the array is no stack of images.
-
-    Example:
-        >>> load_textures(None, side=64).shape[1:]
-        (64, 64, 3)
     """
     if textures is None:
         return procedural_textures(side=side)
@@ -71,11 +53,8 @@ def _textures_of_folder(folder, side, crops, limit, progress):
 
     if not folder.is_dir():
         raise FileNotFoundError(f"textures: expected a folder of photographs. Received: {folder}")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
-    )
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    paths = sorted(path for path in found if path.is_file())
     if len(paths) > limit:
         paths = [paths[int(i)] for i in np.linspace(0, len(paths) - 1, limit)]
     crops = max(1, min(crops, limit // max(len(paths), 1)))
@@ -136,20 +115,7 @@ def _detail(slopes, place, extent, size):
 
 
 def procedural_textures(count=48, side=512, seed=0) -> np.ndarray:
-    """Paint textures: noise, stripes, checks, blobs, scribbled lines and clutter, in colours.
-
-    Args:
-        count: Number of textures.
-        side: Height and width, pixels.
-        seed: Seed of the painting.
-
-    Returns:
-        (count, side, side, 3) uint8.
-
-    Example:
-        >>> procedural_textures(count=2, side=32).shape
-        (2, 32, 32, 3)
-    """
+    """Paint textures (count, side, side, 3), uint8: noise, stripes, checks, shapes, clutter."""
     random = np.random.default_rng([seed, 7])
     painters = (_clouds, _clouds, _stripes, _checks, _clutter, _clutter)
     noise = [_octaves(random, side, fall) for fall in (0.5, 0.65, 0.8)]
@@ -235,19 +201,14 @@ def _clutter(random, side, noise):
         else:
             word = "".join(chr(random.integers(48, 123)) for _ in range(random.integers(2, 9)))
             draw.text((x - scale, y), word, fill=tone, font_size=float(max(8, scale)))
-    return np.asarray(picture, "float32") / 255 * 0.85 + 0.15 * _field(random, noise), _field(
-        random, noise
-    )
+    value = np.asarray(picture, "float32") / 255 * 0.85 + 0.15 * _field(random, noise)
+    return value, _field(random, noise)
 
 
 def _colored(random, fields):
     """Map two fields to a path between three random colours, (side, side, 3) uint8."""
     value, hue = fields
-    dark, bright, accent = (
-        random.uniform(0, 110, 3),
-        random.uniform(120, 255, 3),
-        random.uniform(0, 255, 3),
-    )
+    dark, bright, accent = (random.uniform(*ends, 3) for ends in ((0, 110), (120, 255), (0, 255)))
     picture = dark + (bright - dark) * value[..., None]
     picture = picture + (accent - picture) * (0.6 * hue * random.random())[..., None]
     return np.clip(picture, 0, 255).astype("uint8")

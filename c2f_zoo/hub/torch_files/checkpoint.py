@@ -1,11 +1,9 @@
 """Reads PyTorch checkpoints into NumPy arrays, without PyTorch and without running anything.
 
-Two formats exist. Since PyTorch 1.6 a checkpoint is an uncompressed zip archive: one pickle,
-`data.pkl`, that describes the tensors, and one file `data/<key>` of raw numbers per storage.
-Before, it was a stream: the pickles of a magic number, a protocol number, facts about the
-machine, the object and the list of its storages' keys, then each storage's element count and
-numbers. Both are read here. The pickles go through `PickleReader`, which can build plain data
-only; a file that asks for anything else is refused with the name of what it asked for.
+Since PyTorch 1.6 a checkpoint is an uncompressed zip archive: one pickle, `data.pkl`, that
+describes the tensors, and one file `data/<key>` of raw numbers per storage. Before, it was a
+stream: the pickles of a magic number, a protocol number, facts about the machine, the object and
+the list of its storages' keys, then each storage's element count and numbers.
 
 Source: the layouts are those of `torch/serialization.py` (`save`, `_legacy_save`).
 """
@@ -51,14 +49,12 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
             tensors, else its `"state_dict"`, else its only dictionary of tensors.
 
     Returns:
-        dict: Each tensor's name and its array, of the tensor's shape. Half, double and integer
-        tensors keep their type; bfloat16, which NumPy lacks, becomes float32 without a loss.
-        Arrays are read-only views of what was read, so that they take no more memory than the
-        file (bfloat16: twice that); copy one to change it.
+        dict: Each tensor's name and its array, of the tensor's shape and type; bfloat16, which
+        NumPy lacks, becomes float32. Arrays are read-only views of what was read; copy one to
+        change it.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        IsADirectoryError: It is a folder.
+        FileNotFoundError, IsADirectoryError: There is no such file.
         ValueError: It is a pipe, a socket or a device.
         KeyError: The checkpoint has no entry `key`.
         UnsafePickleError: The file's pickles ask for something other than tensors; the message
@@ -67,7 +63,7 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
             `ValueError`.)
 
     Example:
-        >>> import numpy as np, pathlib, tempfile
+        >>> import pathlib, tempfile
         >>> text = pathlib.Path(tempfile.mkdtemp()) / "notes.pth"
         >>> _ = text.write_text("no checkpoint")
         >>> read_torch_checkpoint(text)

@@ -1,11 +1,10 @@
 """A reader of pickles that has no way to run what they ask for.
 
-A pickle is a program for a small stack machine, and Python's own machine imports and calls what
-the program names. This one knows the instructions that build plain data (numbers, strings, lists,
-tuples, dictionaries): it imports nothing, creates no instance of a class, sets no attribute, and
-refuses a global that the caller did not list. What a listed name stands for is the caller's own
-pure function or value. Where the caller expects objects of classes, as a TorchScript program
-describes its modules, each becomes a `Record` of the fields that the pickle states.
+A pickle is a program for a small stack machine. This one knows the instructions that build plain
+data (numbers, strings, lists, tuples, dictionaries): it imports nothing, creates no instance of a
+class, sets no attribute, and refuses a global that the caller did not list. What a listed name
+stands for is the caller's own pure function or value. Objects of classes that the caller expects
+become a `Record` of the fields that the pickle states.
 
 Torch writes its checkpoints with pickle protocol 2, or any up to 5 on request.
 Source: the instruction set is documented in Python's `pickletools` module.
@@ -33,11 +32,7 @@ class UnsafePickleError(PickleError):
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Symbol:
-    """A global that the pickle may name, with what it stands for here.
-
-    It wraps the meaning so that no pickle instruction ever holds a live function or class:
-    `slots` and `frozen` leave nothing on it to set.
-    """
+    """A global that the pickle may name, and what it means here; frozen, so nothing can be set."""
 
     name: str
     meaning: Any
@@ -52,13 +47,7 @@ _RECORD_CLASS = object()
 
 
 class ByteSource:
-    """Reads an open file and never asks for more bytes than the file still has.
-
-    Args:
-        file: Binary file, at the position to start from.
-        size: Its whole size in bytes.
-        name: Name of the file for messages.
-    """
+    """Reads an open file of `size` bytes and never asks for more than it still has."""
 
     def __init__(self, file: BinaryIO, size: int, name: str):
         self._file = file
@@ -86,22 +75,15 @@ class ByteSource:
 
 
 class PickleReader:
-    """Reads one pickle into plain data.
+    """Reads one pickle into plain data; `source` then stands behind it.
 
     Args:
-        source: Source of the bytes. After `read()` it stands behind the pickle, so that pickles
-            written one after another are read by one reader each.
+        source: Source of the bytes.
         symbols: Globals that may appear, as `"module.name"`, and what each stands for. A callable
             may be called by the pickle, so it must be pure; a value may not.
         persistent: Function of the tuple of a persistent id; its result takes the id's place.
         record_prefix: Prefix of the names of classes whose objects are read as `Record`s.
             Default: an object of any class is refused.
-
-    Example:
-        >>> import io, pickle
-        >>> data = pickle.dumps({"epoch": 3, "loss": [0.5, 0.25]}, protocol=2)
-        >>> PickleReader(ByteSource(io.BytesIO(data), len(data), "demo")).read()
-        {'epoch': 3, 'loss': [0.5, 0.25]}
     """
 
     def __init__(
@@ -122,16 +104,10 @@ class PickleReader:
         self._copied = 0
 
     def read(self) -> Any:
-        """Run the pickle's instructions up to its STOP.
+        """Run the pickle's instructions up to its STOP and return the object.
 
-        Returns:
-            The object: numbers, strings, bytes, None, lists, tuples, dictionaries, records, and
-            what the symbols and `persistent` gave.
-
-        Raises:
-            UnsafePickleError: It names a global that is not listed, or uses an instruction that
-                could create or change an object of a class.
-            PickleError: It is truncated or damaged.
+        Raises UnsafePickleError for a global that is not listed and for instructions that could
+        create or change an object of a class; PickleError for a damaged pickle.
         """
         name = self._source.name
         try:
@@ -144,10 +120,8 @@ class PickleReader:
         except PickleError:
             raise
         except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
-            kind = type(error).__name__
-            raise PickleError(
-                f"{name} holds a damaged pickle. Received: {kind}: {error}"
-            ) from error
+            received = f"{type(error).__name__}: {error}"
+            raise PickleError(f"{name} holds a damaged pickle. Received: {received}") from error
 
     def _step(self, code: bytes) -> None:
         if code in _CONSTANTS:
@@ -165,6 +139,9 @@ class PickleReader:
     def _number(self, layout: str) -> Any:
         return struct.unpack(layout, self._source.read(struct.calcsize(layout)))[0]
 
+    def _damaged(self, reason: str) -> PickleError:
+        return PickleError(f"{self._source.name} holds a damaged pickle: {reason}")
+
     def _unsafe(self, reason: str, received: str) -> UnsafePickleError:
         return UnsafePickleError(
             f"{self._source.name} was refused, and nothing in it was run: {reason}. "
@@ -174,10 +151,7 @@ class PickleReader:
     def _refuse(self, code: bytes) -> None:
         instruction = pickletools.code2op.get(code.decode("latin-1"))
         if instruction is None:
-            raise PickleError(
-                f"{self._source.name} holds a damaged pickle: there is no such instruction. "
-                f"Received: {code!r}"
-            )
+            raise self._damaged(f"there is no such instruction. Received: {code!r}")
         detail = instruction.name
         if code == b"i":  # INST carries the name of a class within itself
             detail += f" of {self._global_name()}"
@@ -241,7 +215,7 @@ class PickleReader:
     def _set_items(self, items: list) -> None:
         target = self._target(dict, "SETITEMS")
         if len(items) % 2:
-            raise PickleError(f"{self._source.name} holds a damaged pickle: a key has no value.")
+            raise self._damaged("a key has no value.")
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[checked_key(key)] = value
 
@@ -276,7 +250,7 @@ class PickleReader:
         if not isinstance(function, Symbol) or not callable(function.meaning):
             raise self._unsafe("it calls something that is not a function", _describe(function))
         if not isinstance(arguments, tuple):
-            raise PickleError(f"{self._source.name} holds a damaged pickle: a call needs a tuple.")
+            raise self._damaged("a call needs a tuple.")
         self._count_copies(len(arguments), *(_length(argument) for argument in arguments))
         self._stack.append(function.meaning(*arguments))
 
@@ -285,9 +259,9 @@ class PickleReader:
         # pickles push each element by an instruction and copy it once or twice.
         self._copied += sum(lengths)
         if self._copied > 4 * self._instructions + 1000:
-            raise PickleError(
-                f"{self._source.name} holds a damaged pickle: it copies the same objects again "
-                f"and again. Received: {self._copied} copies in {self._instructions} instructions"
+            raise self._damaged(
+                "it copies the same objects again and again. "
+                f"Received: {self._copied} copies in {self._instructions} instructions"
             )
 
     def _new_object(self) -> None:
@@ -319,10 +293,7 @@ class PickleReader:
 
 
 def checked_key(key: Any) -> Any:
-    """Return `key` if it is a plain key of a dictionary, else raise PickleError.
-
-    Tuples are refused: hashing one nested a million deep would end the process.
-    """
+    """Return a plain key; hashing a tuple nested a million deep would end the process."""
     if key is None or isinstance(key, (str, bytes, int, float)):
         return key
     raise PickleError(f"A dictionary's keys must be strings or numbers. Received: {_describe(key)}")

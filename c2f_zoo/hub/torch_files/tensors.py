@@ -125,10 +125,10 @@ TENSOR_SYMBOLS: Mapping[str, Any] = {
 
 
 class Storages:
-    """Collects the storages that a pickle refers to: `("storage", type, key, device, count)`.
+    """Collects the storages that a pickle refers to in `found`, by key.
 
-    The older stream adds `(view key, first, count)` for a view of a storage, or None. `found`
-    holds the storages so far, by key.
+    They are `("storage", type, key, device, count)`; the older stream adds `(view key, first,
+    count)` for a view of a storage, or None.
     """
 
     def __init__(self, name: str):
@@ -173,19 +173,8 @@ def read_archive(
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Read the object of a zip archive, of a checkpoint or of a TorchScript program.
 
-    Args:
-        file: Archive, open and seekable.
-        size: Its size in bytes.
-        name: Name of the file for messages.
-        symbols: Globals that `PickleReader` accepts.
-        record_prefix: For a TorchScript program, the prefix of the names of its classes.
-
-    Returns:
-        (object, storages): The object with tensors as `TensorView`, and arrays of one axis, the
-        storages' elements, by key.
-
-    Raises:
-        PickleError: It is another kind of archive, truncated, damaged, or refused.
+    `record_prefix`, for a TorchScript program, is the prefix of its classes' names. Returns the
+    object, with tensors as `TensorView`, and the storages' elements (arrays of one axis) by key.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -253,11 +242,7 @@ def _record(archive: zipfile.ZipFile, record: str, most: int, name: str) -> byte
 
 
 def as_numbers(data: bytes, kind: _StorageType, order: str) -> np.ndarray:
-    """Return the bytes of a storage as a read-only array (elements,).
-
-    `order` is `"<"` for little-endian and `">"` for big-endian bytes. The array is a view of the
-    bytes where NumPy has their type and order.
-    """
+    """Return the bytes of a storage, of order `"<"` or `">"`, as a read-only array (elements,)."""
     numbers = np.frombuffer(data, np.dtype(kind.dtype).newbyteorder(order))
     if kind.bfloat16:  # the upper half of a float32
         numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
@@ -268,10 +253,7 @@ def as_numbers(data: bytes, kind: _StorageType, order: str) -> np.ndarray:
 
 
 def as_array(tensor: TensorView, storages: Mapping[str, np.ndarray], size: int) -> np.ndarray:
-    """Return a tensor as a read-only array over its storage, or raise PickleError.
-
-    `size` is that of the file, in bytes: no tensor may exceed it.
-    """
+    """Return a tensor, no larger than the file's `size` in bytes, as a read-only array."""
     storage = tensor.storage
     numbers = storages[storage.key][storage.first : storage.first + storage.count]
     if len(tensor.shape) > _MOST_DIMENSIONS:

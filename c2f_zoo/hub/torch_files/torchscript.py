@@ -53,13 +53,8 @@ def read_torchscript(
         read-only; copy one to change it.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        IsADirectoryError: It is a folder.
-        ValueError: It is a pipe, a socket or a device.
-        UnsafePickleError: The file's pickle asks for something other than modules and tensors;
-            the message names it, and nothing was run.
-        PickleError: The file is truncated, damaged, or not a TorchScript program. (Both errors are
-            `ValueError`.)
+        FileNotFoundError, IsADirectoryError, ValueError, UnsafePickleError, PickleError: As in
+            `read_torch_checkpoint`.
 
     Example:
         >>> import io

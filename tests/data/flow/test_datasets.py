@@ -6,7 +6,7 @@ import pytest
 
 from c2f_zoo.data.files.flow import read_flow, write_flow
 from c2f_zoo.data.files.images import load_image, save_image
-from c2f_zoo.data.flow.datasets import (
+from c2f_zoo.data.flow import (
     FLOW_DATASETS,
     HD1K,
     KITTI2012,

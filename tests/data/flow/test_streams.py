@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.data.flow.datasets import FlowSample, FlyingChairs
+from c2f_zoo.data.flow import FlowSample, FlyingChairs
 from c2f_zoo.data.flow.streams import FlowStream, FollowEpoch
 
 

@@ -1,0 +1,28 @@
+from .feature_distances import (
+    FeatureDistances as FeatureDistances,
+    frechet_distance as frechet_distance,
+    kernel_distance as kernel_distance,
+    precision_recall as precision_recall,
+)
+from .flow import (
+    AngularError as AngularError,
+    EndPointError as EndPointError,
+    OutlierRate as OutlierRate,
+    flow_metrics as flow_metrics,
+)
+from .image_quality import (
+    MSSSIM as MSSSIM,
+    PSNR as PSNR,
+    SSIM as SSIM,
+    ms_ssim as ms_ssim,
+    psnr as psnr,
+    ssim as ssim,
+)
+from .pairwise_ms_ssim import PairwiseMSSSIM as PairwiseMSSSIM
+from .streaming import (
+    ImageSetMetric as ImageSetMetric,
+    Moments as Moments,
+    RowStore as RowStore,
+    measure_images as measure_images,
+)
+from .swd import SlicedWasserstein as SlicedWasserstein, laplacian_pyramid as laplacian_pyramid
