@@ -3,7 +3,7 @@
 import keras
 
 from c2f_zoo.models.gans.growing import StagedNetwork
-from c2f_zoo.models.gans.msggan import MSGDiscriminator
+from c2f_zoo.models.gans.msg_progan import MSGDiscriminator
 from c2f_zoo.models.gans.stylegan import BLUR_TAPS, StyleSynthesis
 
 
@@ -22,11 +22,7 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
         **kwargs: Of `StagedNetwork`.
 
     Call arguments:
-        latents: Tensor (B, latent_size), standard normal.
-        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-        truncation: Factor psi that pulls w towards its average; the official code shows 0.7. 1
-            for none, as in training.
-        truncation_cutoff: Layers before it are truncated; None for all.
+        latents, noise, truncation, truncation_cutoff: As for `StyleGANGenerator`.
 
     Returns:
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.
@@ -47,15 +43,6 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     paper = "msg-stylegan"  # its training by default: `AdversarialTraining.named`
 
     def synthesis(self, w, noise=None):
-        """Make images from w.
-
-        Args:
-            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
-            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-
-        Returns:
-            List of images (B, h, w, image_channels), coarse to fine, float32, signed.
-        """
         stages = self.features(w, noise)
         return [to_rgb(x) for to_rgb, x in zip(self.to_rgb, stages, strict=True)]
 

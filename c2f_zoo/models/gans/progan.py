@@ -11,15 +11,13 @@ from c2f_zoo.models.gans.parts import ProGANLayers, convolution, discriminator_h
 
 
 @register_model(task="image_generation")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class ProGAN(GenerativePair):
     """Progressively growing GAN of Karras, Aila, Laine and Lehtinen (ICLR 2018).
 
     From coarse to fine: generator and discriminator grow together from 4x4 to the final
     resolution, each new one faded in. `model.generate(16, seed=0)` makes images; `compile()` and
-    `fit` of an `ImageStream` with `ProgressiveGrowth` train as in the paper. `fit` and the steps
-    are those of `AdversarialModel`, images, films and sheets those of `GenerationTask`, and
-    presets are in `GenerativePair`.
+    resolution, each new one faded in. `model.generate(16, seed=0)` makes images; `compile()` and
+    `fit` of an `ImageStream` with `ProgressiveGrowth` train as in the paper.
 
     Args:
         resolution: Final height: the base height times a power of two.
@@ -56,6 +54,7 @@ class ProGAN(GenerativePair):
     """
 
     grown = grown
+    generator_options = ("label_size", "normalization", "fused", "stage")
     preset_defaults = from_paper(
         "Progressive Growing of GANs for Improved Quality, Stability, and Variation", "1710.10196"
     )
@@ -95,15 +94,6 @@ class ProGAN(GenerativePair):
             seed=seed,
             **kwargs,
         )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "label_size": self.label_size,
-            "normalization": self.generator.normalization,
-            "fused": self.generator.fused,
-            "stage": self.stage,
-        }
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

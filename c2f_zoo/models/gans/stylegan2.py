@@ -18,7 +18,6 @@ SCALED = {"gain": 1.0, "activation": scaled_leaky_relu}
 
 
 @register_model(task="image_generation")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class StyleGAN2(GenerativePair):
     """StyleGAN2 of Karras, Laine, Aittala, Hellsten, Lehtinen and Aila (CVPR 2020).
 
@@ -53,6 +52,8 @@ class StyleGAN2(GenerativePair):
     """
 
     project = project
+    generator_options = ("w_size", "mapping_depth", "fused")
+    discriminator_options = ("group_size", "sum_scales")
     preset_defaults = from_paper(
         "Analyzing and Improving the Image Quality of StyleGAN", "1912.04958"
     )
@@ -99,15 +100,6 @@ class StyleGAN2(GenerativePair):
             **kwargs,
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "w_size": self.generator.w_size,
-            "mapping_depth": self.generator.mapping_depth,
-            "sum_scales": self.discriminator.sum_scales,
-            "fused": self.generator.fused,
-        }
-
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class StyleGAN2Generator(StyleBased, StagedNetwork):
@@ -126,11 +118,8 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
         **kwargs: Of `StagedNetwork`.
 
     Call arguments:
-        latents: Tensor (B, latent_size), standard normal.
-        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-        truncation: Factor psi that pulls w towards its average; the official code shows 0.5. 1
-            for none, as in training.
-        truncation_cutoff: Layers before it are truncated; None for all.
+        latents, noise, truncation, truncation_cutoff: As for `StyleGANGenerator`; the official code
+            shows a truncation of 0.5.
 
     Returns:
         Images (B, height, width, image_channels), float32, signed.
@@ -182,7 +171,7 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
 
     def _convolution(self, layer):
         scale, is_first = (layer + 1) // 2, layer % 2 == 1
-        channels = self.widths[scale - 1] if is_first else self.widths[scale]
+        channels = self.widths[scale - 1 if is_first else scale]
         convolution = StyledConvolution(
             self.widths[scale],
             "up" if is_first else None,
@@ -202,15 +191,6 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
         return self.synthesis(w, noise)
 
     def synthesis(self, w, noise=None):
-        """Make images from w.
-
-        Args:
-            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
-            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-
-        Returns:
-            Images (B, height, width, image_channels), float32, signed.
-        """
         w = ops.convert_to_tensor(w)
         x, image = self.first_features(w), None
         for scale, to_rgb in enumerate(self.to_rgb):
