@@ -308,10 +308,7 @@ class GrowthSchedule:
             >>> [schedule.advance(0, steps) for steps in (1, 2, 3)]
             [64, 128, 160]
         """
-        images, steps = (
-            whole("images", images, least=0),
-            whole("steps", steps, least=0),
-        )
+        images, steps = whole("images", images, least=0), whole("steps", steps, least=0)
         for phase in self._phases:
             if images < phase.end:
                 taken = min(steps, math.ceil((phase.end - images) / phase.batch_size))
@@ -343,25 +340,14 @@ class GrowthSchedule:
         return number
 
     def get_config(self):
-        """The constructor's arguments, in types that JSON knows.
-
-        Returns:
-            Dict of the constructor's arguments.
-        """
+        """The constructor's arguments, in types that JSON knows."""
         config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         config["resolutions"] = [list(size) for size in self.resolutions]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()}
 
     @classmethod
     def from_config(cls, config):
-        """Build a schedule from the result of `get_config`.
-
-        Args:
-            config: Dict of the constructor's arguments.
-
-        Returns:
-            `GrowthSchedule`.
-        """
+        """Build a schedule from the result of `get_config`."""
         return cls(**config)
 
     def __str__(self):
