@@ -52,16 +52,11 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
     them directly.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        label_size: Components of a label, 0 for none; concatenated to the latents.
-        normalization: Pixelwise normalisation of latents and features.
-        fused: Double by transposed convolutions: the same function.
+        resolution, latent_size, label_size, normalization, fused: As for `ProGANGenerator`.
         **kwargs: Of `StagedNetwork`.
 
     Call arguments:
-        latents: Tensor (B, latent_size), standard normal.
-        labels: Tensor (B, label_size), only where the network has labels.
+        latents, labels: As for `ProGANGenerator`.
 
     Returns:
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.

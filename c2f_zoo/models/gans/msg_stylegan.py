@@ -14,11 +14,7 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     Nothing grows, and its paper's training mixes no styles.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        w_size: Components of w.
-        mapping_depth: Dense layers of the mapping network.
-        fused: Double by transposed convolutions: the same function.
+        resolution, latent_size, w_size, mapping_depth, fused: As for `StyleGANGenerator`.
         **kwargs: Of `StagedNetwork`.
 
     Call arguments:
@@ -58,19 +54,11 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
     block begins with a minibatch standard deviation, and blurs before it halves.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        combine: As for `MSGDiscriminator`; the paper's best here is "cat_lin".
+        resolution, combine: As for `MSGDiscriminator`.
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
         **kwargs: Of `MSGDiscriminator`.
 
-    Call arguments:
-        images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1].
-
-    Returns:
-        Scores (B, 1), float32.
-
-    Raises:
-        ValueError: As for `MSGDiscriminator`.
+    Call arguments, Returns and Raises are those of `MSGDiscriminator`.
 
     Source: arXiv 1903.06048, section 2.2, and its official code.
 

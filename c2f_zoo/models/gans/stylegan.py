@@ -25,10 +25,7 @@ class StyleGAN(GenerativePair):
     0.7) and `style_mixing`; `project` finds the style of a given image.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        w_size: Components of w.
-        mapping_depth: Dense layers of the mapping network.
+        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
         base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
@@ -258,11 +255,7 @@ class StyleGANDiscriminator(ProGANDiscriminator):
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
         **kwargs: Of `ProGANDiscriminator`.
 
-    Call arguments:
-        images: Tensor (B, height, width, image_channels) of the current stage, in [-1, 1].
-
-    Returns:
-        Scores (B, 1), float32; with labels a pair of them and label logits (B, label_size).
+    Call arguments and Returns are those of `ProGANDiscriminator`.
 
     Source: arXiv 1812.04948, section 2.
 

@@ -9,7 +9,6 @@ from keras import ops
 from c2f_zoo import checks
 
 INPUT_SIZE = 299
-NUM_FEATURES = 2048
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import keras
-
 from c2f_zoo import checks
 from c2f_zoo.hub import register_model
 from c2f_zoo.models.pwcnet import blocks
@@ -33,7 +31,6 @@ VARIANTS = {
 
 
 @register_model(task="optical_flow")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class PWCNet(PWCNetBase):
     """Optical flow network of Sun, Yang, Liu and Kautz (CVPR 2018).
 
