@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend, checks
-from c2f_zoo.layers.equalized import EqualizedDense
+from c2f_zoo.layers.equalized import style_layer
 
 
 def instance_norm(x, epsilon=1e-8):
@@ -92,15 +92,7 @@ class AdaIN(keras.layers.Layer):
         self.style = None
 
     def build(self, x_shape, w_shape):
-        if len(x_shape) != 4 or len(w_shape) != 2:
-            raise ValueError(
-                "x must have the shape (B, H, W, C) and w the shape (B, D). "
-                f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
-            )
-        self.style = EqualizedDense(
-            2 * x_shape[-1], gain=1.0, dtype=self.dtype_policy, name="style"
-        )
-        self.style.build(w_shape)
+        self.style = style_layer(x_shape, w_shape, 2 * x_shape[-1], self.dtype_policy)
         self.built = True
 
     def call(self, x, w):

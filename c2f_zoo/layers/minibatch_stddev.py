@@ -80,11 +80,6 @@ class MinibatchStddev(keras.layers.Layer):
     Returns:
         Tensor (N, H, W, C + num_features).
 
-    Raises:
-        ValueError: If `group_size` or `num_features` is not a positive integer.
-
-    Source: ProGAN (arXiv 1710.10196), section 3.
-
     Example:
         >>> import numpy as np
         >>> tuple(MinibatchStddev()(np.ones((8, 4, 4, 512), "float32")).shape)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.layers.equalized import EqualizedDense, check_convolution, resampled_shape
+from c2f_zoo.layers.equalized import check_convolution, resampled_shape, style_layer
 from c2f_zoo.layers.fir import (
     BILINEAR_TAPS,
     filter_after_up,
@@ -176,16 +176,8 @@ class ModulatedConv2D(keras.layers.Layer):
         self.style = None
 
     def build(self, x_shape, w_shape):
-        if len(x_shape) != 4 or len(w_shape) != 2:
-            raise ValueError(
-                "x must have the shape (B, H, W, C) and w the shape (B, D). "
-                f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
-            )
         channels, size = x_shape[-1], self.kernel_size
-        self.style = EqualizedDense(
-            channels, gain=1.0, bias_init=1.0, dtype=self.dtype_policy, name="style"
-        )
-        self.style.build(w_shape)
+        self.style = style_layer(x_shape, w_shape, channels, self.dtype_policy, bias_init=1.0)
         self.kernel_scale = (size * size * channels) ** -0.5
         self.kernel = self.add_weight(
             shape=(size, size, channels, self.filters),
@@ -209,12 +201,5 @@ class ModulatedConv2D(keras.layers.Layer):
         return resampled_shape(x_shape, self.resample, self.filters)
 
     def get_config(self):
-        config = {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "demodulate": self.demodulate,
-            "resample": self.resample,
-            "resample_filter": self.resample_filter,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
+        names = ("filters", "kernel_size", "demodulate", "resample", "resample_filter", "fused")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -43,8 +43,6 @@ class PixelNorm(keras.layers.Layer):
     Returns:
         Tensor (..., C).
 
-    Source: ProGAN (arXiv 1710.10196), section 4.2.
-
     Example:
         >>> import numpy as np
         >>> float(PixelNorm()(np.full((1, 2, 2, 8), 5, "float32"))[0, 0, 0, 0])
