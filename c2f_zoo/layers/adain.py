@@ -23,7 +23,6 @@ def instance_norm(x, epsilon=1e-8):
     Source: StyleGAN (arXiv 1812.04948), equation 1, epsilon as in its code.
 
     Example:
-        >>> import numpy as np
         >>> x = np.array([2.0, 4.0], "float32").reshape(1, 1, 2, 1)
         >>> [float(v) for v in np.asarray(instance_norm(x)).ravel()]
         [-1.0, 1.0]
@@ -78,7 +77,6 @@ class AdaIN(keras.layers.Layer):
     Source: StyleGAN (arXiv 1812.04948), equation 1; the 1 as in its code.
 
     Example:
-        >>> import numpy as np
         >>> w = np.zeros((2, 16), "float32")
         >>> y = AdaIN()(np.random.default_rng(0).random((2, 8, 8, 3)), w)
         >>> y = keras.ops.convert_to_numpy(y)

@@ -103,7 +103,6 @@ class EqualizedDense(_Equalized):
     appendix C.
 
     Example:
-        >>> import numpy as np
         >>> layer = EqualizedDense(8, activation="leaky_relu")
         >>> tuple(layer(np.ones((2, 512), "float32")).shape)
         (2, 8)
@@ -179,7 +178,6 @@ class EqualizedConv2D(_Equalized):
     StyleGAN2 (arXiv 1912.04958), section 4.1.
 
     Example:
-        >>> import numpy as np
         >>> layer = EqualizedConv2D(8, 3, resample="down", activation="leaky_relu")
         >>> tuple(layer(np.ones((1, 6, 4, 3), "float32")).shape)
         (1, 3, 2, 8)

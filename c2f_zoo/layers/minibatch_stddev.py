@@ -30,7 +30,6 @@ def minibatch_stddev(x, group_size=4, num_features=1):
     Source: ProGAN (arXiv 1710.10196), section 3; `num_features` as in StyleGAN's code.
 
     Example:
-        >>> import numpy as np
         >>> batch = np.array([-1, 1], "float32").reshape(2, 1, 1, 1)
         >>> [float(v) for v in np.asarray(minibatch_stddev(batch))[0, 0, 0]]
         [-1.0, 1.0]
@@ -81,7 +80,6 @@ class MinibatchStddev(keras.layers.Layer):
         Tensor (N, H, W, C + num_features).
 
     Example:
-        >>> import numpy as np
         >>> tuple(MinibatchStddev()(np.ones((8, 4, 4, 512), "float32")).shape)
         (8, 4, 4, 513)
     """

@@ -53,7 +53,6 @@ def modulated_conv2d(
     Source: StyleGAN2 (arXiv 1912.04958), section 2.2, equations 1 to 3.
 
     Example:
-        >>> import numpy as np
         >>> x, kernel = np.ones((2, 4, 4, 3), "float32"), np.ones((3, 3, 3, 8), "float32")
         >>> style = np.array([[1, 1, 1], [5, 5, 5]], "float32")
         >>> y = np.asarray(modulated_conv2d(x, kernel, style))
@@ -151,7 +150,6 @@ class ModulatedConv2D(keras.layers.Layer):
     Source: StyleGAN2 (arXiv 1912.04958), section 2.2, figure 2.
 
     Example:
-        >>> import numpy as np
         >>> layer = ModulatedConv2D(8, 3, resample="up")
         >>> x, w = np.ones((2, 4, 6, 3), "float32"), np.ones((2, 16), "float32")
         >>> tuple(layer(x, w).shape)

@@ -63,9 +63,8 @@ def averaged_weights(model):
     """Put the optimizer's average of the weights into a model for the length of a block.
 
     The average is that of `keras.optimizers.Optimizer(use_ema=True, ema_momentum=decay)`: after
-    every step `a <- decay * a + (1 - decay) * w`, the first `a` being the first step's `w`. It is
-    one of the optimizer's variables, so `TrainingState` keeps it, and a run that resumes
-    continues it exactly. Before the first step the model's own weights stay.
+    every step `a <- decay * a + (1 - decay) * w`. It is one of the optimizer's variables, so
+    `TrainingState` keeps it. Before the first step the model's own weights stay.
 
     Keras leaves the average in the model when `fit` ends. To train on, put the raw weights back:
     `TrainingState.restore` does.

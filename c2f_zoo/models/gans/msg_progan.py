@@ -27,7 +27,6 @@ def image_pyramid(images, num_scales):
     Source: arXiv 1903.06048, section 2.1.
 
     Example:
-        >>> import numpy as np
         >>> [tuple(level.shape) for level in image_pyramid(np.ones((1, 8, 12, 3), "float32"), 3)]
         [(1, 2, 3, 3), (1, 4, 6, 3), (1, 8, 12, 3)]
     """
@@ -67,7 +66,6 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
     Source: arXiv 1903.06048, section 2.1, figure 2.
 
     Example:
-        >>> import numpy as np
         >>> generator = MSGGenerator(16, latent_size=8, num_filters=(8, 8, 4))
         >>> [tuple(image.shape) for image in generator(np.ones((2, 8), "float32"))]
         [(2, 4, 4, 3), (2, 8, 8, 3), (2, 16, 16, 3)]
@@ -122,7 +120,6 @@ class MSGDiscriminator(StagedNetwork):
     Source: arXiv 1903.06048, section 2.1, equations 4 to 6.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = MSGDiscriminator(8, combine="cat_lin", num_filters=(16, 8))
         >>> images = image_pyramid(np.zeros((4, 8, 8, 3), "float32"), 2)
         >>> tuple(discriminator(images).shape)

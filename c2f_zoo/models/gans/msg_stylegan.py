@@ -29,7 +29,6 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     Source: arXiv 1903.06048, section 2.2, and its official code.
 
     Example:
-        >>> import numpy as np
         >>> sizes = {"latent_size": 8, "w_size": 8, "num_filters": (8, 4)}
         >>> generator = MSGStyleGANGenerator(8, **sizes)
         >>> [tuple(image.shape) for image in generator(np.ones((2, 8), "float32"))]
@@ -63,7 +62,6 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
     Source: arXiv 1903.06048, section 2.2, and its official code.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = MSGStyleGANDiscriminator(8, num_filters=(16, 8))
         >>> images = [np.zeros((4, size, size, 3), "float32") for size in (4, 8)]
         >>> tuple(discriminator(images).shape)

@@ -100,17 +100,15 @@ class ProGAN(GenerativePair):
 class ProGANGenerator(ProGANLayers, GrowingNetwork):
     """Generator of ProGAN, which grows from its base shape to its resolution.
 
-    From coarse to fine: a 4x4 map made from the latent vector is doubled (nearest) and convolved
-    twice per stage. A new stage fades in: its image is blended with the enlarged one of the stage
-    before, each read by its own 1x1 convolution.
+    A 4x4 map made from the latent vector is doubled (nearest) and convolved twice per stage. A new
+    stage fades in: its image is blended with the enlarged one of the stage before.
 
     Args:
         resolution: Final height: the base height times a power of two.
         latent_size: Components of a latent vector.
         label_size: Components of a label, 0 for none. Labels are concatenated to the latents
             before these are normalised.
-        normalization: Pixelwise normalisation of latents and features. Off, with `num_filters`,
-            this is the plain generator of many tutorials.
+        normalization: Pixelwise normalisation of latents and features.
         fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
             same function for less than half of the multiplications.
         **kwargs: Of `GrowingNetwork` (`stage`) and `StagedNetwork` (`base_shape`, `channel_base`,
@@ -130,7 +128,6 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
     Source: arXiv 1710.10196, sections 2 and 4, table 2.
 
     Example:
-        >>> import numpy as np
         >>> generator = ProGANGenerator(16, num_filters=(32, 16, 8), latent_size=32)
         >>> generator.stage = 1
         >>> tuple(generator(np.zeros((2, 32), "float32")).shape)
@@ -179,7 +176,6 @@ class ProGANDiscriminator(GrowingNetwork):
     Source: arXiv 1710.10196, sections 2 to 4, table 2.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = ProGANDiscriminator(8, num_filters=(16, 8))
         >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
         (4, 1)

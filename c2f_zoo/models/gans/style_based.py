@@ -30,7 +30,6 @@ def mix_styles(w, other, cutoff):
     Source: StyleGAN (arXiv 1812.04948), section 3.1.
 
     Example:
-        >>> import numpy as np
         >>> w = mix_styles(np.zeros((1, 4, 1), "float32"), np.ones((1, 4, 1), "float32"), 1)
         >>> [float(v) for v in np.asarray(w).ravel()]
         [0.0, 1.0, 1.0, 1.0]
@@ -66,7 +65,6 @@ class MappingNetwork(keras.Model):
     Source: StyleGAN (arXiv 1812.04948), section 2, appendix C.
 
     Example:
-        >>> import numpy as np
         >>> tuple(MappingNetwork(16, 16, num_layers=6)(np.ones((2, 16), "float32")).shape)
         (2, 6, 16)
     """

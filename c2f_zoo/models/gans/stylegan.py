@@ -190,9 +190,8 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     A learned constant is doubled and convolved stage by stage; after every convolution come
     noise, bias, LeakyReLU and a style read from w. Layer 2 s and 2 s + 1 belong to stage s.
 
-    Stage 0 is the base shape (4x4) here as in every growing network of this zoo. The paper grows
-    from 8x8, which is stage 1 (`first_stage`): a schedule begins there, and the 4x4 image that
-    stage 0 reads is never faded, only kept, as in the official code.
+    Stage 0 is the base shape (4x4), as in every growing network here. The paper grows from 8x8,
+    stage 1 (`first_stage`); the 4x4 image of stage 0 is kept, as in the official code.
 
     Args:
         resolution: Final height: the base height times a power of two.
@@ -218,7 +217,6 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     Source: arXiv 1812.04948, section 2.
 
     Example:
-        >>> import numpy as np
         >>> generator = StyleGANGenerator(16, latent_size=8, w_size=8, num_filters=(8, 8, 4))
         >>> w = generator.mapping(np.ones((2, 8), "float32"))
         >>> tuple(w.shape), tuple(generator.synthesis(w).shape)
@@ -260,7 +258,6 @@ class StyleGANDiscriminator(ProGANDiscriminator):
     Source: arXiv 1812.04948, section 2.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = StyleGANDiscriminator(8, num_filters=(16, 8))
         >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
         (4, 1)

@@ -124,7 +124,6 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
     Source: arXiv 1912.04958, sections 2 and 4, figure 7 (skip).
 
     Example:
-        >>> import numpy as np
         >>> generator = StyleGAN2Generator(16, latent_size=8, w_size=8, num_filters=(8, 8, 4))
         >>> tuple(generator(np.ones((2, 8), "float32")).shape)
         (2, 16, 16, 3)
@@ -228,7 +227,6 @@ class StyleGAN2Discriminator(StagedNetwork):
     Source: arXiv 1912.04958, section 4.1, figure 7 (residual nets).
 
     Example:
-        >>> import numpy as np
         >>> discriminator = StyleGAN2Discriminator(8, num_filters=(16, 8))
         >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
         (4, 1)

@@ -41,7 +41,6 @@ class PWCNetLite(PWCNetBase):
     1904.05290.
 
     Example:
-        >>> import numpy as np
         >>> model = PWCNetLite()
         >>> frames = np.random.default_rng(0).random((2, 1, 40, 72, 3), dtype="float32")
         >>> tuple(model((frames[0], frames[1])).shape)

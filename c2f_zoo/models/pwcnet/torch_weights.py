@@ -22,10 +22,10 @@ _MOST_LISTED = 8
 def convert_official_pwcnet(path, concatenation=None):
     """Read an official PyTorch checkpoint of PWC-Net.
 
-    `pwc_net.pth.tar` becomes `PWCNet("released")`, `pwc_net_chairs.pth.tar` becomes
-    `PWCNet("paper")`; the file's tensor names tell them apart. The published networks take BGR
-    images, ours RGB, and the second one concatenates features in another order; the weights are
-    permuted to match. They resize images to multiples of 64, ours pads.
+    `pwc_net.pth.tar` becomes `PWCNet("released")`, `pwc_net_chairs.pth.tar` `PWCNet("paper")`. The
+    published networks take BGR images, ours RGB, and the second one concatenates features in
+    another order; the weights are permuted to match. They resize images to multiples of 64, ours
+    pads.
 
     Args:
         path: The checkpoint, in either format of `torch.save`; its tensors may stand under

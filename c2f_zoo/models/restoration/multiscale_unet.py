@@ -84,7 +84,6 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     arXiv 2105.05233.
 
     Example:
-        >>> import numpy as np
         >>> model = MultiscaleUNet(width=16, multipliers=(1, 2), time_embedding=False)
         >>> tuple(model(np.zeros((1, 33, 50, 3), "float32")).shape)
         (1, 33, 50, 3)

@@ -94,7 +94,6 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     arXiv 1609.05158, blocks without normalisation from Lim et al. (EDSR), arXiv 1707.02921.
 
     Example:
-        >>> import numpy as np
         >>> model = RestorationResNet(16, 1)
         >>> images, time = np.zeros((2, 9, 14, 3), "float32"), np.array([0.0, 0.1], "float32")
         >>> tuple(model((images, time)).shape)
@@ -196,7 +195,6 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     Source: Ahamed et al., arXiv 2501.12739, released code.
 
     Example:
-        >>> import numpy as np
         >>> tuple(SRParaConvNet()(np.zeros((1, 9, 14, 3), "float32")).shape)
         (1, 18, 28, 3)
     """

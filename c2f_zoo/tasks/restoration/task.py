@@ -6,6 +6,7 @@ from keras import ops
 from c2f_zoo import backend, checks
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
+from c2f_zoo.tasks.flow import to_unit_range
 from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec
@@ -79,7 +80,6 @@ class RestorationTask:
             UserWarning: Float values are above 2 or below -1.
 
         Example:
-            >>> import numpy as np
             >>> from c2f_zoo.models import MultiscaleUNet
             >>> model = MultiscaleUNet(8, (1, 2), groups=4, attention=0, time_embedding=False)
             >>> model.restore(np.zeros((9, 14), "uint8")).shape
@@ -107,7 +107,6 @@ class RestorationTask:
             ValueError: As for `restore`.
 
         Example:
-            >>> import numpy as np
             >>> from c2f_zoo.models import SRParaConvNet
             >>> SRParaConvNet(4).upscale(np.zeros((9, 14, 3), "uint8")).shape
             (18, 28, 3)
@@ -209,8 +208,7 @@ class RestorationTask:
             )
         images = inputs[0] if is_pair else inputs
         shape = tuple(images.shape)
-        if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
-            raise ValueError(f"{name} takes images (B, H, W, 3) in [0, 1]. Received: shape {shape}")
+        checks.shape(f"images of {name}", images, "(B, H, W, 3)", (*[checks.SOME] * 3, 3))
         dtype = keras.backend.standardize_dtype(images.dtype)
         if dtype != "uint8" and "float" not in dtype:
             raise ValueError(
@@ -236,10 +234,7 @@ class RestorationTask:
             images, condition = inputs
         else:
             images = inputs
-        images = ops.convert_to_tensor(images)
-        is_bytes = keras.backend.standardize_dtype(images.dtype) == "uint8"
-        images = ops.cast(images, "float32")
-        images = images / 255.0 if is_bytes else images
+        images = to_unit_range(ops.convert_to_tensor(images))
         if condition is not None:
             condition = ops.cast(ops.convert_to_tensor(condition), "float32")
         if self.time_embedding:

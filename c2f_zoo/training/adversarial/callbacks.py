@@ -100,10 +100,8 @@ class SampleGrids(_EveryImages):
         n: Samples in a grid.
         seed: Seed of their latents (and labels and noise).
         height: Height of each sample in the grid; smaller ones are enlarged by repeating their
-            pixels. By default the final resolution, or what makes a grid 2048 pixels high if that
-            is less.
-        film: File to write when training ends, `.gif` or `.mp4`; None for no film. If that
-            fails, on a full disk for instance, there is a warning and `fit` returns.
+            pixels. By default the final resolution, or less so that a grid has 2048 pixels.
+        film: File to write when training ends, `.gif` or `.mp4`; None for no film.
         fps: Grids per second of the film.
 
     Raises:
@@ -186,10 +184,8 @@ class BestPreset(_EveryImages):
         seed: Seed of the samples, the same each time.
 
     Raises:
-        ValueError: If an option is out of range. From `fit`, before training: if `real` has
-            another size than the generator's images, or the metric has no such figure, which is
-            found by measuring 16 real images against themselves (where these are too few for the
-            metric, at the first measurement).
+        ValueError: If an option is out of range. From `fit`: if `real` has another size than the
+            generator's images, or the metric has no such figure.
         TypeError: From `fit`, if the model has no `save_pretrained`.
 
     Example:
