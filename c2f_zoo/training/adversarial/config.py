@@ -76,9 +76,9 @@ class AdversarialTraining:
 
     def __post_init__(self):
         adversarial_loss(self.loss)
-        for name in ("penalty_interval", "path_length_interval", "path_length_shrink"):
+        intervals = ("penalty_interval", "path_length_interval", "path_length_shrink")
+        for name in (*intervals, "critic_steps"):
             checks.whole(name, getattr(self, name), least=1)
-        checks.whole("critic_steps", self.critic_steps, least=1)
         for name in ("penalty_weight", "path_length_weight", "label_weight", "drift"):
             checks.number(name, getattr(self, name), least=0)
         for name in ("penalty_target", "epsilon", *_RATES):
