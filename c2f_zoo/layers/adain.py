@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend, checks
-from c2f_zoo.layers.equalized import EqualizedDense
+from c2f_zoo.layers.equalized import style_layer
 
 
 def instance_norm(x, epsilon=1e-8):
@@ -23,7 +23,6 @@ def instance_norm(x, epsilon=1e-8):
     Source: StyleGAN (arXiv 1812.04948), equation 1, epsilon as in its code.
 
     Example:
-        >>> import numpy as np
         >>> x = np.array([2.0, 4.0], "float32").reshape(1, 1, 2, 1)
         >>> [float(v) for v in np.asarray(instance_norm(x)).ravel()]
         [-1.0, 1.0]
@@ -78,7 +77,6 @@ class AdaIN(keras.layers.Layer):
     Source: StyleGAN (arXiv 1812.04948), equation 1; the 1 as in its code.
 
     Example:
-        >>> import numpy as np
         >>> w = np.zeros((2, 16), "float32")
         >>> y = AdaIN()(np.random.default_rng(0).random((2, 8, 8, 3)), w)
         >>> y = keras.ops.convert_to_numpy(y)
@@ -92,15 +90,7 @@ class AdaIN(keras.layers.Layer):
         self.style = None
 
     def build(self, x_shape, w_shape):
-        if len(x_shape) != 4 or len(w_shape) != 2:
-            raise ValueError(
-                "x must have the shape (B, H, W, C) and w the shape (B, D). "
-                f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
-            )
-        self.style = EqualizedDense(
-            2 * x_shape[-1], gain=1.0, dtype=self.dtype_policy, name="style"
-        )
-        self.style.build(w_shape)
+        self.style = style_layer(x_shape, w_shape, 2 * x_shape[-1], self.dtype_policy)
         self.built = True
 
     def call(self, x, w):

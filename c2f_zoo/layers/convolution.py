@@ -37,7 +37,6 @@ class Conv2D(keras.layers.Conv2D):
         ValueError: If the kernel size is even.
 
     Example:
-        >>> import numpy as np
         >>> tuple(Conv2D(8, 3, strides=2)(np.ones((1, 7, 10, 3), "float32")).shape)
         (1, 4, 5, 8)
     """
@@ -101,7 +100,6 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
         Tensor (B, 2 H, 2 W, filters).
 
     Example:
-        >>> import numpy as np
         >>> tuple(Conv2DTranspose(2)(np.ones((1, 3, 5, 8), "float32")).shape)
         (1, 6, 10, 2)
     """

@@ -32,7 +32,6 @@ def local_correlation(query, key, max_displacement=4):
     Source: PWC-Net (arXiv 1709.02371), equation 3, d = 4.
 
     Example:
-        >>> import numpy as np
         >>> features = np.ones((1, 5, 7, 8), "float32")
         >>> cost = local_correlation(features, features, max_displacement=1)
         >>> tuple(cost.shape), float(cost[0, 2, 3, 4]), float(cost[0, 0, 0, 0])

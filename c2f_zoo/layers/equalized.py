@@ -66,14 +66,10 @@ class _Equalized(keras.layers.Layer):
         return self.activation(x)
 
     def get_config(self):
-        config = {
-            "gain": self.gain,
-            "lr_multiplier": self.lr_multiplier,
-            "use_bias": self.use_bias,
-            "bias_init": self.bias_init,
-            "activation": keras.activations.serialize(self.activation),
-        }
-        return {**super().get_config(), **config}
+        names = ("gain", "lr_multiplier", "use_bias", "bias_init")
+        config = {name: getattr(self, name) for name in names}
+        activation = keras.activations.serialize(self.activation)
+        return {**super().get_config(), **config, "activation": activation}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -81,8 +77,8 @@ class EqualizedDense(_Equalized):
     """Dense layer with an equalised learning rate.
 
     The kernel is drawn from N(0, 1 / lr_multiplier^2) and multiplied by gain / sqrt(fan_in) *
-    lr_multiplier whenever it is used, the bias by lr_multiplier: Adam moves every layer at the
-    same relative speed, times the multiplier.
+    lr_multiplier when it is used, the bias by lr_multiplier: Adam moves every layer at the same
+    relative speed, times the multiplier.
 
     Args:
         units: Outputs.
@@ -107,7 +103,6 @@ class EqualizedDense(_Equalized):
     appendix C.
 
     Example:
-        >>> import numpy as np
         >>> layer = EqualizedDense(8, activation="leaky_relu")
         >>> tuple(layer(np.ones((2, 512), "float32")).shape)
         (2, 8)
@@ -183,7 +178,6 @@ class EqualizedConv2D(_Equalized):
     StyleGAN2 (arXiv 1912.04958), section 4.1.
 
     Example:
-        >>> import numpy as np
         >>> layer = EqualizedConv2D(8, 3, resample="down", activation="leaky_relu")
         >>> tuple(layer(np.ones((1, 6, 4, 3), "float32")).shape)
         (1, 3, 2, 8)
@@ -228,14 +222,20 @@ class EqualizedConv2D(_Equalized):
         return resampled_shape(input_shape, self.resample, self.filters)
 
     def get_config(self):
-        config = {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "resample": self.resample,
-            "resample_filter": self.resample_filter,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
+        names = ("filters", "kernel_size", "resample", "resample_filter", "fused")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def style_layer(x_shape, w_shape, units, dtype, bias_init=0.0):
+    """The built dense layer of gain 1 that computes a style of maps `x` from `w`."""
+    if len(x_shape) != 4 or len(w_shape) != 2:
+        raise ValueError(
+            "x must have the shape (B, H, W, C) and w the shape (B, D). "
+            f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
+        )
+    layer = EqualizedDense(units, gain=1.0, bias_init=bias_init, dtype=dtype, name="style")
+    layer.build(w_shape)
+    return layer
 
 
 def check_convolution(filters, kernel_size, resample):

@@ -33,7 +33,6 @@ def blur(x, taps):
     Source: StyleGAN (arXiv 1812.04948), section 2: taps (1, 2, 1), after Zhang 2019.
 
     Example:
-        >>> import numpy as np
         >>> impulse = np.array([0, 0, 4, 0, 0], "float32").reshape(1, 1, 5, 1)
         >>> [float(v) for v in np.asarray(blur(impulse, (1, 2, 1)))[0, 0, :, 0]]
         [0.0, 0.5, 1.0, 0.5, 0.0]
@@ -59,7 +58,6 @@ def upsample_nearest(x, factor=2):
     Source: ProGAN (arXiv 1710.10196), section 2, figure 2: "2x".
 
     Example:
-        >>> import numpy as np
         >>> up = upsample_nearest(np.array([1.0, 2.0], "float32").reshape(1, 1, 2, 1))
         >>> [float(v) for v in np.asarray(up)[0, 1, :, 0]]
         [1.0, 1.0, 2.0, 2.0]
@@ -91,7 +89,6 @@ def upsample_fir(x, taps=BILINEAR_TAPS, factor=2):
     Source: StyleGAN2 (arXiv 1912.04958), section 4.1 and its `upsample_2d`.
 
     Example:
-        >>> import numpy as np
         >>> row = np.array([4.0, 8.0], "float32").reshape(1, 1, 2, 1)
         >>> [float(v) for v in np.asarray(upsample_fir(row))[0, 0, :, 0] / 0.75]
         [3.0, 5.0, 7.0, 6.0]
@@ -123,7 +120,6 @@ def downsample_fir(x, taps=BILINEAR_TAPS, factor=2):
     Source: StyleGAN2 (arXiv 1912.04958), section 4.1 and its `downsample_2d`.
 
     Example:
-        >>> import numpy as np
         >>> small = downsample_fir(np.ones((1, 6, 6, 1), "float32"))
         >>> [float(v) for v in np.asarray(small)[0, 1, :, 0]]
         [0.875, 1.0, 0.875]
@@ -159,7 +155,6 @@ def resampling_conv2d(x, kernel, resample=None, taps=None, fused=False):
     `upsample_conv_2d`, `conv_downsample_2d`.
 
     Example:
-        >>> import numpy as np
         >>> x, kernel = np.ones((1, 4, 6, 3), "float32"), np.ones((3, 3, 3, 8), "float32")
         >>> tuple(resampling_conv2d(x, kernel, "up", taps=(1, 3, 3, 1)).shape)
         (1, 8, 12, 8)

@@ -24,7 +24,6 @@ def image_norm(x, epsilon=1e-5):
     Source: Ba et al., arXiv 1607.06450.
 
     Example:
-        >>> import numpy as np
         >>> x = np.array([1.0, 3.0], "float32").reshape(1, 1, 2, 1)
         >>> np.asarray(image_norm(x)).ravel().round(3).tolist()
         [-1.0, 1.0]

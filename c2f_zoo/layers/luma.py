@@ -25,7 +25,6 @@ def luma(images):
     Source: ITU-R BT.601.
 
     Example:
-        >>> import numpy as np
         >>> round(255 * float(luma(np.ones((1, 1, 1, 3), "float32"))[0, 0, 0, 0]), 3)
         235.0
     """

@@ -30,7 +30,6 @@ def minibatch_stddev(x, group_size=4, num_features=1):
     Source: ProGAN (arXiv 1710.10196), section 3; `num_features` as in StyleGAN's code.
 
     Example:
-        >>> import numpy as np
         >>> batch = np.array([-1, 1], "float32").reshape(2, 1, 1, 1)
         >>> [float(v) for v in np.asarray(minibatch_stddev(batch))[0, 0, 0]]
         [-1.0, 1.0]
@@ -80,13 +79,7 @@ class MinibatchStddev(keras.layers.Layer):
     Returns:
         Tensor (N, H, W, C + num_features).
 
-    Raises:
-        ValueError: If `group_size` or `num_features` is not a positive integer.
-
-    Source: ProGAN (arXiv 1710.10196), section 3.
-
     Example:
-        >>> import numpy as np
         >>> tuple(MinibatchStddev()(np.ones((8, 4, 4, 512), "float32")).shape)
         (8, 4, 4, 513)
     """

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.layers.equalized import EqualizedDense, check_convolution, resampled_shape
+from c2f_zoo.layers.equalized import check_convolution, resampled_shape, style_layer
 from c2f_zoo.layers.fir import (
     BILINEAR_TAPS,
     filter_after_up,
@@ -53,7 +53,6 @@ def modulated_conv2d(
     Source: StyleGAN2 (arXiv 1912.04958), section 2.2, equations 1 to 3.
 
     Example:
-        >>> import numpy as np
         >>> x, kernel = np.ones((2, 4, 4, 3), "float32"), np.ones((3, 3, 3, 8), "float32")
         >>> style = np.array([[1, 1, 1], [5, 5, 5]], "float32")
         >>> y = np.asarray(modulated_conv2d(x, kernel, style))
@@ -151,7 +150,6 @@ class ModulatedConv2D(keras.layers.Layer):
     Source: StyleGAN2 (arXiv 1912.04958), section 2.2, figure 2.
 
     Example:
-        >>> import numpy as np
         >>> layer = ModulatedConv2D(8, 3, resample="up")
         >>> x, w = np.ones((2, 4, 6, 3), "float32"), np.ones((2, 16), "float32")
         >>> tuple(layer(x, w).shape)
@@ -176,16 +174,8 @@ class ModulatedConv2D(keras.layers.Layer):
         self.style = None
 
     def build(self, x_shape, w_shape):
-        if len(x_shape) != 4 or len(w_shape) != 2:
-            raise ValueError(
-                "x must have the shape (B, H, W, C) and w the shape (B, D). "
-                f"Received: shapes {tuple(x_shape)} and {tuple(w_shape)}"
-            )
         channels, size = x_shape[-1], self.kernel_size
-        self.style = EqualizedDense(
-            channels, gain=1.0, bias_init=1.0, dtype=self.dtype_policy, name="style"
-        )
-        self.style.build(w_shape)
+        self.style = style_layer(x_shape, w_shape, channels, self.dtype_policy, bias_init=1.0)
         self.kernel_scale = (size * size * channels) ** -0.5
         self.kernel = self.add_weight(
             shape=(size, size, channels, self.filters),
@@ -209,12 +199,5 @@ class ModulatedConv2D(keras.layers.Layer):
         return resampled_shape(x_shape, self.resample, self.filters)
 
     def get_config(self):
-        config = {
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "demodulate": self.demodulate,
-            "resample": self.resample,
-            "resample_filter": self.resample_filter,
-            "fused": self.fused,
-        }
-        return {**super().get_config(), **config}
+        names = ("filters", "kernel_size", "demodulate", "resample", "resample_filter", "fused")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

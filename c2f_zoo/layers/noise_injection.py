@@ -32,7 +32,6 @@ class NoiseInjection(keras.layers.Layer):
     Source: StyleGAN (arXiv 1812.04948), section 2; StyleGAN2 (arXiv 1912.04958), section 2.2.
 
     Example:
-        >>> import numpy as np
         >>> layer, x = NoiseInjection(), np.ones((2, 4, 4, 3), "float32")
         >>> bool(np.all(keras.ops.convert_to_numpy(layer(x)) == x))
         True

@@ -20,7 +20,6 @@ def pad_to_stride(x, stride, mode="replicate"):
         ValueError: If the rank, a side, the stride or the mode is not one of the above.
 
     Example:
-        >>> import numpy as np
         >>> tuple(pad_to_stride(np.ones((1, 5, 9, 3), "float32"), 8).shape)
         (1, 8, 16, 3)
     """
@@ -57,7 +56,6 @@ def crop_to(x, height, width):
         Tensor (B, height, width, C).
 
     Example:
-        >>> import numpy as np
         >>> tuple(crop_to(np.ones((1, 8, 16, 2), "float32"), 5, 9).shape)
         (1, 5, 9, 2)
     """

@@ -19,7 +19,6 @@ def pixel_norm(x, epsilon=1e-8):
     Source: ProGAN (arXiv 1710.10196), section 4.2.
 
     Example:
-        >>> import numpy as np
         >>> [round(float(v), 3) for v in np.asarray(pixel_norm(np.array([3.0, 4.0], "float32")))]
         [0.849, 1.131]
     """
@@ -43,10 +42,7 @@ class PixelNorm(keras.layers.Layer):
     Returns:
         Tensor (..., C).
 
-    Source: ProGAN (arXiv 1710.10196), section 4.2.
-
     Example:
-        >>> import numpy as np
         >>> float(PixelNorm()(np.full((1, 2, 2, 8), 5, "float32"))[0, 0, 0, 0])
         1.0
     """

@@ -22,7 +22,6 @@ def upsample_bilinear(x, factor):
         ValueError: If `x` is not of rank 4 or `factor` not a positive integer.
 
     Example:
-        >>> import numpy as np
         >>> up = upsample_bilinear(np.array([0.0, 4.0], "float32").reshape(1, 1, 2, 1), 2)
         >>> [float(v) for v in np.asarray(up)[0, 0, :, 0]]
         [0.0, 1.0, 3.0, 4.0]
@@ -72,7 +71,6 @@ def space_to_depth(x, size):
         ValueError: If `x` is not of rank 4 or `size` does not divide its sides.
 
     Example:
-        >>> import numpy as np
         >>> np.asarray(space_to_depth(np.arange(8, dtype="float32").reshape(1, 2, 4, 1), 2))[0, 0]
         array([[0., 1., 4., 5.],
                [2., 3., 6., 7.]], dtype=float32)
@@ -103,7 +101,6 @@ def depth_to_space(x, size):
     Source: Shi et al., arXiv 1609.05158.
 
     Example:
-        >>> import numpy as np
         >>> spread = depth_to_space(np.array([[[[1.0, 2.0, 3.0, 4.0]]]]), 2)
         >>> np.asarray(spread)[0, :, :, 0].tolist()
         [[1.0, 2.0], [3.0, 4.0]]
@@ -130,7 +127,6 @@ def average_pool(x, factor):
         Tensor (B, H / factor, W / factor, C).
 
     Example:
-        >>> import numpy as np
         >>> float(average_pool(np.arange(4, dtype="float32").reshape(1, 2, 2, 1), 2)[0, 0, 0, 0])
         1.5
     """
@@ -165,7 +161,6 @@ class Upsampling(keras.layers.Layer):
         Tensor (B, factor * H, factor * W, C).
 
     Example:
-        >>> import numpy as np
         >>> tuple(Upsampling(4)(np.ones((1, 3, 5, 2), "float32")).shape)
         (1, 12, 20, 2)
     """

@@ -32,7 +32,6 @@ def restrict(x, factor, method="subsample"):
     Source: arXiv 2501.12739; its released code subsamples, and interpolates for super-resolution.
 
     Example:
-        >>> import numpy as np
         >>> x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
         >>> [np.asarray(restrict(x, 2, how))[0, :, :, 0].tolist() for how in RESTRICTIONS[:2]]
         [[[0.0, 2.0], [8.0, 10.0]], [[2.5, 4.5], [10.5, 12.5]]]

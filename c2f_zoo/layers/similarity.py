@@ -38,11 +38,9 @@ def similarity_maps(x, y, blur, max_value=1.0, levels=(0.0, 0.0)):
         similarity = (2 m_x m_y + C1) / (m_x^2 + m_y^2 + C1) * contrast,
         contrast = (2 c + C2) / (v_x + v_y + C2).
 
-    `blur` takes the weighted mean of (B, H, W, C) over each window; `levels`, numbers or
-    (B, 1, 1, C), were subtracted from `x` and `y` to keep the variances precise.
-
-    Source: Wang et al., Image Quality Assessment: From Error Visibility to Structural
-    Similarity, 2004, equations 12 and 13.
+    `blur` takes the weighted mean of (B, H, W, C) over each window; `levels`, numbers or (B, 1, 1,
+    C), were subtracted from `x` and `y` to keep the variances precise. Source: Wang et al., Image
+    Quality Assessment, 2004, equations 12 and 13.
     """
     c1, c2 = (0.01 * max_value) ** 2, (0.03 * max_value) ** 2
     mean_x, mean_y = blur(x), blur(y)
@@ -109,13 +107,11 @@ def _blur(images, window):
 
 
 def multiscale_similarity(x, y, terms, halve):
-    """Multi-scale structural similarity (B,) from the terms of five scales.
+    """Multi-scale structural similarity (B,): the product of powers of the terms of five scales.
 
-    The product of the contrast-structure terms of the first four scales and the similarity of the
-    last, each to the power of its weight; negative terms count as 0. `terms(x, y)` returns each
-    pair's mean similarity and mean contrast, both (B,); `halve(x)` halves the sides.
-
-    Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7.
+    The contrast-structure terms of the first four scales and the similarity of the last; negative
+    terms count as 0. `terms(x, y)` returns each pair's mean similarity and mean contrast, both
+    (B,); `halve(x)` halves the sides. Source: Wang, Simoncelli and Bovik, 2003, equation 7.
     """
     factors = []
     for level, weight in enumerate(SCALE_WEIGHTS):

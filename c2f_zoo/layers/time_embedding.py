@@ -1,5 +1,6 @@
 """Embedding of the time that a network is told: its sines and cosines."""
 
+import itertools
 import math
 
 import keras
@@ -75,20 +76,17 @@ class TimeFeatures(keras.layers.Layer):
         if width % 4:
             raise ValueError(f"width must be a multiple of 4. Received: {width}")
         widths = (1, self.hidden, self.hidden, self.width // 2)
-        self.dense = [
-            keras.layers.Dense(
+        self.dense = []
+        for index, (inputs, size) in enumerate(itertools.pairwise(widths)):
+            layer = keras.layers.Dense(
                 size,
                 activation="relu" if index < 2 else None,
-                kernel_initializer=keras.initializers.VarianceScaling(
-                    1 / 3, mode="fan_in", distribution="uniform"
-                ),
+                kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
                 dtype=self.dtype_policy,
                 name=f"dense_{index}",
             )
-            for index, size in enumerate(widths[1:])
-        ]
-        for layer, inputs in zip(self.dense, widths[:-1], strict=True):
             layer.build((None, inputs))
+            self.dense.append(layer)
         self.built = True
 
     def call(self, time):

@@ -32,7 +32,6 @@ def warp(image, flow, return_mask=False):
     as in PWC-Net's released code.
 
     Example:
-        >>> import numpy as np
         >>> frame2 = np.arange(6, dtype="float32").reshape(1, 1, 6, 1)
         >>> flow = np.zeros((1, 1, 6, 2), "float32"); flow[..., 0] = 0.5
         >>> [float(v) for v in np.asarray(warp(frame2, flow)).ravel()]

@@ -55,7 +55,6 @@ class FlowTask:
                 not as many second images as first ones.
 
         Example:
-            >>> import numpy as np
             >>> from c2f_zoo import PWCNetLite
             >>> frames = np.zeros((3, 20, 30, 3), "uint8")
             >>> [flow.shape for flow in PWCNetLite().flow(frames)]
@@ -96,7 +95,6 @@ class FlowTask:
             ValueError: Fewer than two frames, or frames of different sizes.
 
         Example:
-            >>> import numpy as np
             >>> from c2f_zoo import PWCNetLite
             >>> video = (np.zeros((16, 16, 3), "uint8") for _ in range(3))
             >>> sum(1 for flow in PWCNetLite().flow_stream(video))

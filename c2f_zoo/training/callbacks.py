@@ -17,12 +17,10 @@ from c2f_zoo.data.files.atomic import atomic_write
 class TrainingState(keras.callbacks.Callback):
     """Saves weights, optimizer and epoch in one file, so that a killed run resumes exactly.
 
-    On PyTorch, where dropout draws from the random numbers of the process, these are seeded in
-    every epoch, by their first seed and the epoch.
-
-    The file is replaced at once: a kill or a full disk at any moment leaves the last whole state.
-    With data that depends on epoch and step alone (`Scenes`, `FlowStream`) a resumed run equals
-    one that was never interrupted.
+    On PyTorch dropout draws from the random numbers of the process, which are seeded anew in every
+    epoch. The file is replaced at once: a kill or a full disk at any moment leaves the last whole
+    state. With data that depends on epoch and step alone (`Scenes`, `FlowStream`) a resumed run
+    equals one that was never interrupted.
 
     Args:
         path: File of the state, `.npz`.
@@ -71,14 +69,10 @@ class TrainingState(keras.callbacks.Callback):
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         self._check_record(model, about.get("record"))
-        variables = dict(self._variables(model))
-        wrong = sorted(
-            name
-            for name in {*variables, *values}
-            if name not in variables
-            or name not in values
-            or tuple(variables[name].shape) != values[name].shape
-        )
+        variables = self._variables(model)
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        saved = {name: value.shape for name, value in values.items()}
+        wrong = sorted(n for n in {*shapes, *saved} if shapes.get(n) != saved.get(n))
         if wrong:
             raise ValueError(
                 f"{self.path} is the state of another model or optimizer. "
@@ -118,19 +112,14 @@ class TrainingState(keras.callbacks.Callback):
             self.save(epoch + 1)
 
     def save(self, epoch):
-        """Write the state after `epoch` epochs.
-
-        Args:
-            epoch: Number of epochs done.
-        """
-        values = {name: backend.to_numpy(value) for name, value in self._variables(self.model)}
+        """Write the state after so many epochs."""
+        values = {name: backend.to_numpy(v) for name, v in self._variables(self.model).items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         about = {"epoch": epoch, "seed": self._seed}
         if hasattr(self.model, "resume_record"):
             about["record"] = self.model.resume_record()
-        about = np.array(json.dumps(about))
         with atomic_write(self.path) as file:
-            np.savez(file, about=about, **values)
+            np.savez(file, about=np.array(json.dumps(about)), **values)
 
     def _check_record(self, model, record):
         """Refuse to resume another training; its schedule may differ from here on."""
@@ -146,12 +135,12 @@ class TrainingState(keras.callbacks.Callback):
     @staticmethod
     def _variables(model):
         # By position: a path holds the layers' names, which Keras numbers anew per process.
-        for owner, variables in (
-            ("model", model.variables),
-            ("optimizer", model.optimizer.variables),
-        ):
-            for index, variable in enumerate(variables):
-                yield f"{owner}/{index}", variable
+        owners = {"model": model.variables, "optimizer": model.optimizer.variables}
+        return {
+            f"{owner}/{index}": variable
+            for owner, variables in owners.items()
+            for index, variable in enumerate(variables)
+        }
 
 
 class StopOnNaN(keras.callbacks.Callback):

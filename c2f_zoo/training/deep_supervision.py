@@ -11,14 +11,7 @@ _state = threading.local()
 
 
 def is_supervising(model):
-    """Tell whether `model` is inside its own train or test step.
-
-    Args:
-        model: A `DeeplySupervised` model.
-
-    Returns:
-        True while its `call` is to return every level instead of the answer.
-    """
+    """Whether `model` is inside its own train or test step: `call` is to return every level."""
     return any(entry is model for entry in getattr(_state, "models", ()))
 
 
@@ -94,7 +87,8 @@ class DeeplySupervised:
         total = loss(y, y_pred, sample_weight=sample_weight)
         extra = self.losses
         if extra:
-            total = total + scale_for_distribution(keras.ops.cast(sum(extra), total.dtype))
+            extra = keras.ops.cast(sum(extra), total.dtype)[None]
+            total = total + _MeanOverReplicas()(extra, extra)
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -102,23 +96,11 @@ class DeeplySupervised:
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
 
-def scale_for_distribution(value):
-    """Divide a loss by the number of replicas that sum their gradients.
-
-    Args:
-        value: Scalar tensor.
-
-    Returns:
-        Scalar tensor: `value / num_replicas_in_sync` under a `tf.distribute` strategy, else
-        `value`.
-    """
-    # A Loss's own mean reduction is the public door to that number, on every backend.
-    return _MeanOverReplicas()(value[None], value[None])
-
-
 class _MeanOverReplicas(keras.losses.Loss):
-    def __init__(self):
-        super().__init__(name="mean_over_replicas")
+    """Divides a loss, shape (1,), by the number of replicas that sum their gradients.
+
+    A Loss's own mean reduction is the public door to that number, on every backend.
+    """
 
     def call(self, y_true, y_pred):
         return y_pred

@@ -10,40 +10,17 @@ from c2f_zoo import backend
 
 
 def half_life_decay(images, half_life):
-    """Decay of one step after which `half_life` images have halved the weight of the past.
+    """Decay `0.5^(images / half_life)` of a step of `images`, after which a half-life counts half.
 
-    Args:
-        images: Images of the step, an int or scalar tensor.
-        half_life: Images after which an old weight counts half.
-
-    Returns:
-        Scalar tensor: `0.5^(images / half_life)`.
-
-    Source: the released code of Karras et al., arXiv 1812.04948: half-life 10,000 images.
-
-    Example:
-        >>> round(float(half_life_decay(5_000, 10_000)), 4)
-        0.7071
+    As in the released code of Karras et al., arXiv 1812.04948, whose half-life is 10,000 images.
     """
     return ops.power(0.5, ops.cast(images, "float32") / half_life)
 
 
 def averaged_copy(network):
-    """Make a second network with the same weights, not trainable.
+    """Make a second network with the same weights, not trainable; `update_average` moves it.
 
-    Args:
-        network: A built `keras.Model` or layer whose `get_config()` rebuilds it.
-
-    Returns:
-        The copy. `update_average` moves it.
-
-    Raises:
-        ValueError: `get_config()` does not rebuild the network.
-
-    Example:
-        >>> copy = averaged_copy(keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]))
-        >>> len(copy.weights), len(copy.trainable_weights)
-        (2, 0)
+    `network` is a built `keras.Model` or layer; a ValueError if `get_config()` does not rebuild it.
     """
     try:
         copy = type(network).from_config(network.get_config())
@@ -71,11 +48,6 @@ def update_average(average, network, decay):
     """Move an averaged copy one step towards its network: `a <- w + decay * (a - w)`.
 
     What is not trained (a tracked mean of styles, a growing network's alpha) is copied.
-
-    Args:
-        average: Copy made by `averaged_copy`.
-        network: The network it was made of.
-        decay: Scalar in [0, 1].
     """
     trained = {id(weight) for weight in network.trainable_weights}
     for ours, theirs in zip(average.weights, network.weights, strict=True):
@@ -91,9 +63,8 @@ def averaged_weights(model):
     """Put the optimizer's average of the weights into a model for the length of a block.
 
     The average is that of `keras.optimizers.Optimizer(use_ema=True, ema_momentum=decay)`: after
-    every step `a <- decay * a + (1 - decay) * w`, the first `a` being the first step's `w`. It is
-    one of the optimizer's variables, so `TrainingState` keeps it, and a run that resumes
-    continues it exactly. Before the first step the model's own weights stay.
+    every step `a <- decay * a + (1 - decay) * w`. It is one of the optimizer's variables, so
+    `TrainingState` keeps it. Before the first step the model's own weights stay.
 
     Keras leaves the average in the model when `fit` ends. To train on, put the raw weights back:
     `TrainingState.restore` does.

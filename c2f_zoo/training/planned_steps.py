@@ -12,7 +12,7 @@ class StepPlanner:
     It also counts on the host, so that a callback need not wait for the device, nor on JAX have
     the whole state of the model copied back, to learn how far training is.
 
-    A model holds a planner, whose `make_train_function` and `fit` it calls from its own methods of
+    A model holds a planner and calls its `make_train_function` and `fit` from its own methods of
     these names. Its `train_step` reads `plan`.
 
     Args:
@@ -34,12 +34,7 @@ class StepPlanner:
         self.functions, self.counts = {}, None
 
     def make_train_function(self, compile_step, force=False):
-        """Stand in for `make_train_function` of Keras.
-
-        Args:
-            compile_step: That method of Keras, which compiles the model's `train_step`.
-            force: As for Keras.
-        """
+        """Stand in for Keras' method, given as `compile_step`, which compiles the `train_step`."""
         self.compile_step = compile_step
         if not force:
             # The start of a fit, since when weights may have been loaded.
@@ -77,11 +72,7 @@ class StepPlanner:
         return results
 
     def images(self):
-        """Images shown before the last step and now, of a model with `images_shown`.
-
-        Returns:
-            Tuple of two int. While `fit` runs they are those counted on the host.
-        """
+        """Images shown before the last step and now; while `fit` runs, as counted on the host."""
         counts = self.counts if self.is_fitting else None
         if counts is None or counts.get("images_before") is None:
             return _number(self.model.images_before), _number(self.model.images_shown)
@@ -112,24 +103,6 @@ class StepPlanner:
             model.train_function = self.run
 
 
-class PlannedSteps:
-    """Mixin of a `keras.Model` that has a `StepPlanner` and defines `plan_of(step)`."""
-
-    def _begin_planned_steps(self):
-        self.planner = StepPlanner(self, self.plan_of)
-
-    @property
-    def _plan(self):
-        return self.planner.plan
-
-    def fit(self, *args, **kwargs):
-        return self.planner.fit(super().fit, *args, **kwargs)
-
-    def make_train_function(self, force=False):
-        backend.build_optimizer(self)
-        self.planner.make_train_function(super().make_train_function, force)
-
-
 def model_of(callback):
     """Return the callback's model. With a planner, read only counters kept on the host.
 
@@ -140,14 +113,7 @@ def model_of(callback):
 
 
 def images_of(callback):
-    """Images that the model of a callback was shown before its last step, and until now.
-
-    Args:
-        callback: `keras.callbacks.Callback` of a model that counts `images_shown`.
-
-    Returns:
-        Tuple of two int.
-    """
+    """Images that the model of a callback was shown before its last step, and until now."""
     model = model_of(callback)
     if hasattr(model, "planner"):
         return model.planner.images()

@@ -49,11 +49,7 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
 
 
 def read_archive(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Yields `(member path, content)` of a `.deb`, `.whl` or `.tgz` archive.
-
-    Args:
-        path: The archive.
-    """
+    """Yield `(member path, content)` of a `.deb`, `.whl` or `.tgz` archive."""
     if path.suffix == ".deb":
         yield from _read_deb(path)
     elif path.suffix == ".whl":
@@ -76,14 +72,9 @@ def without_addresses(names: str) -> str:
 def debian_copyright(text: str, member: str) -> tuple[str, str]:
     """Author and licence of one file by a machine-readable Debian copyright file.
 
-    Args:
-        text: Content of the copyright file.
-        member: Installed path of the file. The copyright file names paths of the source
-            package, whose folders differ, so a plain name also matches by its last part.
-
-    Returns:
-        `(author, licence)`, empty strings where the file names neither. The last paragraph
-        that matches decides, as Debian's format says.
+    `member` is the file's installed path. The copyright file names paths of the source package,
+    whose folders differ, so a plain name also matches by its last part. The last paragraph that
+    matches decides, as Debian's format says; empty strings where none does.
     """
     author = licence = ""
     for paragraph in text.split("\n\n"):
@@ -106,14 +97,9 @@ def debian_copyright(text: str, member: str) -> tuple[str, str]:
 
 
 def attribution(member: str, documents: dict[str, bytes]) -> dict[str, str]:
-    """Author, licence and source of one photograph.
+    """A photograph's `author`, `licence` and, where it is known, `source`.
 
-    Args:
-        member: Path of the photograph inside its archive.
-        documents: The archive's small text files by member path.
-
-    Returns:
-        A dictionary with `author`, `licence` and, where it is known, `source`.
+    `member` is its path in the archive, `documents` the archive's small text files by path.
     """
     path = PurePosixPath(member)
     wallpaper = documents.get(str(path.parent.parent.parent / "metadata.json"))

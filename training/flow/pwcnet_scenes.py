@@ -4,8 +4,8 @@
     KERAS_BACKEND=jax python training/flow/pwcnet_scenes.py --textures photographs
 
 Meant for an accelerator: a training step costs four times that of the lite network in float32
-(docs/speed.md). Not run
-to its end yet, so no checkpoint comes from it. Resumes where it stopped; `--tiny` rehearses it.
+(docs/speed.md). It has not been run to its end yet, so there is no checkpoint. Resumes where it
+stopped; `--tiny` rehearses it.
 """
 
 import sys

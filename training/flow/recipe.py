@@ -1,10 +1,11 @@
 """Shared parts of the recipes of the flow networks on rendered scenes."""
 
 import argparse
-import json
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from training.common.runs import rehearsed, remember
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,14 @@ def parse(recipe, continued, description, argv):
 def train(recipe, description, argv=None, continued=None):
     """Run, or resume, a recipe, or with `--start` the one it is continued by.
 
-    Returns:
-        The model, with the average of the weights once the recipe is done.
+    Returns the model, with the average of the weights once the recipe is done.
     """
     arguments = parse(recipe, continued, description, argv)
     recipe = continued if arguments.start and continued else recipe
     recipe = replace(recipe, precision=arguments.precision or recipe.precision)
-    if arguments.tiny:
-        # A folder of its own: the real run must not resume from a rehearsal.
-        recipe, arguments.out, arguments.export = recipe.tiny(), f"{arguments.out}_tiny", None
+    recipe, arguments = rehearsed(recipe, arguments)
     out = Path(arguments.out)
-    remember(recipe, arguments, out)
+    remember(recipe, out, start=arguments.start, textures=arguments.textures)
     model = build(recipe, arguments.start)
 
     from c2f_zoo.training import TrainingState, averaged_weights
@@ -132,19 +130,6 @@ def train(recipe, description, argv=None, continued=None):
             model.save_pretrained(folder, precision="float16")
         print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
     return model
-
-
-def remember(recipe, arguments, out):
-    """Write the recipe into the run's folder; refuse to resume the run of another one."""
-    out.mkdir(parents=True, exist_ok=True)
-    about = {**asdict(recipe), "start": arguments.start, "textures": arguments.textures}
-    file, text = out / "recipe.json", json.dumps(about, indent=1) + "\n"
-    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
-        raise SystemExit(
-            f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "
-            "its recipe.json too if the run is to go on under the new one."
-        )
-    file.write_text(text)
 
 
 def build(recipe, start=None):
@@ -190,9 +175,8 @@ def motion_of(motion):
     if not isinstance(motion, tuple):
         return Motion(median=motion)
     shares = tuple(share for share, _, _ in motion)
-    return MotionMixture(
-        tuple(Motion(median=median, spread=spread) for _, median, spread in motion), shares
-    )
+    parts = tuple(Motion(median=median, spread=spread) for _, median, spread in motion)
+    return MotionMixture(parts, shares)
 
 
 def run_stage(recipe, number, done, last, model, state, arguments):
@@ -208,7 +192,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     model.finest_level = stage.finest_level
     # Keras traces a step anew, with the same optimizer state, once the model is compiled again.
     model.compile(optimizer=model.optimizer, loss=loss_of(stage))
-    folders = {part: None for part in ("train", "validation")}
+    folders = dict.fromkeys(("train", "validation"))
     if arguments.textures:
         folders = {part: str(Path(arguments.textures) / part) for part in folders}
     scenes = Scenes(

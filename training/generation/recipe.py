@@ -37,24 +37,16 @@ class GenerativeRecipe:
         """The `GrowthSchedule`, or None where nothing grows."""
         from c2f_zoo.training import GrowthSchedule
 
-        if self.growth is None:
-            return None
-        return GrowthSchedule.by_images(self.resolution, **self.growth)
+        return self.growth and GrowthSchedule.by_images(self.resolution, **self.growth)
 
     def tiny(self):
         """The same run with everything small: a rehearsal."""
-        stages = len(self.model["num_filters"])
+        # Two epochs a fade, so that one ends in its middle.
+        growth = {"stabilise": 8, "fade": 16, "batch_sizes": 4}
         return replace(
             self,
-            model={**self.model, "num_filters": (8,) * stages},
-            # Two epochs a fade, so that one ends in its middle.
-            growth=self.growth
-            and {
-                "stabilise": 8,
-                "fade": 16,
-                "batch_sizes": 4,
-                "first_stage": self.growth.get("first_stage", 0),
-            },
+            model={**self.model, "num_filters": (8,) * len(self.model["num_filters"])},
+            growth=self.growth and {**growth, "first_stage": self.growth.get("first_stage", 0)},
             images=self.images and 24,
             batch_size=4,
             steps_per_epoch=2,
@@ -126,11 +118,7 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
     out = Path(arguments.out)
     fixed = {} if schedule else {"batch_size": recipe.batch_size, "resolution": recipe.resolution}
     stream = ImageStream(
-        images_of(recipe, arguments),
-        schedule,
-        mirror=recipe.mirror,
-        seed=recipe.seed,
-        **fixed,
+        images_of(recipe, arguments), schedule, mirror=recipe.mirror, seed=recipe.seed, **fixed
     )
     with StopOnSignal() as stop:
         model.fit(

@@ -12,7 +12,6 @@ import argparse
 import json
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 # Name in `c2f evaluate`, folder below --data, title in the card.
@@ -92,27 +91,21 @@ def metadata(arguments, figures):
     }
     if arguments.photographs:
         entries = json.loads((Path(arguments.photographs) / "ATTRIBUTION.json").read_text())
-        used = [entry for entry in entries if entry["file"].startswith("train/")]
-        counted = Counter((e["package"], e["version"], e["licence"]) for e in used)
+        used = {}
+        for entry in entries:
+            if entry["file"].startswith("train/"):
+                key = entry["package"], entry["version"], entry["licence"]
+                used.setdefault(key, []).append(entry.get("author"))
         said["training_data"] = [
             {
-                "name": f"{count} photographs of {package} {version}, as textures of rendered "
-                "scenes (c2f_zoo.data.Scenes)",
+                "name": f"{len(authors)} photographs of {package} {version}, as textures of "
+                "rendered scenes (c2f_zoo.data.Scenes)",
                 "licence": licence,
-                "attribution": ", ".join(sorted(authors(used, package, licence))) or package,
+                "attribution": ", ".join(sorted({*filter(None, authors)})) or package,
             }
-            for (package, version, licence), count in sorted(counted.items())
+            for (package, version, licence), authors in sorted(used.items())
         ]
     return said
-
-
-def authors(entries, package, licence):
-    """Authors of the photographs of one package under one licence."""
-    return {
-        entry["author"]
-        for entry in entries
-        if entry["package"] == package and entry["licence"] == licence and entry.get("author")
-    }
 
 
 if __name__ == "__main__":

@@ -35,9 +35,10 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
 
     from c2f_zoo.hub import load
+    from training.common.runs import recipe_of
     from training.generation.data import PACKAGES, image_cache
 
-    recipe = recipe_of(Path(arguments.preset).resolve().name)
+    recipe = recipe_of("generation", Path(arguments.preset).resolve().name)
     model = load(arguments.preset)
     cache = image_cache(recipe.data, arguments.data, recipe.resolution, arguments.cache)
     figures = list(measure(model, cache.images(), recipe, arguments))
@@ -52,13 +53,6 @@ def main(argv=None):
         precision="float16",
         pictures=pictures(model, cache.images()),
     )
-
-
-def recipe_of(preset):
-    """The `RECIPE` of the file in this folder that rebuilds a preset."""
-    import importlib
-
-    return importlib.import_module(f"training.generation.{preset.replace('.', '_')}").RECIPE
 
 
 def measure(model, real, recipe, arguments):

@@ -53,8 +53,9 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
 
     from c2f_zoo.hub import load
+    from training.common.runs import recipe_of
 
-    recipe = recipe_of(Path(arguments.preset).resolve().name)
+    recipe = recipe_of("restoration", Path(arguments.preset).resolve().name)
     model = load(arguments.preset)
     figures = list(measure(model, recipe, arguments))
     for figure in figures:
@@ -67,13 +68,6 @@ def main(argv=None):
         precision="float16",
         pictures=pictures(model, recipe, arguments),
     )
-
-
-def recipe_of(preset):
-    """The `RECIPE` of the file in this folder that rebuilds a preset."""
-    import importlib
-
-    return importlib.import_module(f"training.restoration.{preset.replace('.', '_')}").RECIPE
 
 
 def measure(model, recipe, arguments):

@@ -100,24 +100,17 @@ def recipe_of(arguments):
     """The recipe that the options describe."""
     enlarges = arguments.task == "superresolution"
     patch = arguments.patch or (arguments.size if enlarges else None)
+    names = ("task", "mode", "run_id", "seed", "num_patches", "interpolation", "levels")
+    names += ("batch_factor", "validate_every", "validation_samples")
     recipe = RestorationRecipe(
-        task=arguments.task,
-        mode=arguments.mode,
+        **{name: getattr(arguments, name) for name in names},
         network=arguments.network or ("resnet" if enlarges else "unet"),
         dataset=arguments.dataset or ("urban100" if enlarges else "cifar10"),
-        run_id=arguments.run_id,
-        seed=arguments.seed,
         size=patch or arguments.size,
         is_patch=patch is not None,
-        num_patches=arguments.num_patches,
-        interpolation=arguments.interpolation,
-        levels=arguments.levels,
         batch_size=arguments.batch_size or (8 if enlarges else 16),
-        batch_factor=arguments.batch_factor,
         iterations=steps_of(arguments),
         learning_rate=arguments.learning_rate or (1e-3 if enlarges else 5e-4),
-        validate_every=arguments.validate_every,
-        validation_samples=arguments.validation_samples,
     )
     return recipe.tiny() if arguments.tiny else recipe
 
@@ -156,14 +149,8 @@ def main(argv=None):
     out = Path(arguments.out or f"runs/{recipe.name}")
     # A rehearsal gets its own folder: the real run must not resume from it.
     out = out.with_name(f"{out.name}_tiny") if arguments.tiny else out
-    return train(
-        recipe,
-        out,
-        data=arguments.data,
-        tiny=arguments.tiny,
-        minutes=arguments.minutes,
-        skip_broken=arguments.skip_broken,
-    )
+    names = ("data", "tiny", "minutes", "skip_broken")
+    return train(recipe, out, **{name: getattr(arguments, name) for name in names})
 
 
 if __name__ == "__main__":

@@ -335,16 +335,12 @@ def best_preset(recipe, out):
     class Best(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):
             found = re.match(r"loss (\S+)", record.read_text()) if record.exists() else None
-            self.best = float(found[1]) if found and folder.exists() else None
-            if self.best is not None and not math.isfinite(self.best):
-                self.best = None
+            best = float(found[1]) if found and folder.exists() else math.inf
+            self.best = best if math.isfinite(best) else math.inf
 
         def on_epoch_end(self, epoch, logs=None):
             loss = (logs or {}).get("val_loss")
-            # NaN would stay the best forever.
-            if loss is None or not math.isfinite(loss):
-                return
-            if self.best is not None and loss >= self.best:
+            if loss is None or not loss < self.best:  # NaN is not less
                 return
             self.best = float(loss)
             command = f"training/restoration/multiscale.py, {recipe.name}, seed {recipe.seed}"

@@ -26,8 +26,8 @@ class NoisyPhotos:
     Args:
         source: Source of clean patches (B, size + `BORDER`, size + `BORDER`, 3), uint8.
         size: Side of a patch that is given.
-        level: Lowest and highest standard deviation of the noise, in levels of 255.
-        little: The same for the share of samples that are nearly clean.
+        level, little: Lowest and highest standard deviation of the noise, in levels of 255, and
+            those of the samples that are nearly clean.
     """
 
     def __init__(self, source, size, level=(0.0, 55.0), little=(0.0, 5.0)):
@@ -92,12 +92,8 @@ def mixed(noise, angle):
 def coarse(shape, kernel, factor, random):
     """Draw noise (H, W, 3) of a lower resolution and interpolate it, or blur it by a Gaussian.
 
-    Args:
-        shape: (H, W).
-        kernel: One of `KERNELS`. A box repeats pixels, as the Gaussian it keeps the resolution
-            where `factor` is 1.
-        factor: Pixels of the result to one that is drawn; of a Gaussian two standard deviations.
-        random: `numpy` generator.
+    `factor` is the number of pixels to one that is drawn, of a Gaussian two standard deviations. A
+    box repeats pixels: like the Gaussian it keeps the resolution where `factor` is 1.
     """
     rows, columns = (interpolation(side, kernel, factor, random.random()) for side in shape)
     # Over the pixels, the mean variance of what is interpolated from white noise.
@@ -144,14 +140,9 @@ def through_jpeg(image, quality, subsampling):
 
 
 def validation_sets(clean, seed):
-    """Degrade clean images in each of the ways that a run is measured by.
+    """Degrade clean images (N, H, W, 3), uint8, in each of the ways that a run is measured by.
 
-    Args:
-        clean: Images (N, H, W, 3), uint8.
-        seed: Integer that all the noise follows from.
-
-    Returns:
-        Dictionary from a column's name to (given, clean), float32 arrays in which 1 is 255.
+    Returns a dictionary from a column's name to (given, clean), float32 arrays in which 1 is 255.
     """
     greys = np.stack([grey(image) for image in clean])
 

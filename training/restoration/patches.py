@@ -48,11 +48,7 @@ class PhotoPatches:
 
 
 class NoisePatches:
-    """Noise in place of photographs, for a rehearsal.
-
-    Args:
-        size: Side of a patch.
-    """
+    """Noise in place of photographs, for a rehearsal."""
 
     def __init__(self, size):
         self.size = size

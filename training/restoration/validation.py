@@ -7,6 +7,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from c2f_zoo.training import averaged_weights
+
 CROP = 96  # side of the crops that are restored after every epoch
 COUNT = 2  # of each photograph, at full and at half size
 
@@ -49,7 +51,8 @@ class Validation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if not self.sets:
             return
-        with averaged(self.model):
+        has_average = self.model.optimizer.use_ema
+        with averaged_weights(self.model) if has_average else contextlib.nullcontext():
             figures = self.measured()
             mean = figures["val_psnr"]
             if mean > self.best:
@@ -71,19 +74,3 @@ class Validation(keras.callbacks.Callback):
             made = to_numpy(self.model.model.predict_on_batch(given)).astype("float32")
             figures[f"val_psnr_{name}"] = float(np.mean(to_numpy(psnr(clean, made.clip(0, 1)))))
         return figures | {"val_psnr": float(np.mean(list(figures.values())))}
-
-
-@contextlib.contextmanager
-def averaged(training):
-    """Let the network have the average of its weights for a while, if the optimizer keeps one."""
-    from c2f_zoo.backend import to_numpy
-    from training.restoration.recipe import use_average
-
-    variables = training.model.trainable_variables
-    before = [np.copy(to_numpy(variable)) for variable in variables]
-    use_average(training)
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            variable.assign(value)

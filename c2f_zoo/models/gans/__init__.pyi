@@ -1,13 +1,13 @@
-from .msg_stylegan import (
-    MSGStyleGANDiscriminator as MSGStyleGANDiscriminator,
-    MSGStyleGANGenerator as MSGStyleGANGenerator,
-)
-from .msggan import (
+from .msg_progan import (
     MSGDiscriminator as MSGDiscriminator,
     MSGGenerator as MSGGenerator,
     image_pyramid as image_pyramid,
 )
-from .msggan_model import MSGGAN as MSGGAN
+from .msg_stylegan import (
+    MSGStyleGANDiscriminator as MSGStyleGANDiscriminator,
+    MSGStyleGANGenerator as MSGStyleGANGenerator,
+)
+from .msggan import MSGGAN as MSGGAN
 from .progan import (
     ProGAN as ProGAN,
     ProGANDiscriminator as ProGANDiscriminator,

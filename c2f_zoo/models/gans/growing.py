@@ -64,9 +64,9 @@ class StagedNetwork(keras.Model):
 
     def check_images(self, images, resolution):
         """Refuse images of another shape than (B, *resolution, image_channels)."""
-        sizes = (None, *resolution, self.image_channels)
         height, width = resolution
         expected = f"(B, {height}, {width}, {self.image_channels})"
+        sizes = (None, height, width, self.image_channels)
         checks.shape(f"Images of {type(self).__name__}", images, expected, sizes)
 
 
@@ -109,10 +109,7 @@ class GrowingNetwork(StagedNetwork):
 
     @stage.setter
     def stage(self, stage):
-        if not isinstance(stage, int) or not 0 <= stage < self.num_stages:
-            raise ValueError(
-                f"stage must be an integer from 0 to {self.num_stages - 1}. Received: {stage}"
-            )
+        stage = checks.whole("stage", stage, least=0, most=self.num_stages - 1)
         if stage != self._stage:
             self._stage = stage
             self.train_function = self.test_function = self.predict_function = None
@@ -140,8 +137,7 @@ class GrowingNetwork(StagedNetwork):
     def load_smaller(self, other):
         """Copy the weights of a network of the same kind with fewer stages, to grow it further.
 
-        The finer stages keep their initial values. Returns the number of variables copied; a
-        ValueError says what does not fit.
+        The finer stages keep their initial values. Returns the number of variables copied.
         """
         if type(other) is not type(self):
             raise ValueError(
@@ -192,12 +188,10 @@ def stage_widths(num_stages, channel_base=8192, channel_max=512, num_filters=Non
 def grown(model, resolution, **changes):
     """Make a larger model that has learned what this one has, to grow it further.
 
-    It stands at this one's stage and, in the middle of a fade, at its alpha, so that it makes the
-    same images. A schedule with `first_stage=larger.stage` goes on from there. This one fades 128
-    in at once and then trains it:
+    It starts at this one's stage and alpha, so that it makes the same images. A schedule with
+    `first_stage=larger.stage` continues from there; this one fades 128 in at once and trains it:
     `GrowthSchedule.by_images(128, first_stage=larger.stage, stabilise={64: 0, 128: 600_000})`. No
-    schedule fades its first stage in: let a fade end before, or the first step of `fit` cuts it
-    short.
+    schedule fades its first stage in: finish a fade first, or the first step of `fit` ends it.
 
     Args:
         model: `ProGAN` or `StyleGAN`.

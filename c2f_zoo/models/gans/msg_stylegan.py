@@ -3,7 +3,7 @@
 import keras
 
 from c2f_zoo.models.gans.growing import StagedNetwork
-from c2f_zoo.models.gans.msggan import MSGDiscriminator
+from c2f_zoo.models.gans.msg_progan import MSGDiscriminator
 from c2f_zoo.models.gans.stylegan import BLUR_TAPS, StyleSynthesis
 
 
@@ -14,19 +14,11 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     Nothing grows, and its paper's training mixes no styles.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        w_size: Components of w.
-        mapping_depth: Dense layers of the mapping network.
-        fused: Double by transposed convolutions: the same function.
+        resolution, latent_size, w_size, mapping_depth, fused: As for `StyleGANGenerator`.
         **kwargs: Of `StagedNetwork`.
 
     Call arguments:
-        latents: Tensor (B, latent_size), standard normal.
-        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-        truncation: Factor psi that pulls w towards its average; the official code shows 0.7. 1
-            for none, as in training.
-        truncation_cutoff: Layers before it are truncated; None for all.
+        latents, noise, truncation, truncation_cutoff: As for `StyleGANGenerator`.
 
     Returns:
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.
@@ -37,7 +29,6 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     Source: arXiv 1903.06048, section 2.2, and its official code.
 
     Example:
-        >>> import numpy as np
         >>> sizes = {"latent_size": 8, "w_size": 8, "num_filters": (8, 4)}
         >>> generator = MSGStyleGANGenerator(8, **sizes)
         >>> [tuple(image.shape) for image in generator(np.ones((2, 8), "float32"))]
@@ -47,15 +38,6 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     paper = "msg-stylegan"  # its training by default: `AdversarialTraining.named`
 
     def synthesis(self, w, noise=None):
-        """Make images from w.
-
-        Args:
-            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
-            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-
-        Returns:
-            List of images (B, h, w, image_channels), coarse to fine, float32, signed.
-        """
         stages = self.features(w, noise)
         return [to_rgb(x) for to_rgb, x in zip(self.to_rgb, stages, strict=True)]
 
@@ -71,24 +53,15 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
     block begins with a minibatch standard deviation, and blurs before it halves.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        combine: As for `MSGDiscriminator`; the paper's best here is "cat_lin".
+        resolution, combine: As for `MSGDiscriminator`.
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
         **kwargs: Of `MSGDiscriminator`.
 
-    Call arguments:
-        images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1].
-
-    Returns:
-        Scores (B, 1), float32.
-
-    Raises:
-        ValueError: As for `MSGDiscriminator`.
+    Call arguments, Returns and Raises are those of `MSGDiscriminator`.
 
     Source: arXiv 1903.06048, section 2.2, and its official code.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = MSGStyleGANDiscriminator(8, num_filters=(16, 8))
         >>> images = [np.zeros((4, size, size, 3), "float32") for size in (4, 8)]
         >>> tuple(discriminator(images).shape)

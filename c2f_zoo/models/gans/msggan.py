@@ -1,231 +1,102 @@
-"""MSG-GAN: multi-scale gradients instead of growth (Karnewar and Wang, CVPR 2020)."""
-
-import keras
-from keras import ops
+"""MSG-GAN as a whole model, on ProGAN's or StyleGAN's networks (arXiv 1903.06048)."""
 
 from c2f_zoo import checks
-from c2f_zoo.layers import average_pool, minibatch_stddev
-from c2f_zoo.models.gans.growing import StagedNetwork
-from c2f_zoo.models.gans.parts import ProGANLayers, convolution, discriminator_head
-
-COMBINATIONS = ("simple", "lin_cat", "cat_lin")
-
-
-def image_pyramid(images, num_scales):
-    """Real images at every scale, by 2x2 averages, for the discriminator.
-
-    Args:
-        images: Tensor (B, H, W, C), H and W multiples of 2^(num_scales - 1).
-        num_scales: Length of the pyramid.
-
-    Returns:
-        List of tensors (B, H / 2^k, W / 2^k, C), coarse to fine; the last is `images`.
-
-    Raises:
-        ValueError: If the images cannot be halved that often.
-
-    Source: arXiv 1903.06048, section 2.1.
-
-    Example:
-        >>> import numpy as np
-        >>> [tuple(level.shape) for level in image_pyramid(np.ones((1, 8, 12, 3), "float32"), 3)]
-        [(1, 2, 3, 3), (1, 4, 6, 3), (1, 8, 12, 3)]
-    """
-    images = ops.convert_to_tensor(images)
-    factor = 2 ** (num_scales - 1)
-    if num_scales < 1 or len(images.shape) != 4 or any(n % factor for n in images.shape[1:3]):
-        raise ValueError(
-            f"A pyramid of {num_scales} scales needs images (B, H, W, C) with H and W multiples "
-            f"of {factor}. Received: shape {tuple(images.shape)}"
-        )
-    levels = [images]
-    while len(levels) < num_scales:
-        levels.insert(0, average_pool(levels[0], 2))
-    return levels
+from c2f_zoo.hub import register_model
+from c2f_zoo.models.gans.msg_progan import MSGDiscriminator, MSGGenerator
+from c2f_zoo.models.gans.msg_stylegan import MSGStyleGANDiscriminator, MSGStyleGANGenerator
+from c2f_zoo.models.gans.pair import GenerativePair, from_paper
 
 
-@keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGGenerator(ProGANLayers, StagedNetwork):
-    """Generator of MSG-ProGAN: ProGAN's trunk, and an image read at every scale.
+@register_model(task="image_generation")
+class MSGGAN(GenerativePair):
+    """MSG-GAN of Karnewar and Wang (CVPR 2020), on ProGAN's or StyleGAN's networks.
 
-    Nothing grows: all scales train at once, and the discriminator's gradients reach every one of
-    them directly.
+    From coarse to fine without growing: the generator makes an image at every scale, and the
+    discriminator sees them all. `generate` returns the finest. On StyleGAN's networks it takes
+    `truncation` and `style_mixing`.
 
     Args:
-        resolution: Final height: the base height times a power of two.
+        resolution: Height: the base height times a power of two.
         latent_size: Components of a latent vector.
-        label_size: Components of a label, 0 for none; concatenated to the latents.
-        normalization: Pixelwise normalisation of latents and features.
-        fused: Double by transposed convolutions: the same function.
-        **kwargs: Of `StagedNetwork`.
-
-    Call arguments:
-        latents: Tensor (B, latent_size), standard normal.
-        labels: Tensor (B, label_size), only where the network has labels.
-
-    Returns:
-        List of images (B, h, w, image_channels), coarse to fine, float32, signed.
-
-    Raises:
-        ValueError: If an argument is out of range, or latents or labels have another shape.
-
-    Source: arXiv 1903.06048, section 2.1, figure 2.
-
-    Example:
-        >>> import numpy as np
-        >>> generator = MSGGenerator(16, latent_size=8, num_filters=(8, 8, 4))
-        >>> [tuple(image.shape) for image in generator(np.ones((2, 8), "float32"))]
-        [(2, 4, 4, 3), (2, 8, 8, 3), (2, 16, 16, 3)]
-    """
-
-    paper = "msg-progan"  # its training by default: `AdversarialTraining.named`
-    prefix = "scale"
-
-    def call(self, latents, labels=None):
-        x, images = self.first_features(latents, labels), []
-        for index, to_rgb in enumerate(self.to_rgb):
-            x = self.run_block(index, x)
-            images.append(to_rgb(x))
-        return images
-
-    def compute_output_shape(self, latents_shape, labels_shape=None):
-        return [(latents_shape[0], *size, self.image_channels) for size in self.resolutions]
-
-
-@keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGDiscriminator(StagedNetwork):
-    """Discriminator of MSG-GAN, which sees the image at every scale.
-
-    At each scale the RGB image of that size joins the features that come from the finer ones:
-
-    - `"simple"`: [rgb; features], the paper's best for MSG-ProGAN.
-    - `"lin_cat"`: [conv1x1(rgb); features]. Both parts have half of the scale's width.
-    - `"cat_lin"`: conv1x1([rgb; features]), the paper's best for MSG-StyleGAN.
-
-    The 1x1 convolutions are linear, without bias, of gain sqrt(2) as in the official code.
-
-    Args:
-        resolution: Final height: the base height times a power of two.
-        combine: One of those.
+        architecture: `"progan"` or `"stylegan"`.
+        combine: How the discriminator takes an image in, see `MSGDiscriminator`; by default the
+            paper's best, `"simple"` on ProGAN's and `"cat_lin"` on StyleGAN's networks.
+        w_size: Components of w, of StyleGAN's alone.
+        mapping_depth: Dense layers of the mapping network, of StyleGAN's alone.
+        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
+        normalization: Pixelwise normalisation in the generator, of ProGAN's alone.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
-        stddev_everywhere: A minibatch standard deviation at every scale, as in the official
-            code, or at the coarsest alone, as in ProGAN.
-        fused: Halve by convolutions of stride 2, see `ProGANDiscriminator`.
-        **kwargs: Of `StagedNetwork`.
-
-    Call arguments:
-        images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1]: what the
-            generator gives, or `image_pyramid` of real images.
-
-    Returns:
-        Scores (B, 1), float32.
+        stddev_everywhere: In every block of the discriminator, not in the last alone.
+        image_channels: Channels of the images.
+        fused: Double and halve by convolutions of stride 2; by default StyleGAN's do.
+        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        **kwargs: `name` of `keras.Model`.
 
     Raises:
-        ValueError: If an argument is out of range, there are too few images or one of another
-            size, or the groups do not divide a batch.
+        ValueError: If an argument is out of range.
 
-    Source: arXiv 1903.06048, section 2.1, equations 4 to 6.
+    Source: arXiv 1903.06048.
 
     Example:
-        >>> import numpy as np
-        >>> discriminator = MSGDiscriminator(8, combine="cat_lin", num_filters=(16, 8))
-        >>> images = image_pyramid(np.zeros((4, 8, 8, 3), "float32"), 2)
-        >>> tuple(discriminator(images).shape)
-        (4, 1)
+        >>> model = MSGGAN(16, latent_size=8, num_filters=(16, 8, 4))
+        >>> model.generate(2, seed=0).shape
+        (2, 16, 16, 3)
     """
 
-    resample_filter = None  # MSG-StyleGAN's discriminator differs in this
+    discriminator_options = ("group_size", "combine", "stddev_everywhere")
+    preset_defaults = from_paper(
+        "MSG-GAN: Multi-Scale Gradients for Generative Adversarial Networks", "1903.06048"
+    )
 
     def __init__(
         self,
-        resolution,
-        *,
-        combine="simple",
+        resolution=1024,
+        latent_size=512,
+        architecture="progan",
+        combine=None,
+        w_size=512,
+        mapping_depth=8,
+        base_shape=(4, 4),
+        channel_base=8192,
+        channel_max=512,
+        num_filters=None,
+        normalization=True,
         group_size=4,
         stddev_everywhere=True,
-        fused=False,
+        image_channels=3,
+        fused=None,
+        seed=None,
+        dtype=None,
         **kwargs,
     ):
-        super().__init__(resolution, **kwargs)
-        checks.one_of("combine", combine, COMBINATIONS)
-        self.combine, self.stddev_everywhere = combine, stddev_everywhere
-        self.group_size, self.fused = group_size, fused
-        dtype, finest = self.dtype_policy, len(self.widths) - 1
-        self.from_rgb = convolution(
-            self.image_channels, self.widths[-1], "from_rgb", dtype, kernel_size=1
-        )
-        self._has_stddev = group_size is not None and stddev_everywhere
-        # blocks[s - 1] leads from scale s to s - 1, where combiners[s - 1] takes in the image.
-        self.blocks, self.combiners = [], []
-        for scale in range(1, len(self.widths)):
-            self.blocks.append(self._block(scale, is_finest=scale == finest))
-            self.combiners.append(self._combiner(scale - 1))
-        channels = self._combined_channels(0) if finest else self.widths[0]
-        self.head = discriminator_head(self, 1, group_size, channels)
-        self.built = True
-
-    def _passed_channels(self, scale):
-        """Channels that the block above hands down to a scale."""
-        width = self.widths[scale]
-        return max(1, width // 2) if self.combine == "lin_cat" else width
-
-    def _combined_channels(self, scale):
-        """Channels at a scale once its image has joined."""
-        width = self.widths[scale]
-        if self.combine == "lin_cat":
-            return self._passed_channels(scale) + max(1, width // 2)
-        return width + (self.image_channels if self.combine == "simple" else 0)
-
-    def _block(self, scale, is_finest):
-        width, dtype = self.widths[scale], self.dtype_policy
-        channels = width if is_finest else self._combined_channels(scale)
-        channels += 1 if self._has_stddev else 0
-        down = {"resample": "down", "resample_filter": self.resample_filter, "fused": self.fused}
-        coarser = self._passed_channels(scale - 1)
-        return [
-            convolution(channels, width, f"scale_{scale}_conv_0", dtype),
-            convolution(width, coarser, f"scale_{scale}_conv_1", dtype, **down),
-        ]
-
-    def _combiner(self, scale):
-        """The 1x1 convolution that joins an image, None if it is concatenated as it is."""
-        if self.combine == "simple":
-            return None
-        linear = {"activation": None, "use_bias": False, "kernel_size": 1}
-        width, rgb = self.widths[scale], self.image_channels
-        channels, filters = (rgb + width, width)
-        if self.combine == "lin_cat":
-            channels, filters = rgb, max(1, width // 2)
-        return convolution(channels, filters, f"scale_{scale}_combine", self.dtype_policy, **linear)
-
-    def call(self, images):
-        images = [ops.convert_to_tensor(image) for image in images]
-        if len(images) != len(self.resolutions):
-            raise ValueError(
-                f"MSGDiscriminator takes images of {len(self.resolutions)} scales. "
-                f"Received: {len(images)}"
+        checks.one_of("architecture", architecture, ("progan", "stylegan"))
+        is_styled = architecture == "stylegan"
+        shared = {
+            "base_shape": base_shape,
+            "channel_base": channel_base,
+            "channel_max": channel_max,
+            "num_filters": num_filters,
+            "image_channels": image_channels,
+            "fused": is_styled if fused is None else fused,
+            "dtype": dtype,
+        }
+        own = {"group_size": group_size, "stddev_everywhere": stddev_everywhere}
+        if is_styled:
+            styles = {"w_size": w_size, "mapping_depth": mapping_depth}
+            generator = MSGStyleGANGenerator(resolution, latent_size, **styles, **shared)
+            discriminator = MSGStyleGANDiscriminator(
+                resolution, combine=combine or "cat_lin", **own, **shared
             )
-        for image, size in zip(images, self.resolutions, strict=True):
-            self.check_images(image, size)
-        x = self.from_rgb(images[-1])
-        for scale in range(len(self.blocks) - 1, -1, -1):
-            if self._has_stddev:
-                x = minibatch_stddev(x, self.group_size)
-            for layer in self.blocks[scale]:
-                x = layer(x)
-            x = self._join(images[scale], x, self.combiners[scale])
-        return self.head(x)
-
-    def _join(self, image, x, combiner):
-        image = ops.cast(image, x.dtype)
-        if self.combine == "lin_cat":
-            image = combiner(image)
-        x = ops.concatenate([image, x], axis=-1)
-        return combiner(x) if self.combine == "cat_lin" else x
-
-    def compute_output_shape(self, images_shape):
-        return (images_shape[0][0], 1)
+        else:
+            generator = MSGGenerator(resolution, latent_size, normalization=normalization, **shared)
+            discriminator = MSGDiscriminator(
+                resolution, combine=combine or "simple", **own, **shared
+            )
+        super().__init__(generator, discriminator, seed=seed, **kwargs)
+        self.architecture = architecture
+        self.truncation_cutoff = 8 if is_styled else None  # as the networks' own
+        options = ("w_size", "mapping_depth") if is_styled else ("normalization",)
+        self.generator_options = ("fused", *options)
 
     def get_config(self):
-        names = ("combine", "group_size", "stddev_everywhere", "fused")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), "architecture": self.architecture}

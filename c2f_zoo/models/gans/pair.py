@@ -23,7 +23,14 @@ class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
         generator: `StagedNetwork`.
         discriminator: `StagedNetwork`.
         **kwargs: Of `AdversarialModel`.
+
+    Attributes:
+        generator_options: Names of the constructor's arguments, besides those of every pair, that
+            are attributes of the generator.
+        discriminator_options: The same of the discriminator.
     """
+
+    generator_options, discriminator_options = (), ("group_size",)
 
     @property
     def resolution(self):
@@ -36,14 +43,16 @@ class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
         return getattr(self.generator, "stage", None)
 
     def get_config(self):
-        # Not that of AdversarialModel: the networks are rebuilt from these and a model's own.
+        # Not that of AdversarialModel: the networks are rebuilt from these arguments.
+        generator, discriminator = self.generator, self.discriminator
         return {
-            **self.generator.stage_config(),
+            **generator.stage_config(),
             "latent_size": self.latent_size,
-            "group_size": self.discriminator.group_size,
+            **{name: getattr(generator, name) for name in self.generator_options},
+            **{name: getattr(discriminator, name) for name in self.discriminator_options},
             "seed": self.seed,
             "name": self.name,
-            "dtype": keras.saving.serialize_keras_object(self.generator.dtype_policy),
+            "dtype": keras.saving.serialize_keras_object(generator.dtype_policy),
         }
 
     @classmethod

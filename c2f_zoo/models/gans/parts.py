@@ -1,8 +1,11 @@
 """Layers that several of the generative networks are made of."""
 
+import math
+
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.layers import EqualizedConv2D, EqualizedDense, pixel_norm, scaled_leaky_relu
 from c2f_zoo.layers.minibatch_stddev import minibatch_stddev
 
@@ -93,7 +96,7 @@ class DiscriminatorHead(keras.layers.Layer):
         name, dtype = self.name, self.dtype_policy
         self.convolution = convolution(features, width, f"{name}_conv", dtype, **options)
         self.dense = EqualizedDense(width, dtype=dtype, name=f"{name}_dense", **options)
-        self.dense.build((None, width * self.base_shape[0] * self.base_shape[1]))
+        self.dense.build((None, width * math.prod(self.base_shape)))
         self.score = score_layer(width, outputs, f"{name}_score")
         self.built = True
 
@@ -101,8 +104,7 @@ class DiscriminatorHead(keras.layers.Layer):
         if self.group_size is not None:
             x = minibatch_stddev(x, self.group_size)
         x = self.convolution(x)
-        size = self.width * self.base_shape[0] * self.base_shape[1]
-        return self.score(self.dense(ops.reshape(x, (-1, size))))
+        return self.score(self.dense(ops.reshape(x, (-1, self.width * math.prod(self.base_shape)))))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.outputs)
@@ -121,8 +123,6 @@ def discriminator_head(network, outputs, group_size, channels=None, scaled=False
 
 class ProGANLayers:
     """Mixin that builds ProGAN's generator layers, one block per stage.
-
-    Arguments are those of `ProGANGenerator`.
 
     Attributes:
         prefix: Prefix of the names of a stage's layers; set by the subclass.
@@ -183,11 +183,7 @@ class ProGANLayers:
 def join_labels(latents, labels, latent_size, label_size):
     """Concatenate latents (B, latent_size) and labels (B, label_size), checked, in float32."""
     latents = ops.cast(ops.convert_to_tensor(latents), "float32")
-    if len(latents.shape) != 2 or latents.shape[-1] != latent_size:
-        raise ValueError(
-            f"the generator takes latents (B, {latent_size}). "
-            f"Received: shape {tuple(latents.shape)}"
-        )
+    checks.shape("latents", latents, f"(B, {latent_size})", (None, latent_size))
     if labels is None and label_size == 0:
         return latents
     shape = None if labels is None else tuple(labels.shape)

@@ -11,15 +11,13 @@ from c2f_zoo.models.gans.parts import ProGANLayers, convolution, discriminator_h
 
 
 @register_model(task="image_generation")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class ProGAN(GenerativePair):
     """Progressively growing GAN of Karras, Aila, Laine and Lehtinen (ICLR 2018).
 
     From coarse to fine: generator and discriminator grow together from 4x4 to the final
     resolution, each new one faded in. `model.generate(16, seed=0)` makes images; `compile()` and
-    `fit` of an `ImageStream` with `ProgressiveGrowth` train as in the paper. `fit` and the steps
-    are those of `AdversarialModel`, images, films and sheets those of `GenerationTask`, and
-    presets are in `GenerativePair`.
+    resolution, each new one faded in. `model.generate(16, seed=0)` makes images; `compile()` and
+    `fit` of an `ImageStream` with `ProgressiveGrowth` train as in the paper.
 
     Args:
         resolution: Final height: the base height times a power of two.
@@ -56,6 +54,7 @@ class ProGAN(GenerativePair):
     """
 
     grown = grown
+    generator_options = ("label_size", "normalization", "fused", "stage")
     preset_defaults = from_paper(
         "Progressive Growing of GANs for Improved Quality, Stability, and Variation", "1710.10196"
     )
@@ -96,31 +95,20 @@ class ProGAN(GenerativePair):
             **kwargs,
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "label_size": self.label_size,
-            "normalization": self.generator.normalization,
-            "fused": self.generator.fused,
-            "stage": self.stage,
-        }
-
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class ProGANGenerator(ProGANLayers, GrowingNetwork):
     """Generator of ProGAN, which grows from its base shape to its resolution.
 
-    From coarse to fine: a 4x4 map made from the latent vector is doubled (nearest) and convolved
-    twice per stage. A new stage fades in: its image is blended with the enlarged one of the stage
-    before, each read by its own 1x1 convolution.
+    A 4x4 map made from the latent vector is doubled (nearest) and convolved twice per stage. A new
+    stage fades in: its image is blended with the enlarged one of the stage before.
 
     Args:
         resolution: Final height: the base height times a power of two.
         latent_size: Components of a latent vector.
         label_size: Components of a label, 0 for none. Labels are concatenated to the latents
             before these are normalised.
-        normalization: Pixelwise normalisation of latents and features. Off, with `num_filters`,
-            this is the plain generator of many tutorials.
+        normalization: Pixelwise normalisation of latents and features.
         fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
             same function for less than half of the multiplications.
         **kwargs: Of `GrowingNetwork` (`stage`) and `StagedNetwork` (`base_shape`, `channel_base`,
@@ -140,7 +128,6 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
     Source: arXiv 1710.10196, sections 2 and 4, table 2.
 
     Example:
-        >>> import numpy as np
         >>> generator = ProGANGenerator(16, num_filters=(32, 16, 8), latent_size=32)
         >>> generator.stage = 1
         >>> tuple(generator(np.zeros((2, 32), "float32")).shape)
@@ -189,7 +176,6 @@ class ProGANDiscriminator(GrowingNetwork):
     Source: arXiv 1710.10196, sections 2 to 4, table 2.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = ProGANDiscriminator(8, num_filters=(16, 8))
         >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
         (4, 1)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from c2f_zoo import checks
 from c2f_zoo.layers import (
     EqualizedDense,
     ModulatedConv2D,
@@ -29,7 +30,6 @@ def mix_styles(w, other, cutoff):
     Source: StyleGAN (arXiv 1812.04948), section 3.1.
 
     Example:
-        >>> import numpy as np
         >>> w = mix_styles(np.zeros((1, 4, 1), "float32"), np.ones((1, 4, 1), "float32"), 1)
         >>> [float(v) for v in np.asarray(w).ravel()]
         [0.0, 1.0, 1.0, 1.0]
@@ -65,7 +65,6 @@ class MappingNetwork(keras.Model):
     Source: StyleGAN (arXiv 1812.04948), section 2, appendix C.
 
     Example:
-        >>> import numpy as np
         >>> tuple(MappingNetwork(16, 16, num_layers=6)(np.ones((2, 16), "float32")).shape)
         (2, 6, 16)
     """
@@ -100,11 +99,8 @@ class MappingNetwork(keras.Model):
 
     def call(self, latents):
         latents = ops.cast(ops.convert_to_tensor(latents), "float32")
-        if len(latents.shape) != 2 or latents.shape[-1] != self.latent_size:
-            raise ValueError(
-                f"the mapping network takes latents (B, {self.latent_size}). "
-                f"Received: shape {tuple(latents.shape)}"
-            )
+        size = self.latent_size
+        checks.shape("latents", latents, f"(B, {size})", (None, size))
         w = pixel_norm(latents)
         for layer in self.dense_layers:
             w = layer(w)
@@ -144,6 +140,18 @@ class StyleBased:
         """Number of layers of w in use: all. The cutoff of mixing is below it."""
         return self.num_layers
 
+    def synthesis(self, w, noise=None):
+        """Make images from w.
+
+        Args:
+            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
+            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+
+        Returns:
+            What the generator returns when it is called.
+        """
+        raise NotImplementedError
+
     def first_features(self, w):
         """The learned constant, repeated for each sample of `w`."""
         constant = ops.cast(ops.convert_to_tensor(self.constant), self.compute_dtype)
@@ -176,17 +184,10 @@ class StyleBased:
 
     def style_of(self, w, layer):
         """The w (B, w_size) of one layer, from (B, L, w_size) or (B, w_size) for all layers."""
-        if w.shape[-1] != self.w_size or len(w.shape) not in (2, 3):
-            raise ValueError(
-                f"synthesis takes w (B, layers, {self.w_size}). Received: shape {tuple(w.shape)}"
-            )
-        if len(w.shape) == 2:
-            return w
-        if layer >= w.shape[1]:
-            raise ValueError(
-                f"synthesis needs w for layer {layer} too. Received: shape {tuple(w.shape)}"
-            )
-        return w[:, layer]
+        layers = (self.w_size,) if len(w.shape) == 2 else (range(layer + 1, 2**31), self.w_size)
+        allowed = f"(B, {layer + 1} or more, {self.w_size}) or (B, {self.w_size})"
+        checks.shape("w", w, allowed, (None, *layers))
+        return w if len(w.shape) == 2 else w[:, layer]
 
     def noise_of(self, noise, layer):
         """The noise map (B, h, w, 1) of one layer, None if it is to be drawn."""
@@ -236,12 +237,8 @@ class StyledConvolution(keras.layers.Layer):
         return self.convolution.compute_output_shape(x_shape, w_shape)
 
     def get_config(self):
-        config = {
-            "filters": self.convolution.filters,
-            "resample": self.convolution.resample,
-            "fused": self.convolution.fused,
-        }
-        return {**super().get_config(), **config}
+        names = ("filters", "resample", "fused")
+        return {**super().get_config(), **{n: getattr(self.convolution, n) for n in names}}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

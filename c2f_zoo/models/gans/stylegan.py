@@ -18,7 +18,6 @@ BLUR_TAPS = (1, 2, 1)
 
 
 @register_model(task="image_generation")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class StyleGAN(GenerativePair):
     """Style-based GAN of Karras, Laine and Aila (CVPR 2019).
 
@@ -26,10 +25,7 @@ class StyleGAN(GenerativePair):
     0.7) and `style_mixing`; `project` finds the style of a given image.
 
     Args:
-        resolution: Final height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        w_size: Components of w.
-        mapping_depth: Dense layers of the mapping network.
+        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
         base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
@@ -52,6 +48,7 @@ class StyleGAN(GenerativePair):
     grown, project = grown, project
     first_stage = 1
     truncation_cutoff = 8
+    generator_options = ("w_size", "mapping_depth", "fused", "stage")
     preset_defaults = from_paper(
         "A Style-Based Generator Architecture for Generative Adversarial Networks", "1812.04948"
     )
@@ -93,15 +90,6 @@ class StyleGAN(GenerativePair):
             **kwargs,
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "w_size": self.generator.w_size,
-            "mapping_depth": self.generator.mapping_depth,
-            "fused": self.generator.fused,
-            "stage": self.stage,
-        }
-
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class Epilogue(keras.layers.Layer):
@@ -133,8 +121,6 @@ class Epilogue(keras.layers.Layer):
 class StyleSynthesis(StyleBased):
     """Mixin that builds the layers of StyleGAN's generator, a `StagedNetwork`.
 
-    Arguments are those of `StyleGANGenerator`.
-
     Attributes:
         convolutions: List over stages of lists of convolutions.
         epilogues: List over layers of w.
@@ -156,14 +142,13 @@ class StyleSynthesis(StyleBased):
         self.built = True
 
     def _add_stage(self, index):
-        width, dtype = self.widths[index], self.dtype_policy
-        prefix = f"stage_{index}"
-        layers = [convolution(width, width, f"{prefix}_conv_1", dtype, **self._linear())]
+        width, dtype, prefix = self.widths[index], self.dtype_policy, f"stage_{index}"
+        linear = {"use_bias": False, "activation": None}  # both belong to the epilogue
+        layers = [convolution(width, width, f"{prefix}_conv_1", dtype, **linear)]
         if index:
-            up = {"resample": "up", "resample_filter": BLUR_TAPS, "fused": self.fused}
-            options = {**self._linear(), **up}
+            up = {"resample": "up", "resample_filter": BLUR_TAPS, "fused": self.fused, **linear}
             coarser = self.widths[index - 1]
-            layers.insert(0, convolution(coarser, width, f"{prefix}_conv_0", dtype, **options))
+            layers.insert(0, convolution(coarser, width, f"{prefix}_conv_0", dtype, **up))
         self.convolutions.append(layers)
         shapes = ((None, None, None, width), (None, self.w_size))
         self.epilogues += [
@@ -171,10 +156,6 @@ class StyleSynthesis(StyleBased):
             for part in range(2)
         ]
         self.to_rgb.append(to_rgb_layer(width, self.image_channels, f"{prefix}_to_rgb"))
-
-    @staticmethod
-    def _linear():
-        return {"use_bias": False, "activation": None}  # both belong to the epilogue
 
     @property
     def noise_shapes(self):
@@ -186,15 +167,7 @@ class StyleSynthesis(StyleBased):
         return self.synthesis(w, noise)
 
     def features(self, w, noise=None):
-        """Run the layers in use, from coarse to fine.
-
-        Args:
-            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
-            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-
-        Yields:
-            Tensor (B, h, w, widths[s]) for each stage in use.
-        """
+        """Yield the features (B, h, w, widths[s]) of each stage in use, coarse to fine."""
         w = ops.convert_to_tensor(w)
         x = self._epilogue(0, self.first_features(w), w, noise)
         for index in range(self.current_layers // 2):
@@ -217,22 +190,17 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     A learned constant is doubled and convolved stage by stage; after every convolution come
     noise, bias, LeakyReLU and a style read from w. Layer 2 s and 2 s + 1 belong to stage s.
 
-    Stage 0 is the base shape (4x4) here as in every growing network of this zoo. The paper grows
-    from 8x8, which is stage 1 (`first_stage`): a schedule begins there, and the 4x4 image that
-    stage 0 reads is never faded, only kept, as in the official code.
+    Stage 0 is the base shape (4x4), as in every growing network here. The paper grows from 8x8,
+    stage 1 (`first_stage`); the 4x4 image of stage 0 is kept, as in the official code.
 
     Args:
         resolution: Final height: the base height times a power of two.
         latent_size: Components of a latent vector.
         w_size: Components of w.
         mapping_depth: Dense layers of the mapping network.
-        fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
-            same function (the official code does so from 128x128 on).
+        fused: Double by transposed convolutions with equivalent kernels, as the official code does
+            from 128x128 on.
         **kwargs: As for `ProGANGenerator`.
-
-    Attributes:
-        first_stage: Stage that the paper's training begins at, 1 (8x8).
-
     Call arguments:
         latents: Tensor (B, latent_size), standard normal.
         noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
@@ -249,7 +217,6 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     Source: arXiv 1812.04948, section 2.
 
     Example:
-        >>> import numpy as np
         >>> generator = StyleGANGenerator(16, latent_size=8, w_size=8, num_filters=(8, 8, 4))
         >>> w = generator.mapping(np.ones((2, 8), "float32"))
         >>> tuple(w.shape), tuple(generator.synthesis(w).shape)
@@ -257,7 +224,6 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
     """
 
     first_stage = 1
-
     paper = "stylegan"  # its training by default: `AdversarialTraining.named`
 
     @property
@@ -266,15 +232,6 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
         return 2 * (self.stage + 1)
 
     def synthesis(self, w, noise=None):
-        """Make images from w.
-
-        Args:
-            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
-            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-
-        Returns:
-            Images (B, height, width, image_channels) of the current stage, float32, signed.
-        """
         previous, x = None, None
         for features in self.features(w, noise):
             previous, x = x, features
@@ -296,19 +253,11 @@ class StyleGANDiscriminator(ProGANDiscriminator):
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
         **kwargs: Of `ProGANDiscriminator`.
 
-    Attributes:
-        first_stage: Stage that the paper's training begins at, 1 (8x8).
-
-    Call arguments:
-        images: Tensor (B, height, width, image_channels) of the current stage, in [-1, 1].
-
-    Returns:
-        Scores (B, 1), float32; with labels a pair of them and label logits (B, label_size).
+    Call arguments and Returns are those of `ProGANDiscriminator`.
 
     Source: arXiv 1812.04948, section 2.
 
     Example:
-        >>> import numpy as np
         >>> discriminator = StyleGANDiscriminator(8, num_filters=(16, 8))
         >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
         (4, 1)

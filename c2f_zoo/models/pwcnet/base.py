@@ -62,28 +62,16 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     # The network
 
     def pyramid(self, images):
-        """Extract the features of levels 1 to 6.
-
-        Args:
-            images: Tensor (B, H, W, 3), RGB in [0, 1]; H and W multiples of 64.
-
-        Returns:
-            Dictionary from level l to features (B, H / 2^l, W / 2^l, C_l).
-        """
+        """Features (B, H / 2^l, W / 2^l, C_l) of images (B, H, W, 3), by level l = 1 to 6."""
         features, levels = ops.cast(images, self.compute_dtype), {}
         for level, layers in enumerate(self.pyramid_layers, start=1):
             levels[level] = features = blocks.apply_in_turn(layers, features)
         return levels
 
     def estimate(self, pyramid1, pyramid2):
-        """Estimate the flow between two frames' pyramids, from coarse to fine.
+        """Estimate the flow between the pyramids of first and second frames, coarse to fine.
 
-        Args:
-            pyramid1: Features of the first frames, as `pyramid` returns them.
-            pyramid2: Features of the second frames.
-
-        Returns:
-            List of flows (B, H / 2^l, W / 2^l, 2), levels 6 to 2, in full-resolution pixels.
+        Returns a list of flows (B, H / 2^l, W / 2^l, 2), levels 6 to 2, in full-resolution pixels.
         """
         levels, flow, features = [], None, None
         for level in range(LEVELS[-1], self.finest_level - 1, -1):
@@ -120,14 +108,13 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
                 "flow_pyramid takes a pair of images or a stack of frames. Received: a dictionary"
             )
         pyramid = self.pyramid(pad_to_stride(self.stack_inputs(inputs), self.output_stride))
-        if isinstance(inputs, (list, tuple)):
-            # Both frames went through the pyramid as one batch.
-            halves = {level: ops.split(features, 2, axis=0) for level, features in pyramid.items()}
-            first = {level: half[0] for level, half in halves.items()}
-            second = {level: half[1] for level, half in halves.items()}
-        else:
-            first = {level: features[:-1] for level, features in pyramid.items()}
-            second = {level: features[1:] for level, features in pyramid.items()}
+        is_pair = isinstance(inputs, (list, tuple))  # one batch: all first frames, all second ones
+        halves = {
+            level: ops.split(features, 2, axis=0) if is_pair else (features[:-1], features[1:])
+            for level, features in pyramid.items()
+        }
+        first = {level: half[0] for level, half in halves.items()}
+        second = {level: half[1] for level, half in halves.items()}
         return self.estimate(first, second)
 
     def call(self, inputs):
@@ -175,14 +162,7 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             )
 
     def answer(self, levels):
-        """Enlarge the finest level to full resolution; its values are pixels already.
-
-        Args:
-            levels: Flows coarse to fine, the last (B, h, w, 2).
-
-        Returns:
-            Flow (B, 4 h, 4 w, 2) in pixels, interpolated bilinearly.
-        """
+        """Enlarge the finest level, whose values are pixels already, to full resolution."""
         return upsample_bilinear(levels[-1], 2**self.finest_level)
 
     # Training
@@ -218,10 +198,5 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         return super().compute_metrics(x, y, y_pred, sample_weight)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "residual": self.residual,
-            "normalize_features": self.normalize_features,
-            "weight_decay": self.weight_decay,
-            "finest_level": self.finest_level,
-        }
+        names = ("residual", "normalize_features", "weight_decay", "finest_level")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

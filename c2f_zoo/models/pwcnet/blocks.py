@@ -71,20 +71,10 @@ class ConvolutionFactory:
 class Decoder(keras.layers.Layer):
     """Optical flow estimator of one level.
 
-    Args:
-        make: `ConvolutionFactory`.
-        channels: Number of input channels.
-        widths: Filters of each convolution.
-        dense: Whether each convolution also sees the inputs of all before it (DenseNet).
-        upsamples: Whether to add the learned upsampling to the next finer level.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        known: List of tensors (B, h, w, C_i): cost volume, features, upsampled flow and
-            features, in the order of the published weights.
-
-    Returns:
-        Flow (B, h, w, 2), float32, and the features (B, h, w, C) from which it is predicted.
+    Takes a list of tensors (B, h, w, C_i): cost volume, features, upsampled flow and features, in
+    the order of the published weights. Returns the flow (B, h, w, 2), float32, and the features
+    from which it is predicted. With `dense` each convolution also sees the inputs of all before it;
+    with `upsamples` it has the learned upsampling to the next finer level.
     """
 
     def __init__(self, make, channels, widths, dense, upsamples, **kwargs):
@@ -119,19 +109,9 @@ class Decoder(keras.layers.Layer):
 class Matching(keras.layers.Layer):
     """Mean displacement under a softmax of the cost volume (soft argmax), with a learned weight.
 
-    It gives the features a gradient before the decoder can read a cost volume. Its effect on the
-    final accuracy is not proven; `docs/training.md` has the observations.
-
-    Args:
-        make: `ConvolutionFactory`.
-        channels: Channels of the decoder's features.
-        **kwargs: Of `keras.layers.Layer`.
-
-    Call arguments:
-        cost: Cost volume (B, h, w, 81) of features of unit power.
-
-    Returns:
-        Mean displacement (B, h, w, 2), float32, in pixels of the level.
+    It gives the features a gradient before the decoder can read a cost volume; `docs/training.md`
+    has observations, no proof. Takes a cost volume (B, h, w, 81) of features of unit power, returns
+    the displacement (B, h, w, 2), float32, in pixels of the level.
     """
 
     def __init__(self, make, channels, **kwargs):
@@ -188,23 +168,14 @@ def apply_in_turn(layers, x):
 
 
 def normalize_together(query, key):
-    """Normalize two feature maps so that their correlation is close to a cosine.
+    """Normalize two feature maps (B, h, w, C) so that their correlation is close to a cosine.
 
     Each channel gets zero mean and unit variance over both maps, per sample; then each pixel's
     vector is divided by its root mean square. In an untrained network the channel means outweigh
     the differences between pixels: on rendered scenes the best of 81 displacements at level 3 was
     within 1.2 pixels of the truth for 9 % of the pixels with one mean and variance over the whole
-    map, for 34 % with the first step here, for 56 % with both.
-
-    Args:
-        query: Tensor (B, h, w, C).
-        key: Tensor (B, h, w, C).
-
-    Returns:
-        Two tensors of the same shapes and dtype.
-
-    Source: after Jonschkowski et al., arXiv 2006.04902, section 4.1, who take mean and variance
-    over all channels.
+    map, for 34 % with the first step here, for 56 % with both. After Jonschkowski et al., arXiv
+    2006.04902, section 4.1, who take mean and variance over all channels.
     """
     both = ops.cast(ops.stack([query, key], axis=1), "float32")
     both = both - ops.mean(both, axis=(1, 2, 3), keepdims=True)

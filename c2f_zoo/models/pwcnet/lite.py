@@ -1,6 +1,5 @@
 """PWC-Net lite: one decoder, shared by all levels, in the place of five."""
 
-import keras
 from keras import ops
 
 from c2f_zoo.hub import register_model
@@ -16,15 +15,12 @@ CONTEXT = (64, 64, 64, 48, 32, 32)
 
 
 @register_model(task="optical_flow")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class PWCNetLite(PWCNetBase):
     """PWC-Net for CPUs, with 1,023,590 parameters: all levels share one decoder.
 
     Each level's features are reduced to 32 channels and flow is measured in pixels of the level,
     so that the weights of the decoder and of the context network fit every level. The decoder
     refines the flow so far, at every level, and is also given the best match of the cost volume.
-
-    It is called as `PWCNet` is: `model((image1, image2))`, `model(frames)` or `model.flow(a, b)`.
 
     Args:
         residual: Whether the decoder adds to the upsampled flow instead of replacing it.
@@ -39,20 +35,12 @@ class PWCNetLite(PWCNetBase):
     Attributes:
         variant: `"lite"`, as of a `PWCNet` constructed by that name.
 
-    Call arguments:
-        inputs: As of `PWCNet`.
-
-    Returns:
-        As of `PWCNet`.
-
-    Raises:
-        ValueError: Unknown level; images of the wrong shape, of different sizes or below 16x16.
+    Call arguments, Returns and Raises are those of `PWCNet`.
 
     Source: Sun et al., arXiv 1709.02371; one decoder for all levels after Hur and Roth, arXiv
     1904.05290.
 
     Example:
-        >>> import numpy as np
         >>> model = PWCNetLite()
         >>> frames = np.random.default_rng(0).random((2, 1, 40, 72, 3), dtype="float32")
         >>> tuple(model((frames[0], frames[1])).shape)

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import keras
-
 from c2f_zoo import checks
 from c2f_zoo.hub import register_model
 from c2f_zoo.models.pwcnet import blocks
@@ -33,7 +31,6 @@ VARIANTS = {
 
 
 @register_model(task="optical_flow")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class PWCNet(PWCNetBase):
     """Optical flow network of Sun, Yang, Liu and Kautz (CVPR 2018).
 
@@ -46,9 +43,8 @@ class PWCNet(PWCNetBase):
     Args:
         variant: `"released"` (NVlabs' published weights: 3 convolutions a level, 9,374,274
             parameters), `"paper"` (of the paper's tables: 2 convolutions, 8,749,214) or `"small"`
-            (no dense connections, 4,080,004). `"lite"` constructs a `PWCNetLite`, a class of its
-            own and no subclass of this one: `isinstance(model, PWCNetBase)`, from
-            `c2f_zoo.models.pwcnet.base`, is True for both, and both have `variant`.
+            (no dense connections, 4,080,004). `"lite"` constructs a `PWCNetLite`, which is no
+            subclass; `PWCNetBase` of `c2f_zoo.models.pwcnet.base` is the base class of both.
         residual: Whether decoders add to the upsampled flow instead of replacing it (the paper's
             ablation, Table 5f). None: False.
         normalize_features: Whether the features of both frames are normalized per sample and
@@ -75,7 +71,6 @@ class PWCNet(PWCNetBase):
     Source: arXiv 1709.02371, section 3.
 
     Example:
-        >>> import numpy as np
         >>> model = PWCNet("small")
         >>> frames = np.random.default_rng(0).random((2, 1, 40, 72, 3), dtype="float32")
         >>> tuple(model((frames[0], frames[1])).shape)

@@ -22,10 +22,10 @@ _MOST_LISTED = 8
 def convert_official_pwcnet(path, concatenation=None):
     """Read an official PyTorch checkpoint of PWC-Net.
 
-    `pwc_net.pth.tar` becomes `PWCNet("released")`, `pwc_net_chairs.pth.tar` becomes
-    `PWCNet("paper")`; the file's tensor names tell them apart. The published networks take BGR
-    images, ours RGB, and the second one concatenates features in another order; the weights are
-    permuted to match. They resize images to multiples of 64, ours pads.
+    `pwc_net.pth.tar` becomes `PWCNet("released")`, `pwc_net_chairs.pth.tar` `PWCNet("paper")`. The
+    published networks take BGR images, ours RGB, and the second one concatenates features in
+    another order; the weights are permuted to match. They resize images to multiples of 64, ours
+    pads.
 
     Args:
         path: The checkpoint, in either format of `torch.save`; its tensors may stand under
@@ -61,7 +61,8 @@ def convert_official_pwcnet(path, concatenation=None):
     _check(tensors, layers, Path(path), variant)
     for name, (layer, order) in layers.items():
         kernel = np.asarray(tensors[f"{name}.weight"], "float32")
-        layer.kernel.assign(_converted(kernel, order, is_transposed=_is_transposed(name)))
+        is_transposed = name.startswith(("deconv", "upfeat"))
+        layer.kernel.assign(_converted(kernel, order, is_transposed))
         layer.bias.assign(np.asarray(tensors[f"{name}.bias"], "float32"))
     return model
 
@@ -86,10 +87,10 @@ def _official_layers(model, concatenation):
         if level > LEVELS[0]:
             layers[f"deconv{level}"] = decoder.upsample_flow, None
             layers[f"upfeat{level}"] = decoder.upsample_features, orders[-1]
+    # The context network reads the features of the finest decoder.
+    order = _decoder_orders(model.decoders[str(LEVELS[0])], concatenation)[-1]
     *convolutions, last = model.context
     for index, layer in enumerate(convolutions, start=1):
-        # The context network reads the features of the finest decoder.
-        order = _decoder_orders(model.decoders[str(LEVELS[0])], concatenation)[-1]
         layers[f"dc_conv{index}.0"] = layer, order if index == 1 else None
     layers[f"dc_conv{len(convolutions) + 1}"] = last, None
     return layers
@@ -110,10 +111,6 @@ def _decoder_orders(decoder, concatenation):
         ours = np.concatenate([new, ours])
         is_first = concatenation == "prepended" or index == 1
         official = np.concatenate([new, official] if is_first else [official, new])
-
-
-def _is_transposed(name):
-    return name.startswith(("deconv", "upfeat"))
 
 
 def _converted(kernel, order, is_transposed):

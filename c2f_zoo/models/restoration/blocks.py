@@ -11,6 +11,13 @@ from c2f_zoo.layers import Conv2D, PixelNorm
 # variance is 3 times that, and 6 times behind a SiLU (He et al., arXiv 1502.01852, for the ReLU).
 KEEPING, KEEPING_ACTIVATED = math.sqrt(3), math.sqrt(6)
 
+PAPER = {
+    "paper": {
+        "title": "Multiscale Training of Convolutional Neural Networks",
+        "arxiv": "2501.12739",
+    },
+}
+
 
 def to_network_range(images):
     """Scale images from [0, 1] to [-1, 1]."""

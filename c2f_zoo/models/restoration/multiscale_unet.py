@@ -15,6 +15,7 @@ from c2f_zoo.layers import (
 from c2f_zoo.layers.time_embedding import sinusoid
 from c2f_zoo.models.restoration.blocks import (
     KEEPING,
+    PAPER,
     ResidualBlock,
     SelfAttention,
     activated,
@@ -30,7 +31,6 @@ from c2f_zoo.tasks.restoration.task import RestorationTask
 
 
 @register_model(task="image_restoration")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     """The U-Net with which Ahamed et al. denoise, deblur and inpaint (arXiv 2501.12739).
 
@@ -38,12 +38,12 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     every scale, attention on the coarsest. Each block on the way down is connected to one on the
     way up. A new network returns 1/2 everywhere: its last convolution starts at zero.
 
-    The default is the paper's network, of 2,537,187 parameters. Any size: images are padded
+    The default is the paper's network, of 2,537,187 parameters. Images of any size are padded
     (replicated) to multiples of `stride` and the result is cropped.
 
-    Group normalisation and attention see the whole image: the result at a pixel depends on where
-    the image was cut. Without both, for instance with `norm="pixel", attention=0`, it depends on
-    the pixels within `reach` alone, so that large photographs can be restored in tiles.
+    Group normalisation and attention see the whole image. Without both, for instance with
+    `norm="pixel", attention=0`, the result at a pixel depends on the pixels within `reach` alone,
+    so that large photographs can be restored in tiles.
 
     Args:
         width: Features of the finest scale.
@@ -54,24 +54,20 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         attention: Attention heads on the coarsest scale; 0 for none. Its cost grows with the
             square of the image's pixels.
         time_embedding: Whether the network takes the time of `TimedNoise`.
-        time_factor: Factor of the time before its sines and cosines are taken. The released code
-            has 1, at which those of a time in [0, 1] hardly vary.
-        residual: Whether the network's output is added to its input. Defaults to False, the
-            paper's.
+        time_factor: Factor of the time before its sines and cosines are taken. At 1, as in the
+            released code, those of a time in [0, 1] hardly vary.
+        residual: Whether the network's output is added to its input; not in the paper.
         mask: Whether the network fills what a mask leaves out, without time embedding. The
             pixels to be filled are set to 1/2 and the mask is a fourth channel of the input.
         patch: Side of the square of pixels that the network sees as one, of `3 * patch^2`
             channels: 2 makes it about four times as fast at the same width.
-        norm: `"group"`, the paper's; `"pixel"`, every pixel's features by their root mean square,
-            and none before the last convolution; or `"none"`, which trains at small learning
-            rates only.
+        norm: `"group"`, the paper's; `"pixel"`, each pixel by its root mean square, and none
+            before the last convolution; or `"none"`, which trains at small learning rates only.
         **kwargs: `name` and `dtype` of `keras.Model`.
 
     Call arguments:
-        inputs: Pair of images (B, H, W, 3), RGB in [0, 1] or uint8, and of their times (B,);
-            without `time_embedding` the images alone; with `mask` images and their masks
-            (B, H, W, 1), 1 where the image is known and 0 where it is to be filled. Padded
-            images are passed as a dictionary with their size, see `check_inputs`.
+        inputs: As for `RestorationResNet`; or with `mask` a pair of images and their masks
+            (B, H, W, 1), 1 where the image is known and 0 where it is to be filled.
 
     Returns:
         float32 tensor (B, H, W, 3), RGB in [0, 1] where the estimate is good; not clipped. With
@@ -88,19 +84,13 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     arXiv 2105.05233.
 
     Example:
-        >>> import numpy as np
         >>> model = MultiscaleUNet(width=16, multipliers=(1, 2), time_embedding=False)
         >>> tuple(model(np.zeros((1, 33, 50, 3), "float32")).shape)
         (1, 33, 50, 3)
     """
 
     takes_size = True
-    preset_defaults = {
-        "paper": {
-            "title": "Multiscale Training of Convolutional Neural Networks",
-            "arxiv": "2501.12739",
-        },
-    }
+    preset_defaults = PAPER
 
     def __init__(
         self,
@@ -127,15 +117,11 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
             )
         self.width = checks.whole("width", width, 2)
         self.multipliers = tuple(checks.whole("each of multipliers", m, 1) for m in multipliers)
-        self.blocks, self.groups = (
-            checks.whole("blocks", blocks, 1),
-            checks.whole("groups", groups, 1),
-        )
+        self.blocks = checks.whole("blocks", blocks, 1)
+        self.groups = checks.whole("groups", groups, 1)
+        self.attention = checks.whole("attention", attention, 0)
+        self.patch = checks.whole("patch", patch, 1)
         self.dropout, self.residual = float(dropout), bool(residual)
-        self.attention, self.patch = (
-            checks.whole("attention", attention, 0),
-            checks.whole("patch", patch, 1),
-        )
         self.time_embedding, self.time_factor = bool(time_embedding), float(time_factor)
         self.mask = bool(mask)
         self.norm_kind = checks.one_of("norm", norm, ("group", "pixel", "none"))
@@ -185,16 +171,15 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         channels, skips = self.width, [self.width]
         self.down, self.shrink = [], []
         for level, multiplier in enumerate(self.multipliers):
-            row = []
+            width, row = self.width * multiplier, []
             for index in range(self.blocks):
-                row.append(self._block(channels, self.width * multiplier, f"down_{level}_{index}"))
-                channels = self.width * multiplier
+                row.append(self._block(channels, width, f"down_{level}_{index}"))
+                channels = width
                 skips.append(channels)
             self.down.append(row)
             if level < len(self.multipliers) - 1:
-                self.shrink.append(
-                    self._convolution(channels, channels, f"shrink_{level}", strides=2)
-                )
+                shrink = self._convolution(channels, channels, f"shrink_{level}", strides=2)
+                self.shrink.append(shrink)
                 skips.append(channels)
         return skips
 
@@ -202,13 +187,9 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         self.middle = [self._block(channels, channels, f"middle_{index}") for index in range(2)]
         self.middle_attention = None
         if self.attention:
+            options = {"dtype": self.dtype_policy, "name": "attention"}
             self.middle_attention = SelfAttention(
-                channels,
-                self.groups,
-                self.attention,
-                self.norm_kind,
-                dtype=self.dtype_policy,
-                name="attention",
+                channels, self.groups, self.attention, self.norm_kind, **options
             )
 
     def _create_up(self, skips):
@@ -216,27 +197,19 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         channels, skips = skips[-1], list(skips)
         self.up, self.enlarge = [], []
         for level, multiplier in reversed(list(enumerate(self.multipliers))):
-            row = []
+            width, row = self.width * multiplier, []
             for index in range(self.blocks + 1):
-                known = channels + skips.pop()
-                row.append(self._block(known, self.width * multiplier, f"up_{level}_{index}"))
-                channels = self.width * multiplier
+                row.append(self._block(channels + skips.pop(), width, f"up_{level}_{index}"))
+                channels = width
             self.up.append(row)
             if level:
                 self.enlarge.append(self._convolution(channels, channels, f"enlarge_{level}"))
         return channels
 
     def _block(self, channels, filters, name):
-        return ResidualBlock(
-            channels,
-            filters,
-            self.groups,
-            self.dropout,
-            4 * self.width if self.time_embedding else None,
-            self.norm_kind,
-            dtype=self.dtype_policy,
-            name=name,
-        )
+        time_width = 4 * self.width if self.time_embedding else None
+        settings = (self.groups, self.dropout, time_width, self.norm_kind)
+        return ResidualBlock(channels, filters, *settings, dtype=self.dtype_policy, name=name)
 
     def _convolution(self, channels, filters, name, **options):
         kernel = uniform_kernel(1.0 if self.norm_kind == "group" else KEEPING)
@@ -307,18 +280,7 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         return depth_to_space(self.head(within(activated(x, self.norm), inside)), self.patch)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "multipliers": list(self.multipliers),
-            "blocks": self.blocks,
-            "groups": self.groups,
-            "dropout": self.dropout,
-            "attention": self.attention,
-            "time_embedding": self.time_embedding,
-            "time_factor": self.time_factor,
-            "residual": self.residual,
-            "mask": self.mask,
-            "patch": self.patch,
-            "norm": self.norm_kind,
-        }
+        names = ("width", "blocks", "groups", "dropout", "attention", "time_embedding")
+        names += ("time_factor", "residual", "mask", "patch")
+        config = {"multipliers": list(self.multipliers), "norm": self.norm_kind}
+        return {**super().get_config(), **config, **{name: getattr(self, name) for name in names}}

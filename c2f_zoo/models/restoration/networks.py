@@ -9,6 +9,7 @@ from c2f_zoo.layers import depth_to_space, upsample_bilinear
 from c2f_zoo.layers.image_norm import image_norm
 from c2f_zoo.layers.time_embedding import TimeFeatures
 from c2f_zoo.models.restoration.blocks import (
+    PAPER,
     convolution,
     inside_of,
     to_network_range,
@@ -16,13 +17,6 @@ from c2f_zoo.models.restoration.blocks import (
     within,
 )
 from c2f_zoo.tasks.restoration.task import RestorationTask
-
-PAPER = {
-    "paper": {
-        "title": "Multiscale Training of Convolutional Neural Networks",
-        "arxiv": "2501.12739",
-    },
-}
 
 
 def _normalized(x):
@@ -54,7 +48,6 @@ class NormalizedBlock(keras.layers.Layer):
 
 
 @register_model(task="image_restoration")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     """The residual network with which Ahamed et al. restore and enlarge (arXiv 2501.12739).
 
@@ -65,9 +58,9 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     The default is the paper's network for restoration, of 597,699 parameters. Its network for
     super-resolution is `RestorationResNet(100, 9, time_embedding=False, scale=2)`, of 1,622,503.
 
-    Each block normalises by the mean and variance of the whole image: the result at a pixel
-    depends on all others, and on where the image was cut. Without that, `normalize=False`, it
-    depends on the pixels within `reach` alone, so that large photographs can be restored in tiles.
+    Each block normalises by the mean and variance of the whole image. With `normalize=False` the
+    result at a pixel depends on the pixels within `reach` alone, so that large photographs can be
+    restored in tiles.
 
     Args:
         width: Features; a multiple of 4 with time.
@@ -101,7 +94,6 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
     arXiv 1609.05158, blocks without normalisation from Lim et al. (EDSR), arXiv 1707.02921.
 
     Example:
-        >>> import numpy as np
         >>> model = RestorationResNet(16, 1)
         >>> images, time = np.zeros((2, 9, 14, 3), "float32"), np.array([0.0, 0.1], "float32")
         >>> tuple(model((images, time)).shape)
@@ -124,10 +116,8 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
         # Images keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
         self.width = checks.whole("width", width, 1)
-        self.num_blocks, self.scale = (
-            checks.whole("blocks", blocks, 0),
-            checks.whole("scale", scale, 1),
-        )
+        self.num_blocks = checks.whole("blocks", blocks, 0)
+        self.scale = checks.whole("scale", scale, 1)
         self.time_embedding, self.normalize = bool(time_embedding), bool(normalize)
         self.enlarge = checks.one_of("enlarge", enlarge, ("first", "last"))
         if self.time_embedding and self.width % 4:
@@ -137,10 +127,9 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
         dtype = self.dtype_policy
         size, pixels = (3, self.scale**2) if enlarge == "last" else (1, 1)
         self.open = convolution(3, self.width, size, "open", dtype)
+        settings = (self.width, self.time_embedding, self.normalize)
         self.blocks = [
-            NormalizedBlock(
-                self.width, self.time_embedding, self.normalize, dtype=dtype, name=f"block_{index}"
-            )
+            NormalizedBlock(*settings, dtype=dtype, name=f"block_{index}")
             for index in range(self.num_blocks)
         ]
         # A thousandth of the usual size: the network's output is next to nothing at first.
@@ -176,19 +165,12 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
         return depth_to_space(x, self.scale) if self.enlarge == "last" else x
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "blocks": self.num_blocks,
-            "time_embedding": self.time_embedding,
-            "scale": self.scale,
-            "normalize": self.normalize,
-            "enlarge": self.enlarge,
-        }
+        names = ("width", "time_embedding", "scale", "normalize", "enlarge")
+        config = {"blocks": self.num_blocks, **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), **config}
 
 
 @register_model(task="super_resolution")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     """The small super-resolution network of Ahamed et al. (arXiv 2501.12739).
 
@@ -213,7 +195,6 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     Source: Ahamed et al., arXiv 2501.12739, released code.
 
     Example:
-        >>> import numpy as np
         >>> tuple(SRParaConvNet()(np.zeros((1, 9, 14, 3), "float32")).shape)
         (1, 18, 28, 3)
     """
@@ -241,14 +222,10 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     def call(self, inputs):
         images, _, _ = self.split_inputs(inputs)
         images = upsample_bilinear(images, self.scale)
-        return images + ops.cast(self._features(to_network_range(images)), "float32")
-
-    def _features(self, images):
-        """What is added to an enlarged image, given in [-1, 1]."""
-        x = images
+        x = to_network_range(images)
         for layer in self.convolutions:
             x = _normalized(layer(x))
-        return self.head(x)
+        return images + ops.cast(self.head(x), "float32")
 
     def get_config(self):
         return {**super().get_config(), "width": self.width, "scale": self.scale}

@@ -4,6 +4,7 @@ import os
 import typing
 from pathlib import Path
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -172,16 +173,16 @@ def feature_distance(features, others):
 
     Equation 1 of Zhang et al. (arXiv 1801.03924) without learned weights; 0 to 4.
     """
-    total, lists = 0.0, []
-    for side in (features, others):
-        lists.append(list(side) if isinstance(side, (list, tuple)) else [side])
-    for a, b in zip(*lists, strict=True):
-        a, b = (_unit(ops.cast(x, "float32")) for x in (a, b))
-        total = total + ops.mean(ops.sum(ops.square(a - b), axis=-1))
-    return total / len(lists[0])
+    sides = map(keras.tree.flatten, (features, others))
+    distances = [
+        ops.mean(ops.sum(ops.square(_unit(a) - _unit(b)), axis=-1))
+        for a, b in zip(*sides, strict=True)
+    ]
+    return sum(distances) / len(distances)
 
 
 def _unit(x):
+    x = ops.cast(x, "float32")
     return x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-8)
 
 
@@ -193,11 +194,8 @@ class _Descent:
         self.target = ops.convert_to_tensor(target)
         self.draw = seeded_generator(seed, PROJECTION)
         generator = model.ema_generator
-        styles = backend.to_numpy(
-            generator.mapping(
-                self.draw.standard_normal((_STYLES_AVERAGED, model.latent_size)).astype("float32")
-            )
-        )[:, 0]
+        latents = self.draw.standard_normal((_STYLES_AVERAGED, model.latent_size))
+        styles = backend.to_numpy(generator.mapping(latents.astype("float32")))[:, 0]
         average = styles.mean(axis=0)
         # The length of w - average, not the spread of a component: appendix D's sigma_w.
         self.spread = float(np.sqrt(np.mean(np.sum((styles - average) ** 2, axis=-1))))
@@ -240,11 +238,10 @@ class _Descent:
                 moved = self.w + amount * self.draw.standard_normal(self.w.shape)
                 points = [moved.astype("float32"), *self.noise]
                 apart, gradients = self.differentiate(*points)
+                before = zip((self.w, *self.noise), gradients, moments, strict=True)
                 updated = [
                     _adam(x, np.asarray(gradient), moment, rate, step)
-                    for x, gradient, moment in zip(
-                        (self.w, *self.noise), gradients, moments, strict=True
-                    )
+                    for x, gradient, moment in before
                 ]
                 self.w = updated[0]
                 # Kept at mean 0 and variance 1, or they would store the image themselves.

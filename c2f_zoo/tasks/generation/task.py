@@ -56,9 +56,8 @@ def generate(
         (3, 8, 8, 3)
     """
     batch_size = checks.whole("batch_size", batch_size, least=1)
-    latents = _checked_latents(
-        model, sample_latents(model, n, seed) if latents is None else latents
-    )
+    latents = sample_latents(model, n, seed) if latents is None else latents
+    latents = _checked_latents(model, latents)
     checks.number("style_mixing", style_mixing, least=0, most=1)
     labels = _checked_labels(model, labels, len(latents), seed)
     if not model.has_styles:
@@ -206,22 +205,20 @@ def _in_batches(model, inputs, count, batch_size, progress, noise=None):
 
 def _checked_latents(model, latents):
     latents = np.asarray(latents, "float32")
-    if latents.ndim != 2 or latents.shape[1] != model.latent_size or not len(latents):
-        raise ValueError(
-            f"latents must have the shape (n, {model.latent_size}). Received: shape {latents.shape}"
-        )
+    size = model.latent_size
+    checks.shape("latents", latents, f"(n, {size})", (checks.SOME, size))
     if not np.isfinite(latents).all():
         raise ValueError("latents must be finite. Received: NaN or infinity")
     return latents
 
 
 def _checked_labels(model, labels, count, seed):
-    size = getattr(model.generator, "label_size", 0)
+    size = model.label_size
+    if not size and labels is not None:
+        raise ValueError(
+            f"{type(model).__name__} was made without labels. Received: labels={labels!r}"
+        )
     if not size:
-        if labels is not None:
-            raise ValueError(
-                f"{type(model).__name__} was made without labels. Received: labels={labels!r}"
-            )
         return None
     if labels is None:
         labels = seeded_generator(seed, LABEL).integers(size, size=count)

@@ -12,15 +12,7 @@ _FULL = {"uint8": 255, "uint16": 65535}
 
 
 def beyond(known, depth):
-    """Find the pixels that are further than `depth` (chessboard distance) from all known ones.
-
-    Takes and returns a bool array (H, W).
-
-    Example:
-        >>> known = np.array([[True, False, False, False, False]])
-        >>> beyond(known, 2).tolist()
-        [[False, False, False, True, True]]
-    """
+    """Pixels (H, W) further than `depth` (chessboard distance) from all known ones."""
     near = np.array(known, bool)
     for axis in range(2):
         lines = near.swapaxes(0, axis)  # a view
@@ -56,13 +48,8 @@ def describe_large_hole(known, depth=2 * HOLE_DEPTH):
 def halved(pixels, known):
     """Average the known pixels of every square of two by two.
 
-    Args:
-        pixels: Array (H, W, C): uint8, uint16 or float.
-        known: bool array (H, W).
-
-    Returns:
-        (pixels, known): float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1], 0.5 where no pixel
-        is known, and bool array (ceil(H / 2), ceil(W / 2)).
+    Takes `pixels` (H, W, C), uint8, uint16 or float, and bool `known` (H, W). Returns float32
+    pixels in [0, 1], 0.5 where none is known, and what is known, of ceil(H / 2) x ceil(W / 2).
     """
     size = tuple((side + 1) // 2 for side in known.shape)
     total = np.zeros((*size, pixels.shape[2]), np.float32)
@@ -85,12 +72,10 @@ def with_mask(pixels, known):
 
 
 def write_enlarged(coarse, where, out):
-    """Enlarge an image bilinearly to twice its size and write some of its pixels.
+    """Write an image, enlarged bilinearly to twice its size, to the pixels `where` (H, W) of `out`.
 
-    Args:
-        coarse: float32 array (ceil(H / 2), ceil(W / 2), C) in [0, 1].
-        where: bool array (H, W), the pixels to write.
-        out: Array (H, W, C) to write to, uint8 or uint16 (rounded) or float.
+    `coarse` is float32 (ceil(H / 2), ceil(W / 2), C) in [0, 1]; `out` (H, W, C) uint8, uint16 or
+    float.
     """
     full = _FULL.get(out.dtype.name)
     for row in np.flatnonzero(where.any(axis=1)):  # a row at a time: no second image in memory

@@ -17,12 +17,11 @@ from c2f_zoo.metrics import psnr, ssim
 class RestorationProtocol:
     """What is done to an image before it is restored, and how the result is compared with it.
 
-    - `"denoise"`: Gaussian noise of standard deviation `noise` / 255 is added; the noisy image is
-      neither clipped nor rounded. The noise of every image is
-      `numpy.random.RandomState(seed).normal(0, noise / 255, (H, W, C))`, so that images of one
-      size have the same, as in the published evaluations that seed before each image. PSNR and
-      SSIM on RGB of the result clipped to [0, 1]. With `clip` the noisy image is clipped to
-      [0, 1] and rounded to 8 bits, as a file holds it; with `jpeg` it then becomes a JPEG file.
+    - `"denoise"`: the noise `numpy.random.RandomState(seed).normal(0, noise / 255, (H, W, C))` is
+      added, the same for images of one size, as in the published evaluations that seed before each
+      image. The noisy image is neither clipped nor rounded; with `clip` it is clipped to [0, 1]
+      and rounded to 8 bits, with `jpeg` it then becomes a JPEG file. PSNR and SSIM on RGB of the
+      result clipped to [0, 1].
     - `"upscale"`: the image is cropped to a multiple of `scale`, shrunk as MATLAB's `imresize`
       does (bicubic, antialiased) and rounded to 8 bits; so is the result. PSNR and SSIM on Y
       (BT.601, studio range, rounded to 8 bits as MATLAB's `rgb2ycbcr` of bytes does), a border of
@@ -256,19 +255,18 @@ def figures_of(measured, protocol, dataset, command, compared_with=None):
         ['PSNR', 'SSIM']
     """
     where = f"{dataset}, {measured['images']} images, {protocol.title}"
-    on = "Y" if protocol.task == "upscale" else "RGB"
-    units = {"psnr": "dB", "ssim": ""}
-    if protocol.task == "inpaint":
-        units["psnr"] = "dB, of the holes"
+    suffix = " (Y)" if protocol.task == "upscale" else ""
+    units = {"psnr": "dB, of the holes" if protocol.task == "inpaint" else "dB", "ssim": ""}
+    digits = {"psnr": 2, "ssim": 4}
     return [
         {
-            "name": f"{name.upper()}" + (" (Y)" if on == "Y" else ""),
-            "value": round(measured[name], 2 if name == "psnr" else 4),
+            "name": name.upper() + suffix,
+            "value": round(measured[name], digits[name]),
             "unit": unit,
             "dataset": where,
             "command": command,
             "compared_with": {
-                method: round(other[name], 2 if name == "psnr" else 4)
+                method: round(other[name], digits[name])
                 for method, other in (compared_with or {}).items()
             },
         }
@@ -277,14 +275,7 @@ def figures_of(measured, protocol, dataset, command, compared_with=None):
 
 
 def round_to_bytes(image):
-    """Round an image to 8 bits, as saving it would.
-
-    Args:
-        image: Float array of any shape.
-
-    Returns:
-        float32 array of the same shape: multiples of 1/255 in [0, 1].
-    """
+    """Round to 8 bits, as saving does: float32 multiples of 1/255 in [0, 1]."""
     return np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.float32) / np.float32(255)
 
 

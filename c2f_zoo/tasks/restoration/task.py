@@ -6,6 +6,7 @@ from keras import ops
 from c2f_zoo import backend, checks
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
+from c2f_zoo.tasks.flow import to_unit_range
 from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec
@@ -79,7 +80,6 @@ class RestorationTask:
             UserWarning: Float values are above 2 or below -1.
 
         Example:
-            >>> import numpy as np
             >>> from c2f_zoo.models import MultiscaleUNet
             >>> model = MultiscaleUNet(8, (1, 2), groups=4, attention=0, time_embedding=False)
             >>> model.restore(np.zeros((9, 14), "uint8")).shape
@@ -107,7 +107,6 @@ class RestorationTask:
             ValueError: As for `restore`.
 
         Example:
-            >>> import numpy as np
             >>> from c2f_zoo.models import SRParaConvNet
             >>> SRParaConvNet(4).upscale(np.zeros((9, 14, 3), "uint8")).shape
             (18, 28, 3)
@@ -182,17 +181,12 @@ class RestorationTask:
         return super().__call__(inputs, *args, **kwargs)
 
     def check_inputs(self, inputs):
-        """Check what the network was called with.
+        """Raise a ValueError for inputs that the network does not take.
 
-        Args:
-            inputs: Images (B, H, W, 3), or a pair of them and of times, shape (B,), or of masks,
-                shape (B, H, W, 1). Or a dictionary of `images`, `time` or `mask`, and `size`, the
-                (height, width) of each image, shape (B, 2): its images are padded at the bottom
-                and right (replicated), and results within `size` are those of the images without
-                padding.
-
-        Raises:
-            ValueError: The network takes other inputs.
+        Images (B, H, W, 3), or a pair of them and of times (B,) or masks (B, H, W, 1). Or a
+        dictionary of `images`, `time` or `mask`, and `size`, the (height, width) of each image,
+        shape (B, 2): its images are padded at the bottom and right (replicated), and results within
+        `size` are those of the images without padding.
         """
         name, second = type(self).__name__, self._second
         if isinstance(inputs, dict):
@@ -214,8 +208,7 @@ class RestorationTask:
             )
         images = inputs[0] if is_pair else inputs
         shape = tuple(images.shape)
-        if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
-            raise ValueError(f"{name} takes images (B, H, W, 3) in [0, 1]. Received: shape {shape}")
+        checks.shape(f"images of {name}", images, "(B, H, W, 3)", (*[checks.SOME] * 3, 3))
         dtype = keras.backend.standardize_dtype(images.dtype)
         if dtype != "uint8" and "float" not in dtype:
             raise ValueError(
@@ -228,14 +221,10 @@ class RestorationTask:
             checks.shape(f"masks of {name}", inputs[1], wanted, wanted)
 
     def split_inputs(self, inputs):
-        """Convert what the network was called with to float32.
+        """Convert what the network was called with, see `check_inputs`, to float32.
 
-        Args:
-            inputs: See `check_inputs`.
-
-        Returns:
-            Images (B, H, W, 3) in [0, 1]; times (B,), masks (B, H, W, 1) or None; and the int32
-            size (B, 2) of padded images, or None.
+        Returns images (B, H, W, 3) in [0, 1]; times (B,), masks (B, H, W, 1) or None; and the int32
+        size (B, 2) of padded images, or None.
         """
         size, condition = None, None
         if isinstance(inputs, dict):
@@ -245,10 +234,7 @@ class RestorationTask:
             images, condition = inputs
         else:
             images = inputs
-        images = ops.convert_to_tensor(images)
-        is_bytes = keras.backend.standardize_dtype(images.dtype) == "uint8"
-        images = ops.cast(images, "float32")
-        images = images / 255.0 if is_bytes else images
+        images = to_unit_range(ops.convert_to_tensor(images))
         if condition is not None:
             condition = ops.cast(ops.convert_to_tensor(condition), "float32")
         if self.time_embedding:
@@ -262,17 +248,9 @@ class RestorationTask:
     def export(self, filepath, *args, input_signature=None, **kwargs):
         """Export for serving, as `keras.Model.export` does.
 
-        Args:
-            filepath: Path to write to.
-            *args: `format` and `verbose` of `keras.Model.export`.
-            input_signature: Default: images (B, H, W, 3) with B, H and W left open, with their
-                times (B,) or masks (B, H, W, 1) where the network takes them, for TensorFlow's
-                SavedModel, the format that is tested. Other formats and backends need fixed
-                sizes.
-            **kwargs: Of `keras.Model.export`.
-
-        Returns:
-            What `keras.Model.export` returns.
+        Without an `input_signature` images (B, H, W, 3) have any size, with times (B,) or masks
+        (B, H, W, 1) where the network takes them: for TensorFlow's SavedModel, the format that is
+        tested. Other formats and backends need fixed sizes.
         """
         if input_signature is None:
             images = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
@@ -303,12 +281,7 @@ class RestorationTask:
         super().make_train_function(force)
 
     def compile_from_config(self, config):
-        """Compile as a `.keras` file says, so that training goes on where it was saved.
-
-        Args:
-            config: Dictionary from `get_compile_config`.
-        """
-        # Keras refuses this to classes with a `compile` of their own.
+        """Compile as a `.keras` file says, which Keras refuses to a class with a `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 

@@ -65,15 +65,8 @@ class Tiles:
 def plan_tiles(spec, size, tile=None, overlap=None):
     """Choose the `Tiles` of an image of `size` (H, W).
 
-    Args:
-        spec: `RestorationSpec`.
-        size: (H, W) of the image.
-        tile: Side of a tile, (height, width), 0 for the whole image, or None to choose by memory.
-        overlap: Pixels that neighbours share, or None for what makes tiles equal to the whole.
-
-    Example:
-        >>> plan_tiles(RestorationSpec(stride=8, reach=40), (500, 700), tile=256).overlap
-        96
+    `tile` is a side, (height, width), 0 for the whole image, or None to choose by memory; `overlap`
+    None is what makes tiles equal to the whole.
     """
     whole = tuple(_up(side, spec.stride) for side in size)
     if tile is None:
@@ -106,10 +99,6 @@ def bucket(side, stride=1):
     """Round a side up to a multiple of `stride` and one of few sizes, to compile for few.
 
     These are 128 and 256, and beyond that eight sizes in each octave.
-
-    Example:
-        >>> [bucket(side, 8) for side in (40, 200, 257, 481, 1000)]
-        [128, 256, 288, 512, 1024]
     """
     if side <= 256:
         return _up(128 if side <= 128 else 256, stride)

@@ -20,19 +20,10 @@ DRAWS = (
 
 
 def read_batch(data, label_size=0):
-    """Sort a trainer's batch into a dict of images, labels and `DRAWS`.
+    """Sort a trainer's batch into a dict of images, labels and `DRAWS`, checked and converted.
 
-    Args:
-        data: Images (B, H, W, C), the tuple of them and labels, or a dict of "images", "labels"
-            and any of `DRAWS`.
-        label_size: Components of a label, 0 for networks without.
-
-    Returns:
-        Dict of "images" (B, H, W, C) in [-1, 1], "labels" (B, label_size) for networks that take
-        them, and the draws, labels among them converted alike.
-
-    Raises:
-        ValueError: If the batch is none of these, or its labels do not fit the networks.
+    `data` is images (B, H, W, C), the tuple of them and labels, or a dict of "images", "labels" and
+    any of `DRAWS`. The result has "images" in [-1, 1] and labels (B, label_size).
     """
     batch = split_batch(*keras.utils.unpack_x_y_sample_weight(data))
     unknown = sorted(set(batch) - {"images", "labels", *DRAWS})
@@ -118,24 +109,10 @@ def check_images(images):
 
 
 def as_labels(labels, label_size):
-    """Convert labels to floats (B, label_size), integers to one-hot.
+    """Convert labels to float32 (B, label_size), integers to one-hot.
 
-    Inside a compiled step an integer out of range becomes NaN, and with it the losses.
-
-    Args:
-        labels: Integers (B,) or (B, 1) from 0 to label_size - 1, or (B, label_size), one-hot or
-            any floats.
-        label_size: Components of a label, 0 for networks without.
-
-    Returns:
-        Tensor (B, label_size), float32.
-
-    Raises:
-        ValueError: If the networks take no labels or others, or a visible integer is out of range.
-
-    Example:
-        >>> keras.ops.convert_to_numpy(as_labels(np.array([2, 0]), 3)).tolist()
-        [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    Takes integers (B,) or (B, 1) from 0 to label_size - 1, or any floats (B, label_size). Inside a
+    compiled step an integer out of range becomes NaN, and with it the losses.
     """
     if label_size:
         check_range(labels, label_size)

@@ -71,7 +71,24 @@ class ImageProgress(keras.callbacks.Callback):
         return {**parts, **{short: f"{float(logs[n]):.2f}" for n, short in names if n in logs}}
 
 
-class SampleGrids(keras.callbacks.Callback):
+class _EveryImages(keras.callbacks.Callback):
+    """Calls `_act(images)` each time that `every` more real images have been shown."""
+
+    def __init__(self, every):
+        super().__init__()
+        self.every, self.next = checks.whole("every", every, least=1), None
+
+    def on_train_begin(self, logs=None):
+        self.next = (_images(self) // self.every + 1) * self.every
+
+    def on_train_batch_end(self, batch, logs=None):
+        images = _images(self)
+        if images >= self.next:
+            self.next = (images // self.every + 1) * self.every
+            self._act(images)
+
+
+class SampleGrids(_EveryImages):
     """Writes a grid of the same samples every so many images, and a film of the grids at the end.
 
     All grids have one size, so that the film shows the samples grow. The film includes the grids
@@ -83,10 +100,8 @@ class SampleGrids(keras.callbacks.Callback):
         n: Samples in a grid.
         seed: Seed of their latents (and labels and noise).
         height: Height of each sample in the grid; smaller ones are enlarged by repeating their
-            pixels. By default the final resolution, or what makes a grid 2048 pixels high if that
-            is less.
-        film: File to write when training ends, `.gif` or `.mp4`; None for no film. If that
-            fails, on a full disk for instance, there is a warning and `fit` returns.
+            pixels. By default the final resolution, or less so that a grid has 2048 pixels.
+        film: File to write when training ends, `.gif` or `.mp4`; None for no film.
         fps: Grids per second of the film.
 
     Raises:
@@ -104,24 +119,19 @@ class SampleGrids(keras.callbacks.Callback):
     """
 
     def __init__(self, folder, every=20_000, n=36, seed=0, height=None, film=None, fps=8):
-        super().__init__()
-        self.every = checks.whole("every", every, least=1)
+        super().__init__(every)
         self.n = checks.whole("n", n, least=1)
         if film is not None:
             check_film(film, fps)
         self.folder, self.seed = Path(folder), seed
         self.height, self.film, self.fps = height, film, fps
-        self.next = None
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.next = (_images(self) // self.every + 1) * self.every
+        super().on_train_begin(logs)
 
-    def on_train_batch_end(self, batch, logs=None):
-        images = _images(self)
-        if images >= self.next:
-            self.draw(images)
-            self.next = (images // self.every + 1) * self.every
+    def _act(self, images):
+        self.draw(images)
 
     def on_train_end(self, logs=None):
         last = self.draw(_images(self))
@@ -154,7 +164,7 @@ class SampleGrids(keras.callbacks.Callback):
         return file
 
 
-class BestPreset(keras.callbacks.Callback):
+class BestPreset(_EveryImages):
     """Measures the averaged generator every so many images and saves the best as a preset.
 
     Logs get the monitored figure, NaN before the first measurement. A resumed run reads the best
@@ -174,10 +184,8 @@ class BestPreset(keras.callbacks.Callback):
         seed: Seed of the samples, the same each time.
 
     Raises:
-        ValueError: If an option is out of range. From `fit`, before training: if `real` has
-            another size than the generator's images, or the metric has no such figure, which is
-            found by measuring 16 real images against themselves (where these are too few for the
-            metric, at the first measurement).
+        ValueError: If an option is out of range. From `fit`: if `real` has another size than the
+            generator's images, or the metric has no such figure.
         TypeError: From `fit`, if the model has no `save_pretrained`.
 
     Example:
@@ -199,9 +207,8 @@ class BestPreset(keras.callbacks.Callback):
         precision="float16",
         seed=1,
     ):
-        super().__init__()
+        super().__init__(every)
         checks.one_of("mode", mode, ("min", "max"))
-        self.every = checks.whole("every", every, least=1)
         num_images = len(real) if num_images is None else num_images
         self.num_images = checks.whole("num_images", num_images, least=1, most=len(real))
         self.folder, self.metric, self.monitor = Path(folder), metric, monitor
@@ -209,7 +216,8 @@ class BestPreset(keras.callbacks.Callback):
         self.real = real[: self.num_images]
         self.sign = 1.0 if mode == "min" else -1.0
         self.precision, self.seed = precision, seed
-        self.best, self.next, self.figures, self.has_real = None, None, {}, False
+        self.best, self.figures, self.has_real = None, {}, False
+        self.record = self.folder.with_name(f"{self.folder.name}.txt")
 
     def on_train_begin(self, logs=None):
         if not hasattr(self.model, "save_pretrained"):
@@ -225,22 +233,16 @@ class BestPreset(keras.callbacks.Callback):
             )
         if not self.has_real:
             self._check_monitor(_figures_of(self.metric, self.real[:16]))
-        self.next = (_images(self) // self.every + 1) * self.every
-        record = self.folder.with_name(f"{self.folder.name}.txt")
-        if record.exists():
-            found = re.search(rf"^{re.escape(self.monitor)} (\S+)", record.read_text(), re.M)
+        super().on_train_begin(logs)
+        if self.record.exists():
+            found = re.search(rf"^{re.escape(self.monitor)} (\S+)", self.record.read_text(), re.M)
             self.best = float(found[1]) if found else None
 
-    def on_train_batch_end(self, batch, logs=None):
-        images = _images(self)
-        if images < self.next:
-            return
-        self.next = (images // self.every + 1) * self.every
+    def _act(self, images):
         resolution = self.real.shape[1:3]
-        generator = self.model.generator
-        if tuple(getattr(generator, "current_resolution", resolution)) != resolution:
-            return  # still growing
-        self.measure(images)
+        made = getattr(self.model.generator, "current_resolution", resolution)
+        if tuple(made) == resolution:  # else it is still growing
+            self.measure(images)
 
     def on_epoch_end(self, epoch, logs=None):
         # From the first epoch on: CSVLogger takes no columns that come later.
@@ -268,8 +270,7 @@ class BestPreset(keras.callbacks.Callback):
         if self.best is None or self.sign * value < self.sign * self.best:
             self.best = value
             self.model.save_pretrained(self.folder, precision=self.precision)
-            record = self.folder.with_name(f"{self.folder.name}.txt")
-            record.write_text(f"{self.monitor} {value!r} after {images} images\n")
+            self.record.write_text(f"{self.monitor} {value!r} after {images} images\n")
 
     def _check_monitor(self, figures):
         if figures is not None and self.monitor not in figures:

@@ -44,15 +44,9 @@ def check_settings(model, settings, options):
 def check_growth(model, schedule):
     """Refuse a schedule that does not fit a growing model.
 
-    Args:
-        model: `AdversarialModel` of growing networks.
-        schedule: `GrowthSchedule`, or another object with `at()`, whose resolutions and batches
-            are not known beforehand.
-
-    Raises:
-        ValueError: If the schedule begins below the stage that loaded weights were trained to, its
-            resolutions are not the generator's first ones, or the replicas, or the groups of the
-            discriminator, do not divide a phase's batch.
+    That is, which begins below the stage that loaded weights were trained to, whose resolutions are
+    not the generator's first ones, or whose batches the replicas or the groups of the discriminator
+    do not divide. A `schedule` with no more than `at()` is not known beforehand.
     """
     trained, start = getattr(model, "trained_stage", None), schedule.at(0)
     if trained is not None and start.stage < trained and model.planner.images()[1] == 0:
@@ -88,16 +82,8 @@ def check_no_validation(options):
 def check_arrays(model, x, y, batch_size, steps_per_epoch):
     """Refuse arrays given to `fit` whose values or batches will fail in a compiled step.
 
-    Args:
-        model: `AdversarialModel`.
-        x: Array (N, H, W, C), dict of arrays, or any source of batches, which is not checked.
-        y: Array (N,) or (N, label size), or None.
-        batch_size: Images in a step, None for Keras' 32.
-        steps_per_epoch: As for `fit`; if given, no batch need be smaller than others.
-
-    Raises:
-        ValueError: If images or labels are out of range, or the replicas, or the groups of the
-            discriminator, do not divide a batch.
+    `x` is an array (N, H, W, C), a dict of arrays, or any source of batches, which is not checked.
+    With `steps_per_epoch` no batch need be smaller than others.
     """
     batch = split_batch(x, y) if isinstance(x, dict) or y is not None else {"images": x}
     if batch.get("labels") is not None and model.label_size:

@@ -31,8 +31,7 @@ class AdversarialTraining:
         path_length_decay: Weight of a batch in the running mean of lengths.
         path_length_shrink: Path lengths are computed for one image in this many of the batch.
         critic_steps: Discriminator steps per generator step (n_critic).
-        generator_learning_rate: Adam's learning rate, uncorrected.
-        discriminator_learning_rate: Adam's learning rate, uncorrected.
+        generator_learning_rate, discriminator_learning_rate: Adam's learning rate, uncorrected.
         beta_1: Adam's beta 1, uncorrected.
         beta_2: Adam's beta 2, uncorrected.
         epsilon: Adam's epsilon.
@@ -77,9 +76,9 @@ class AdversarialTraining:
 
     def __post_init__(self):
         adversarial_loss(self.loss)
-        for name in ("penalty_interval", "path_length_interval", "path_length_shrink"):
+        intervals = ("penalty_interval", "path_length_interval", "path_length_shrink")
+        for name in (*intervals, "critic_steps"):
             checks.whole(name, getattr(self, name), least=1)
-        checks.whole("critic_steps", self.critic_steps, least=1)
         for name in ("penalty_weight", "path_length_weight", "label_weight", "drift"):
             checks.number(name, getattr(self, name), least=0)
         for name in ("penalty_target", "epsilon", *_RATES):
@@ -163,20 +162,9 @@ class AdversarialTraining:
 def lazy_correction(interval):
     """Factor for the learning rate, and exponent for Adam's betas, of a lazy penalty.
 
-    Every `k` steps there are `k + 1` updates; with `c = k / (k + 1)` the rate `c * r` and the
-    memory `beta^c` make them count for `k`.
-
-    Args:
-        interval: Steps between penalties, `k`. 1 means that the penalty is part of the loss.
-
-    Returns:
-        Float: `k / (k + 1)`, or 1.0 for an interval of 1.
-
-    Source: Karras et al., arXiv 1912.04958, appendix B, "lazy regularization".
-
-    Example:
-        >>> lazy_correction(4)
-        0.8
+    Every `k` = `interval` steps there are `k + 1` updates; with `c = k / (k + 1)` the rate `c * r`
+    and the memory `beta^c` make them count for `k`. An interval of 1 means that the penalty is part
+    of the loss: 1.0. Source: arXiv 1912.04958, appendix B, "lazy regularization".
     """
     return 1.0 if interval == 1 else interval / (interval + 1)
 

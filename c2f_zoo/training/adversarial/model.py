@@ -19,11 +19,11 @@ from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
 from c2f_zoo.training.adversarial.step import AdversarialStep, Plan, logged_names
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
 from c2f_zoo.training.planned_steps import StepPlanner
-from c2f_zoo.training.steps import assign, take_step
+from c2f_zoo.training.steps import TrainStep, assign
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class AdversarialModel(keras.Model):
+class AdversarialModel(TrainStep, keras.Model):
     """A generator and a discriminator that are trained against each other, growing or not.
 
     `fit` takes batches of real images, uint8 or float in [0, 1], of the generator's size or a
@@ -32,14 +32,12 @@ class AdversarialModel(keras.Model):
     the random numbers that are otherwise drawn: "discriminator_latents", "generator_latents",
     "path_latents" (B, latent size), "discriminator_labels", "generator_labels" (as "labels"),
     "path_noise" (B, H, W, C), "interpolation" (B, 1, 1, 1). An `ImageStream` may grow; every
-    `fit` starts it after `images_shown` images, so that a second `fit` goes on where the first
-    one ended.
+    `fit` continues it after `images_shown` images.
 
     All random numbers come from seeds that are saved with the model: an interrupted training
-    resumes exactly. It runs on TensorFlow (under `MirroredStrategy` each replica draws its own
-    noise), JAX and torch, in float32 and mixed_bfloat16. Under `MirroredStrategy` the replicas
-    must divide every batch, and the groups of a minibatch standard deviation each replica's share,
-    the last of an epoch included, unless it is smaller than one group.
+    resumes exactly. Training runs in float32 and mixed_bfloat16. Under `MirroredStrategy` each
+    replica draws its own noise; the replicas must divide every batch, and the groups of a minibatch
+    standard deviation each replica's share, unless that is smaller than one group.
 
     Any networks with this protocol will do: `generator(latents)` returns images in [-1, 1],
     (B, H, W, C), or a list of them at several scales, and `discriminator(images)` takes the same
@@ -58,8 +56,6 @@ class AdversarialModel(keras.Model):
         **kwargs: Of `keras.Model`.
 
     Attributes:
-        generator: The network that is trained.
-        discriminator: The network that judges.
         ema_generator: Moving average of the generator, which `call` uses.
         label_size: Components of a label that both networks take, 0 for none.
         images_shown: Variable, scalar: real images seen so far, by all replicas.
@@ -107,15 +103,15 @@ class AdversarialModel(keras.Model):
             discriminator(generator(*inputs))
         self.ema_generator = averaged_copy(generator)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.images_shown = self._counter("images_shown", "int")
-        self.images_before = self._counter("images_before", "int")
-        self.steps = self._counter("steps", "int")
+        self.images_shown = self._counter("images_shown")
+        self.images_before = self._counter("images_before")
+        self.steps = self._counter("steps")
         self.path_length_mean = self._counter("path_length_mean", "float32")
         self.settings, self.planner = None, StepPlanner(self, self.plan_of)
         self._trackers, self._rate_factors = [], (1.0, 1.0)
         self.built = True
 
-    def _counter(self, name, dtype):
+    def _counter(self, name, dtype="int"):
         return self.add_weight(
             shape=(), initializer="zeros", dtype=dtype, trainable=False, name=name
         )
@@ -130,9 +126,6 @@ class AdversarialModel(keras.Model):
 
         Returns:
             Tensor (B, H, W, C) in [0, 1], or a list of them, one per scale.
-
-        Raises:
-            ValueError: If labels are missing, not expected or of another shape.
         """
         if isinstance(inputs, dict):
             images = self.ema_generator.synthesis(inputs["w"], inputs["noise"])
@@ -167,17 +160,15 @@ class AdversarialModel(keras.Model):
             discriminator_optimizer or defaults.discriminator,
         )
         super().compile(optimizer=optimizers, auto_scale_loss=False, **kwargs)
-        optimizers.build_for(
-            self.generator.trainable_variables, self.discriminator.trainable_variables
-        )
+        networks = (self.generator, self.discriminator)
+        optimizers.build_for(*(network.trainable_variables for network in networks))
         self.settings, self._compile_options = settings, kwargs
         self._rate_factors = (
             1.0 if generator_optimizer else settings.generator_correction,
             1.0 if discriminator_optimizer else settings.discriminator_correction,
         )
-        self._trackers = [
-            keras.metrics.Mean(name=name) for name in logged_names(settings, self.label_size)
-        ]
+        names = logged_names(settings, self.label_size)
+        self._trackers = [keras.metrics.Mean(name=name) for name in names]
         self.planner.reset()
 
     @property
@@ -228,9 +219,6 @@ class AdversarialModel(keras.Model):
     def make_train_function(self, force=False):
         self.planner.make_train_function(super().make_train_function, force)
 
-    def train_step(self, *args):
-        return take_step(self, *args)  # calls compute_step
-
     def compute_step(self, data, calls):
         """Take one step, in `keras.ops`.
 
@@ -244,7 +232,9 @@ class AdversarialModel(keras.Model):
         step = AdversarialStep(self, calls, read_batch(data, self.label_size), self.planner.plan)
         report = step.run()
         images = ops.cast(step.batch_size, self.images_shown.dtype) * calls.replicas
-        update_average(self.ema_generator, self.generator, self._ema_decay(images))
+        decay, half_life = self.settings.ema_decay, self.settings.ema_half_life
+        decay = decay if half_life is None else half_life_decay(images, half_life)
+        update_average(self.ema_generator, self.generator, decay)
         self.images_before.assign(self.images_shown.value)
         self.images_shown.assign(self.images_shown + images)
         self.steps.assign(self.steps + 1)
@@ -253,12 +243,11 @@ class AdversarialModel(keras.Model):
                 tracker.update_state(report[tracker.name])
         return {tracker.name: tracker.result() for tracker in self._trackers}
 
-    def _ema_decay(self, images):
-        if self.settings.ema_half_life is None:
-            return self.settings.ema_decay
-        return half_life_decay(images, self.settings.ema_half_life)
-
     # Growing
+
+    @property
+    def _networks(self):
+        return self.generator, self.discriminator, self.ema_generator
 
     def set_stage(self, stage):
         """Bring both networks and the average to a stage; the next step is compiled anew.
@@ -270,16 +259,15 @@ class AdversarialModel(keras.Model):
         Raises:
             ValueError: If the networks do not grow.
         """
-        networks = (self.generator, self.discriminator, self.ema_generator)
-        for network in networks:
+        for network in self._networks:
             if not hasattr(network, "stage"):
                 raise ValueError(f"A growing network has a stage. Received: {network.name}")
-        if all(network.stage == stage for network in networks):
+        if all(network.stage == stage for network in self._networks):
             return
-        for network in networks:
+        for network in self._networks:
             network.stage = stage
         # What was traced at the last stage must not answer for this one.
-        for owner in (self, *networks):
+        for owner in (self, *self._networks):
             if getattr(owner, "predict_function", None) is not None:
                 owner.predict_function = None
         if self.train_function is not None:
@@ -291,15 +279,14 @@ class AdversarialModel(keras.Model):
         Args:
             alpha: Float in [0, 1].
         """
-        networks = (self.generator, self.discriminator, self.ema_generator)
-        assign(self, [network.alpha for network in networks], alpha)
+        assign(self, [network.alpha for network in self._networks], alpha)
 
     def set_learning_rates(self, generator, discriminator):
         """Set both learning rates; the settings' own optimizers get theirs corrected.
 
         Args:
-            generator: Learning rate as the paper states it, which `compile()`'s own Adam takes
-                times its correction for lazy penalties; None leaves it as it is.
+            generator: Learning rate as the paper states it, before the correction for lazy
+                penalties; None leaves it as it is.
             discriminator: Likewise.
         """
         pair = (self.optimizer.generator, self.optimizer.discriminator)

@@ -49,14 +49,9 @@ class Judgement(typing.NamedTuple):
 
 
 class AdversarialStep:
-    """Updates discriminator and generator once.
+    """Updates discriminator and generator of an `AdversarialModel` once, as a `Plan` says.
 
-    Args:
-        model: `AdversarialModel`, whose variables are changed.
-        calls: `GradientCalls` of the backend.
-        batch: Dict of "images", a tensor (B, H, W, C) in [-1, 1], "labels" (B, label size) for
-            networks that take them, and any of `DRAWS`, see `read_batch`.
-        plan: `Plan`.
+    `calls` are the backend's `GradientCalls`; `batch` is what `read_batch` returns.
     """
 
     def __init__(self, model, calls, batch, plan):
@@ -86,6 +81,7 @@ class AdversarialStep:
 
     def update_discriminator(self, fakes, fake_labels):
         is_merged = self.plan.penalty and self.settings.penalty_interval == 1
+        options = {"drift": self.settings.drift, "average": self.calls.average}
 
         def loss():
             if is_merged and self.loss.penalty == "r1":
@@ -96,12 +92,7 @@ class AdversarialStep:
                 penalty = self.penalty(fakes) if is_merged else 0.0
             fake = self.judge(fakes)
             report = {
-                "d_loss": self.loss.discriminator(
-                    real.scores,
-                    fake.scores,
-                    drift=self.settings.drift,
-                    average=self.calls.average,
-                ),
+                "d_loss": self.loss.discriminator(real.scores, fake.scores, **options),
                 "real_score": ops.mean(real.scores),
                 "fake_score": ops.mean(fake.scores),
             }
@@ -109,10 +100,8 @@ class AdversarialStep:
                 report["penalty"] = penalty
             if self.labels is None:
                 return report["d_loss"] + penalty, report
-            label_losses = label_loss(self.labels, real.logits) + label_loss(
-                fake_labels, fake.logits
-            )
-            report["d_label_loss"] = self.settings.label_weight * label_losses
+            losses = label_loss(self.labels, real.logits), label_loss(fake_labels, fake.logits)
+            report["d_label_loss"] = self.settings.label_weight * sum(losses)
             return report["d_loss"] + penalty + report["d_label_loss"], report
 
         report = self.descend(loss, "discriminator")
@@ -131,7 +120,11 @@ class AdversarialStep:
         if self.loss.penalty == "r1":
             _, gradients = self.calls.input_gradients(self.judge, self.reals)
             return self.mean_over_scales(r1_penalty, gradients)
-        position = self.draw_uniform("interpolation", (self.batch_size, 1, 1, 1))
+        shape = (self.batch_size, 1, 1, 1)
+        if "interpolation" in self.given:
+            position = ops.reshape(ops.cast(self.given["interpolation"], "float32"), shape)
+        else:
+            position = keras.random.uniform(shape, seed=self.model.seed_generator)
         between = [
             real + position * (fake - real) for real, fake in zip(self.reals, fakes, strict=True)
         ]
@@ -169,9 +162,9 @@ class AdversarialStep:
     def generator_labels(self):
         """Labels (B, label size) of the generator's batch: those of the reals, shuffled.
 
-        ProGAN's released code draws them from the training set's labels, of which a batch is a
-        draw already. Shuffled, the groups of a minibatch standard deviation are not those of the
-        discriminator's batch.
+        ProGAN's released code draws them from the training set, of which a batch is a draw already.
+        Unshuffled, the groups of a minibatch standard deviation would be those of the
+        discriminator's.
         """
         if self.labels is None or "generator_labels" in self.given:
             return self.given.get("generator_labels")
@@ -190,19 +183,16 @@ class AdversarialStep:
         # A stride, not the first ones: several replicas take the same images as one device.
         stride = self.settings.path_length_shrink
         latents = self.latents("path_latents", (self.batch_size + stride - 1) // stride, stride)
-        noise = self.given.get("path_noise")
 
         def probe(styles):
-            nonlocal noise
             (images,) = as_scales(self.model.generator.synthesis(styles[0]))
-            images = ops.cast(images, "float32")
-            _, height, width, channels = images.shape
+            noise = self.given.get("path_noise")
             if noise is None:
-                shape = (ops.shape(images)[0], height, width, channels)
-                drawn = keras.random.normal(shape, seed=self.model.seed_generator)
+                noise = keras.random.normal(ops.shape(images), seed=self.model.seed_generator)
             else:
-                drawn = ops.cast(noise[::stride], "float32")
-            return (images * drawn / float(height * width) ** 0.5,)
+                noise = ops.cast(noise[::stride], "float32")
+            _, height, width, _ = images.shape
+            return (images * noise / float(height * width) ** 0.5,)
 
         styles = self.mix(self.model.generator.mapping(latents), latents)
         _, (gradients,) = self.calls.input_gradients(probe, [styles])
@@ -236,8 +226,7 @@ class AdversarialStep:
         if not self.model.mixes_styles:
             return styles
         seed, generator = self.model.seed_generator, self.model.generator
-        other = keras.random.normal(ops.shape(latents), seed=seed)
-        other = generator.mapping(other)
+        other = generator.mapping(keras.random.normal(ops.shape(latents), seed=seed))
         layers = styles.shape[1]
         # A growing generator does not use them all yet.
         used = getattr(generator, "current_layers", layers)
@@ -261,20 +250,14 @@ class AdversarialStep:
         """`Judgement` of a list of scales."""
         images = images[0] if len(images) == 1 else list(images)
         outputs = self.model.discriminator(images, training=True)
-        scores, logits = (outputs, None) if self.labels is None else outputs
-        logits = None if logits is None else ops.cast(logits, "float32")
-        return Judgement(ops.cast(scores, "float32"), logits)
+        outputs = (outputs,) if self.labels is None else outputs
+        return Judgement(*(ops.cast(output, "float32") for output in outputs))
 
     def latents(self, name, size=None, stride=1):
         if name in self.given:
             return ops.cast(self.given[name][::stride], "float32")
         shape = (self.batch_size if size is None else size, self.model.latent_size)
         return keras.random.normal(shape, seed=self.model.seed_generator)
-
-    def draw_uniform(self, name, shape):
-        if name in self.given:
-            return ops.reshape(ops.cast(self.given[name], "float32"), shape)
-        return keras.random.uniform(shape, seed=self.model.seed_generator)
 
     def match(self, fakes):
         """Real images at every scale of the generated ones, faded in as these are."""

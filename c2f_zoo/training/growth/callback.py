@@ -11,11 +11,10 @@ from c2f_zoo.training.planned_steps import images_of, model_of
 class ProgressiveGrowth(keras.callbacks.Callback):
     """Grows an `AdversarialModel` inside one ordinary `fit`, as a schedule says.
 
-    Before each batch it asks the schedule about `model.images_shown` and sets stage, alpha and,
-    where the schedule has any, learning rates; where a fade begins or ends it resets the
-    optimizers; once the schedule is done it sets alpha to 1 and ends training. All its state is in
-    the model's variables: an interrupted run resumes exactly, in the middle of a fade too. Logs
-    get `images`, `resolution` (the height) and `alpha`.
+    Before each batch it sets stage, alpha and, where the schedule has any, learning rates; where a
+    fade begins or ends it resets the optimizers; once the schedule is done it ends training. All
+    its state is in the model's variables: an interrupted run resumes exactly, in the middle of a
+    fade too. Logs get `images`, `resolution` (the height) and `alpha`.
 
     Place it before callbacks that save or draw. It warns where batches are not of the schedule's
     sizes, which an `ImageStream` of the same schedule serves.

@@ -121,11 +121,8 @@ def per_stage(name, values, sizes, default):
             raise ValueError(
                 f"{name} lists heights: {base} times a power of two. Received: {height}"
             )
-    found = []
-    for height, _ in sizes:
-        listed = [key for key in values if key <= height]
-        found.append(values[max(listed)] if listed else default)
-    return tuple(found)
+    listed = [max((key for key in values if key <= height), default=None) for height, _ in sizes]
+    return tuple(default if key is None else values[key] for key in listed)
 
 
 def at_heights(values, sizes):

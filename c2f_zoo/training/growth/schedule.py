@@ -21,11 +21,11 @@ from c2f_zoo.training.growth.presets import PRESETS
 class GrowthSchedule:
     """Resolution, alpha, batch size and learning rates as functions of the images shown.
 
-    It is immutable and independent of any network: `at(images)` is the state, iterating gives the
-    phases, `print` a table and `plot` a picture. The first stage is trained for
-    `stabilise[first_stage]` images; then each next one fades in over `fade[stage]` images, alpha =
-    images shown in the fade / its length, and is trained at alpha 1 for `stabilise[stage]` more. A
-    phase of 0 images is skipped. `by_images`, `by_epochs` and `preset` build one.
+    `at(images)` is the state, iterating gives the phases, `print` a table and `plot` a picture. The
+    first stage is trained for `stabilise[first_stage]` images; then each next one fades in over
+    `fade[stage]` images, alpha = images shown in the fade / its length, and is trained at alpha 1
+    for `stabilise[stage]` more. A phase of 0 images is skipped. `by_images`, `by_epochs` and
+    `preset` build one.
 
     Args:
         resolutions: (height, width) of every stage, base first, each the double of the one before.
@@ -104,22 +104,20 @@ class GrowthSchedule:
         """Build a schedule whose phases are counted in images, as ProGAN's are.
 
         `stabilise`, `fade`, `batch_sizes` and the learning rates are one value, or a mapping
-        {height: value}: each value holds from its height on until the next one listed, and the
-        default (a learning rate of 1e-3) below the first. So `{128: 1.5e-3, 256: 2e-3}` is 1e-3
-        up to 64x64.
+        {height: value}: each value holds from its height on, and the default (a learning rate of
+        1e-3) below the first. So `{128: 1.5e-3, 256: 2e-3}` is 1e-3 up to 64x64.
 
         Args:
             resolution: Final height, `base_shape[0]` times a power of two.
-            base_shape: (height, width) of the base. Default (4, 4).
+            base_shape: (height, width) of the base.
             resolutions: All (height, width), base first, in place of these two.
-            stabilise: Images at alpha 1, per resolution. Default 600,000.
-            fade: Images over which a resolution fades in. Default 600,000.
-            batch_sizes: Images in a step. Default 16.
-            learning_rates: Learning rate of both networks. Default None: as compiled.
+            stabilise: Images at alpha 1, per resolution.
+            fade: Images over which a resolution fades in.
+            batch_sizes: Images in a step.
+            learning_rates: Learning rate of both networks. None: as compiled.
             d_learning_rates: That of the discriminator, where it differs.
-            total: Images in all: lengthens or shortens the last phase. By default the last phase
-                is as long as `stabilise` says.
-            first_stage: Stage to begin with. Default 0.
+            total: Images in all, in place of the length of the last phase.
+            first_stage: Stage to begin with.
 
         Returns:
             `GrowthSchedule`.
@@ -279,16 +277,13 @@ class GrowthSchedule:
         is_done = phase is None
         phase = self._phases[-1] if is_done else phase
         is_fading = phase.kind == "fade" and not is_done
+        shared = ("stage", "resolution", "batch_size", "g_learning_rate", "d_learning_rate")
         return GrowthState(
             images=images,
             phase="done" if is_done else phase.kind,
-            stage=phase.stage,
-            resolution=phase.resolution,
             alpha=(images - phase.start) / (phase.end - phase.start) if is_fading else 1.0,
-            batch_size=phase.batch_size,
-            g_learning_rate=phase.g_learning_rate,
-            d_learning_rate=phase.d_learning_rate,
             images_left=max(phase.end - images, 0),
+            **{name: getattr(phase, name) for name in shared},
         )
 
     def advance(self, images, steps):
@@ -308,10 +303,7 @@ class GrowthSchedule:
             >>> [schedule.advance(0, steps) for steps in (1, 2, 3)]
             [64, 128, 160]
         """
-        images, steps = (
-            whole("images", images, least=0),
-            whole("steps", steps, least=0),
-        )
+        images, steps = whole("images", images, least=0), whole("steps", steps, least=0)
         for phase in self._phases:
             if images < phase.end:
                 taken = min(steps, math.ceil((phase.end - images) / phase.batch_size))
@@ -343,25 +335,14 @@ class GrowthSchedule:
         return number
 
     def get_config(self):
-        """The constructor's arguments, in types that JSON knows.
-
-        Returns:
-            Dict of the constructor's arguments.
-        """
+        """The constructor's arguments, in types that JSON knows."""
         config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         config["resolutions"] = [list(size) for size in self.resolutions]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()}
 
     @classmethod
     def from_config(cls, config):
-        """Build a schedule from the result of `get_config`.
-
-        Args:
-            config: Dict of the constructor's arguments.
-
-        Returns:
-            `GrowthSchedule`.
-        """
+        """Build a schedule from the result of `get_config`."""
         return cls(**config)
 
     def __str__(self):

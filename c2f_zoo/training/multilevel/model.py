@@ -21,11 +21,11 @@ from c2f_zoo.training.multilevel.batch import (
 )
 from c2f_zoo.training.multilevel.schedule import schedule_of
 from c2f_zoo.training.multilevel.stream import MultilevelStream
-from c2f_zoo.training.planned_steps import PlannedSteps
+from c2f_zoo.training.planned_steps import StepPlanner
 from c2f_zoo.training.steps import TrainStep
 
 
-class Multilevel(PlannedSteps, TrainStep, keras.Model):
+class Multilevel(TrainStep, keras.Model):
     """Trains a resolution-agnostic model with the multilevel estimator of its gradient.
 
     With mesh 0 the full images and mesh m of 1 / 2^m the height and width, a step estimates
@@ -63,10 +63,10 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         restriction: `"subsample"`, `"average"` or `"bilinear"`, see `c2f_zoo.layers.restrict`.
         schedule: `MultilevelSchedule` in place of `levels`, `mode`, `batch_size` and
             `batch_factor`.
-        prepare: Function of a batch's inputs, targets and sample weights (None where there are
-            none) and a `keras.random.SeedGenerator`, that returns inputs and targets, or these
-            and weights. It runs on the device before the restriction, for instance to add noise;
-            not on data to evaluate or validate.
+        prepare: Function of a batch's inputs, targets, sample weights (or None) and a
+            `keras.random.SeedGenerator` that returns inputs and targets, or these and weights. It
+            runs on the device before the restriction, for instance to add noise; not in
+            evaluation.
         seed: Seed of the generator of `prepare` and of the order of samples.
         **kwargs: `name` of `keras.Model`.
 
@@ -104,8 +104,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         seed=None,
         **kwargs,
     ):
-        policy = getattr(model, "dtype_policy", None)
-        super().__init__(**{"dtype": policy, **kwargs})
+        super().__init__(**{"dtype": getattr(model, "dtype_policy", None), **kwargs})
         if not isinstance(model, keras.layers.Layer):
             raise TypeError(f"model must be a keras.Model or layer. Received: {model!r}")
         self.model, self.prepare = model, prepare
@@ -117,18 +116,9 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             shape=(), initializer="zeros", dtype="int", trainable=False, name="steps"
         )
         self._is_evaluating = False
-        self._begin_planned_steps()
+        self.planner = StepPlanner(self, self.plan_of)
 
     def call(self, inputs, training=False):
-        """Call the model.
-
-        Args:
-            inputs: Inputs of the model.
-            training: Whether it is training.
-
-        Returns:
-            What the model returns.
-        """
         if getattr(self.model, "_call_has_training_arg", False):
             return self.model(inputs, training=training)
         return self.model(inputs)
@@ -145,15 +135,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         return self.schedule.at(step)
 
     def compile(self, *args, **kwargs):
-        """Compile as `keras.Model.compile`, with `steps_per_execution` 1.
-
-        Args:
-            *args: Of Keras: optimizer, loss, loss_weights, metrics, ...
-            **kwargs: Of Keras.
-
-        Raises:
-            ValueError: If `steps_per_execution` is not 1: a stage may end after any step.
-        """
+        """Compile as `keras.Model.compile`, with `steps_per_execution` 1: stages end after any."""
         given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
         steps = given.get("steps_per_execution", 1)
         if steps != 1:
@@ -173,7 +155,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         Returns:
             Dictionary for JSON.
         """
-        steps = int(backend.to_numpy(self.steps)) if steps is None else steps
+        steps = self._steps_taken() if steps is None else steps
         stages = [
             [stage.mesh, list(stage.batch_sizes), stage.start, min(steps, stage.end or steps)]
             for stage in self.schedule
@@ -193,12 +175,6 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
             **kwargs: As for Keras. `sample_weight`, for a loss of pixels, is a mask (N, H, W, 1)
                 or (N, H, W), restricted as targets are, or (N, 1, 1) for one number per image.
                 `steps_per_epoch` is by default as many as read the arrays once.
-
-        Returns:
-            `keras.callbacks.History`.
-
-        Raises:
-            ValueError: See the class.
         """
         if batch_size is not None:
             raise ValueError(
@@ -217,28 +193,25 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
                 raise ValueError("Split the arrays and give validation_data. Received: arrays")
             weights = kwargs.pop("sample_weight", None)
             arrays = tuple(part for part in (x, y, weights) if part is not None)
-            x, y = self._stream(arrays if len(arrays) > 1 else x), None
+            seed = 0 if self.seed is None else self.seed
+            source, y = arrays if len(arrays) > 1 else x, None
+            x = MultilevelStream(source, self.schedule, seed=seed, initial_step=self._steps_taken())
             samples = self.schedule.at(x.initial_step).samples
-            kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or max(
-                1, len(x.source) // samples
-            )
+            by_default = max(1, len(x.source) // samples)
+            kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or by_default
         if isinstance(x, MultilevelStream):
             kwargs["shuffle"] = False
             if backend.backend() == "tensorflow":
                 # Keras' own adapter requires every batch to have the size of the first ones.
                 x = x.as_tf_dataset()
-        return super().fit(x, y, epochs=epochs, **kwargs)
+        return self.planner.fit(super().fit, x, y, epochs=epochs, **kwargs)
+
+    def make_train_function(self, force=False):
+        backend.build_optimizer(self)
+        self.planner.make_train_function(super().make_train_function, force)
 
     def evaluate(self, *args, **kwargs):
-        """Evaluate as `keras.Model.evaluate`, on full images without `prepare`.
-
-        Args:
-            *args: Of Keras.
-            **kwargs: Of Keras.
-
-        Returns:
-            As for Keras.
-        """
+        """Evaluate as `keras.Model.evaluate`, on full images without `prepare`."""
         with self._evaluating():
             return super().evaluate(*args, **kwargs)
 
@@ -254,10 +227,8 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         finally:
             self._is_evaluating = False
 
-    def _stream(self, arrays):
-        seed = 0 if self.seed is None else self.seed
-        done = int(backend.to_numpy(self.steps))
-        return MultilevelStream(arrays, self.schedule, seed=seed, initial_step=done)
+    def _steps_taken(self):
+        return int(backend.to_numpy(self.steps))
 
     # One step
 
@@ -271,7 +242,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         Returns:
             Dictionary of scalar tensors to log.
         """
-        stage = self._plan
+        stage = self.planner.plan
         batch = self._prepared(data)
         counts = shares(stage.batch_sizes, calls.replicas)
         batch = map_batch(lambda tensor: of_length(tensor, sum(counts)), batch)
@@ -336,7 +307,7 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
 
     def _report(self, estimate, finest, count):
         x, y, sample_weight, outputs = finest
-        stage = self._plan
+        stage = self.planner.plan
         self._loss_tracker.update_state(estimate, sample_weight=count)
         logs = dict(self.compute_metrics(x, y, outputs, sample_weight=sample_weight))
         self.steps.assign(self.steps + 1)
@@ -375,14 +346,6 @@ class Multilevel(PlannedSteps, TrainStep, keras.Model):
         """Save the model that is trained, as `keras.Model.save`; so does `ModelCheckpoint`.
 
         The file holds `model` without the state of the training, which `TrainingState` saves.
-
-        Args:
-            filepath: Path to write to, `.keras`.
-            overwrite: Whether to replace a file.
-            **kwargs: Of `keras.Model.save`.
-
-        Raises:
-            NotImplementedError: If `model` is not a `keras.Model`.
         """
         if not isinstance(self.model, keras.Model):
             raise NotImplementedError(

@@ -70,6 +70,7 @@ class MultilevelStage:
         return total
 
 
+@dataclasses.dataclass(frozen=True)
 class MultilevelSchedule:
     """The stages of a multilevel training; immutable.
 
@@ -77,9 +78,6 @@ class MultilevelSchedule:
 
     Args:
         stages: `MultilevelStage`s, each beginning where the last one ended.
-
-    Attributes:
-        stages: Tuple of `MultilevelStage`.
 
     Raises:
         ValueError: If there is no stage, stages do not follow each other, or a mesh or batch size
@@ -97,8 +95,10 @@ class MultilevelSchedule:
         (4, 8, 16, 32)
     """
 
-    def __init__(self, stages):
-        stages = tuple(stages)
+    stages: tuple
+
+    def __post_init__(self):
+        stages = tuple(self.stages)
         if not stages:
             raise ValueError(f"A schedule must have at least one stage. Received: {stages}")
         step = 0
@@ -118,23 +118,10 @@ class MultilevelSchedule:
                     f"have no end. Received: steps {stage.start} to {stage.end}"
                 )
             step = stage.end
-        object.__setattr__(self, "stages", stages)
-        object.__setattr__(self, "_starts", [stage.start for stage in stages])
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"A schedule is immutable: make a new one. Received: {name}")
-
-    def __eq__(self, other):
-        return isinstance(other, MultilevelSchedule) and self.stages == other.stages
-
-    def __hash__(self):
-        return hash(self.stages)
+        object.__setattr__(self, "stages", stages)  # the way past `frozen`
 
     def __iter__(self):
         return iter(self.stages)
-
-    def __repr__(self):
-        return f"MultilevelSchedule({self.stages!r})"
 
     @classmethod
     def single(cls, batch_size=16, iterations=None):
@@ -242,7 +229,8 @@ class MultilevelSchedule:
         Returns:
             `MultilevelStage`.
         """
-        return self.stages[bisect.bisect_right(self._starts, checks.whole("step", step, 0)) - 1]
+        step = checks.whole("step", step, 0)
+        return self.stages[bisect.bisect_right(self.stages, step, key=lambda s: s.start) - 1]
 
     def work(self, steps):
         """Sum the work units of the first steps.
@@ -267,12 +255,10 @@ class MultilevelSchedule:
         return self._summed(steps, lambda stage: stage.samples)
 
     def _summed(self, steps, of_stage):
-        total, steps = 0, checks.whole("steps", steps, 0)
-        for number, stage in enumerate(self.stages):
-            is_last = number == len(self.stages) - 1
-            end = steps if is_last else min(steps, stage.end)
-            total += max(0, end - stage.start) * of_stage(stage)
-        return total
+        steps = checks.whole("steps", steps, 0)
+        ends = (*(min(steps, stage.end) for stage in self.stages[:-1]), steps)
+        pairs = zip(self.stages, ends, strict=True)
+        return sum(max(0, end - stage.start) * of_stage(stage) for stage, end in pairs)
 
     def __str__(self):
         rows = [("steps", "image", "samples", "work units")]
@@ -289,25 +275,10 @@ class MultilevelSchedule:
 
 
 def schedule_of(mode, levels=3, batch_size=16, batch_factor=2):
-    """Build the schedule of a mode.
+    """Build the `MultilevelSchedule` of a mode: "single", "multiscale" or "fullmultiscale".
 
-    Args:
-        mode: `"single"`, `"multiscale"` or `"fullmultiscale"`.
-        levels: Number of corrections.
-        batch_size: Samples of the finest term; with `"fullmultiscale"` those of the last stage,
-            and each stage before has twice as many as the next.
-        batch_factor: As for `MultilevelSchedule.multiscale`.
-
-    Returns:
-        `MultilevelSchedule`. `"fullmultiscale"` has 2000 steps in its first stage, and each
-        further stage half as many.
-
-    Raises:
-        ValueError: If `mode` is unknown or a number is out of range.
-
-    Example:
-        >>> schedule_of("fullmultiscale", levels=1, batch_size=8).total
-        3000
+    "fullmultiscale" has 2000 steps in its first stage and half as many in each further one;
+    `batch_size` is that of its last stage, and each stage before has twice as many as the next.
     """
     checks.one_of("mode", mode, MODES)
     if mode == "single":

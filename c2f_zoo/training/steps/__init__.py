@@ -3,7 +3,8 @@
 Each file defines the same names: `GradientCalls` (see `calls.py`); `take_step(model, ...)`, the
 body of a `train_step` with the signature that the backend's trainer expects, which runs
 `model.compute_step(data, calls)`; `value_and_gradients`, for optimisations outside of training;
-`samples_of`, `variable_value` and `assign`, for what happens on the host between steps.
+and, unless `calls.py` serves, `samples_of`, `variable_value` and `assign`, for what happens on the
+host between steps.
 """
 
 import importlib
@@ -16,8 +17,22 @@ GradientCalls = _backend.GradientCalls
 assign = _backend.assign
 samples_of = _backend.samples_of
 take_step = _backend.take_step
-value_and_gradients = _backend.value_and_gradients
 variable_value = _backend.variable_value
+
+
+def value_and_gradients(function, variables=()):
+    """Compile a function together with its gradients with respect to its arguments.
+
+    Args:
+        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
+        variables: List of the Keras variables that it reads. On JAX others are compiled as
+            constants, which takes XLA long where they are large.
+
+    Returns:
+        Function of arrays that returns the reported scalar and the list of gradients, numpy
+        arrays of the arguments' shapes.
+    """
+    return _backend.value_and_gradients(function, variables)
 
 
 class TrainStep:

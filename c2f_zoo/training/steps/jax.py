@@ -75,11 +75,7 @@ def take_step(model, state, data):
 def samples_of(state, iterator):
     """The arguments of Keras' train function, and the number of samples in their batch."""
     data = next(iterator)
-    return (state, iter([data])), _count(data)
-
-
-def _count(data):
-    return next(array for array in keras.tree.flatten(data) if array is not None).shape[0]
+    return (state, iter([data])), calls.count(data)
 
 
 def variable_value(model, variable, args):
@@ -139,17 +135,7 @@ def _assign(variables, values):
 
 
 def value_and_gradients(function, variables=()):
-    """Compile a function together with its gradients with respect to its arguments.
-
-    Args:
-        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
-        variables: List of the Keras variables that it reads. Others are compiled as constants,
-            which takes XLA long where they are large.
-
-    Returns:
-        Function of arrays that returns the reported scalar and the list of gradients, numpy
-        arrays of the arguments' shapes.
-    """
+    """See `c2f_zoo.training.steps.value_and_gradients`."""
     variables = list(variables)
 
     def total(points, values):

@@ -3,9 +3,9 @@
 import contextlib
 
 import tensorflow as tf
-from keras import ops
 
 from c2f_zoo.training.steps import calls
+from c2f_zoo.training.steps.calls import assign as assign, variable_value as variable_value
 
 # Added per replica to every random seed of the model: large, odd, far from seeds in use.
 _SEED_STRIDE = 1_640_531_527
@@ -60,17 +60,6 @@ def samples_of(iterator):
     return (iterator,), None
 
 
-def assign(model, variables, value):
-    """Assign a value to variables, while `fit` runs too."""
-    for variable in variables:
-        variable.assign(value)
-
-
-def variable_value(model, variable, args):
-    """A variable as a numpy array, while `fit` runs too."""
-    return ops.convert_to_numpy(variable)
-
-
 @contextlib.contextmanager
 def _seeds_of_this_replica(model):
     """Give every random layer of the model noise of its own on each replica.
@@ -94,16 +83,7 @@ def _seeds_of_this_replica(model):
 
 
 def value_and_gradients(function, variables=()):
-    """Compile a function together with its gradients with respect to its arguments.
-
-    Args:
-        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
-        variables: List of the Keras variables that it reads.
-
-    Returns:
-        Function of arrays that returns the reported scalar and the list of gradients, numpy
-        arrays of the arguments' shapes.
-    """
+    """See `c2f_zoo.training.steps.value_and_gradients`."""
 
     @tf.function
     def differentiate(*points):

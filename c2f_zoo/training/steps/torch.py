@@ -1,10 +1,10 @@
 """Gradient calls of PyTorch."""
 
-import keras
 import torch
 from keras import ops
 
 from c2f_zoo.training.steps import calls
+from c2f_zoo.training.steps.calls import assign as assign, variable_value as variable_value
 
 
 class GradientCalls(calls.GradientCalls):
@@ -39,35 +39,11 @@ def take_step(model, data):
 
 def samples_of(data):
     """The arguments of Keras' train function, and the number of samples in their batch."""
-    return (data,), _count(data)
-
-
-def _count(data):
-    return next(array for array in keras.tree.flatten(data) if array is not None).shape[0]
-
-
-def assign(model, variables, value):
-    """Assign a value to variables, while `fit` runs too."""
-    for variable in variables:
-        variable.assign(value)
-
-
-def variable_value(model, variable, args):
-    """A variable as a numpy array, while `fit` runs too."""
-    return ops.convert_to_numpy(variable)
+    return (data,), calls.count(data)
 
 
 def value_and_gradients(function, variables=()):
-    """Compile a function together with its gradients with respect to its arguments.
-
-    Args:
-        function: Takes tensors, returns the scalar to differentiate and a scalar to report.
-        variables: List of the Keras variables that it reads.
-
-    Returns:
-        Function of arrays that returns the reported scalar and the list of gradients, numpy
-        arrays of the arguments' shapes.
-    """
+    """See `c2f_zoo.training.steps.value_and_gradients`."""
 
     def compute(*points):
         points = [ops.convert_to_tensor(point).requires_grad_(True) for point in points]

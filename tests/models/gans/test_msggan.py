@@ -4,7 +4,12 @@ import pytest
 from keras import ops
 
 from c2f_zoo.layers import minibatch_stddev
-from c2f_zoo.models.gans.msggan import COMBINATIONS, MSGDiscriminator, MSGGenerator, image_pyramid
+from c2f_zoo.models.gans.msg_progan import (
+    COMBINATIONS,
+    MSGDiscriminator,
+    MSGGenerator,
+    image_pyramid,
+)
 from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
 
 WIDTHS = (8, 6, 4)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from c2f_zoo.backend import to_numpy
-from c2f_zoo.models.gans import msg_stylegan, msggan, progan, stylegan, stylegan2
+from c2f_zoo.models.gans import msg_progan, msg_stylegan, progan, stylegan, stylegan2
 from c2f_zoo.training import AdversarialModel, AdversarialTraining
 
 WIDTHS = (8, 8, 8)  # at 4x4, 8x8 and 16x16
@@ -29,8 +29,8 @@ PAIRS = {
         msg_stylegan.MSGStyleGANDiscriminator(8, **COARSE),
     ),
     "msg-progan": lambda: (
-        msggan.MSGGenerator(16, **LATENT),
-        msggan.MSGDiscriminator(16, num_filters=WIDTHS),
+        msg_progan.MSGGenerator(16, **LATENT),
+        msg_progan.MSGDiscriminator(16, num_filters=WIDTHS),
     ),
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from c2f_zoo.backend import backend, to_numpy
-from c2f_zoo.models.gans import msggan, progan, stylegan, stylegan2
+from c2f_zoo.models.gans import msg_progan, progan, stylegan, stylegan2
 from c2f_zoo.training import AdversarialModel, AdversarialTraining
 
 BATCH, LATENT, RATE = 4, 6, 0.01
@@ -30,8 +30,8 @@ PAIRS = {
         stylegan2.StyleGAN2Discriminator(8, **WIDTHS),
     ),
     "msg-progan": lambda: (
-        msggan.MSGGenerator(8, latent_size=LATENT, **WIDTHS),
-        msggan.MSGDiscriminator(8, **WIDTHS),
+        msg_progan.MSGGenerator(8, latent_size=LATENT, **WIDTHS),
+        msg_progan.MSGDiscriminator(8, **WIDTHS),
     ),
 }
 
