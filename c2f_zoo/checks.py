@@ -215,7 +215,6 @@ def shape(name, array, allowed, axes):
         ValueError: The shape is another one.
 
     Example:
-        >>> import numpy as np
         >>> shape("flow", np.zeros((4, 5)), "(B, H, W, 2)", (None, None, None, 2))
         Traceback (most recent call last):
             ...
@@ -245,7 +244,6 @@ def same_shape(names, arrays, allowed, axes):
         ValueError: The shapes differ or do not fit `axes`.
 
     Example:
-        >>> import numpy as np
         >>> same_shape(("a", "b"), (np.zeros((2, 3)), np.ones((2, 3))), "(B, C)", (None, None))
         (2, 3)
     """

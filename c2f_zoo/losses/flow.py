@@ -124,7 +124,6 @@ class MultiscaleEndPointError(_MultiscaleFlowLoss):
     training definition.
 
     Example:
-        >>> import numpy as np
         >>> truth = np.zeros((1, 4, 4, 2), "float32")
         >>> levels = [np.full((1, 1, 1, 2), 12.0, "float32"), np.zeros((1, 4, 4, 2), "float32")]
         >>> loss = MultiscaleEndPointError(level_weights=(0.5, 0.1))
@@ -162,7 +161,6 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
     Source: PWC-Net (arXiv 1709.02371), equation 6, eps = 0.01, q = 0.4.
 
     Example:
-        >>> import numpy as np
         >>> truth = np.zeros((1, 1, 1, 2), "float32")
         >>> loss = MultiscaleRobust(level_weights=(1.0,))
         >>> round(float(loss(truth, [np.full((1, 1, 1, 2), 10.0, "float32")])), 4)

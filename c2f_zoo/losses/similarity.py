@@ -33,7 +33,6 @@ class SSIMLoss(keras.losses.Loss):
     Similarity, 2004; Ahamed et al., arXiv 2501.12739, released code.
 
     Example:
-        >>> import numpy as np
         >>> image = np.random.default_rng(0).random((2, 16, 16, 3), dtype="float32")
         >>> round(float(SSIMLoss()(image, image)), 4)
         0.0

@@ -60,7 +60,6 @@ class EndPointError(_PixelMean):
     4.1; Butler et al., A Naturalistic Open Source Movie for Optical Flow Evaluation, ECCV 2012.
 
     Example:
-        >>> import numpy as np
         >>> metric = EndPointError()
         >>> metric.update_state(np.zeros((1, 2, 2, 2)), np.full((1, 2, 2, 2), (3.0, 4.0)))
         >>> float(metric.result())
@@ -114,7 +113,6 @@ class OutlierRate(_PixelMean):
     Source: Menze and Geiger, Object Scene Flow for Autonomous Vehicles, CVPR 2015, section 5.
 
     Example:
-        >>> import numpy as np
         >>> metric = OutlierRate()
         >>> truth = np.zeros((1, 1, 4, 2)); truth[..., 0] = 100.0
         >>> estimate = truth.copy(); estimate[0, 0, :, 1] = (0.0, 2.0, 4.0, 6.0)
@@ -157,7 +155,6 @@ class AngularError(_PixelMean):
     Baker et al., IJCV 2011, section 4.1.
 
     Example:
-        >>> import numpy as np
         >>> metric = AngularError()
         >>> metric.update_state(np.zeros((1, 1, 1, 2)), np.full((1, 1, 1, 2), (1.0, 0.0)))
         >>> round(float(metric.result()), 3)

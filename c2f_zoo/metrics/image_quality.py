@@ -32,7 +32,6 @@ def psnr(y_true, y_pred, channel="rgb", border=0):
     Source: Dong et al., SRCNN, ECCV 2014, for the Y channel.
 
     Example:
-        >>> import numpy as np
         >>> images = np.zeros((1, 8, 8, 3))
         >>> round(float(psnr(images, images + 0.1)[0]), 3)
         20.0
@@ -65,7 +64,6 @@ def ssim(y_true, y_pred, channel="rgb", border=0):
     Similarity, 2004.
 
     Example:
-        >>> import numpy as np
         >>> images = np.random.default_rng(0).random((1, 16, 16, 3))
         >>> bool(ssim(images, 1 - images)[0] < -0.9)
         True
@@ -98,7 +96,6 @@ def ms_ssim(y_true, y_pred, channel="rgb", border=0):
     Source: Wang, Simoncelli and Bovik, Multiscale Structural Similarity, 2003, equation 7.
 
     Example:
-        >>> import numpy as np
         >>> images = np.random.default_rng(0).random((1, 32, 48, 3))
         >>> round(float(ms_ssim(images, images)[0]), 4)
         1.0
@@ -152,7 +149,6 @@ class PSNR(_ImageMean):
         ValueError: If the channel is unknown or the border negative.
 
     Example:
-        >>> import numpy as np
         >>> metric = PSNR()
         >>> metric.update_state(np.zeros((2, 8, 8, 3)), np.full((2, 8, 8, 3), 0.01))
         >>> round(float(metric.result()), 3)
@@ -175,7 +171,6 @@ class SSIM(_ImageMean):
         ValueError: If the channel is unknown or the border negative.
 
     Example:
-        >>> import numpy as np
         >>> metric = SSIM(channel="y", border=2)
         >>> images = np.random.default_rng(0).random((2, 16, 16, 3))
         >>> metric.update_state(images, images)
@@ -201,7 +196,6 @@ class MSSSIM(_ImageMean):
         ValueError: If the channel is unknown or the border negative.
 
     Example:
-        >>> import numpy as np
         >>> metric = MSSSIM()
         >>> images = np.random.default_rng(0).random((2, 32, 32, 3))
         >>> metric.update_state(images, images)

@@ -66,7 +66,6 @@ def flow_to_color(flow, max_magnitude=None):
         ValueError: If `flow` has another shape, or `max_magnitude` is not positive and finite.
 
     Example:
-        >>> import numpy as np
         >>> right = np.full((4, 4, 2), (3.0, 0.0))
         >>> [float(x) for x in flow_to_color(right)[0, 0]]
         [1.0, 0.0, 0.0]
@@ -157,7 +156,6 @@ def flow_picture(flow, legend=True, max_magnitude=None):
         ValueError: If an argument is out of range.
 
     Example:
-        >>> import numpy as np
         >>> flow_picture(np.ones((100, 200, 2)), legend=False).shape
         (100, 200, 3)
     """
