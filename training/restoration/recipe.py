@@ -63,6 +63,7 @@ class PhotoRecipe:
             warmup=2,
             steps_per_epoch=3,
             precision="float32",
+            start=None,
         )
 
     @property

@@ -1,12 +1,10 @@
-"""Trains `unet_denoise.real`: the network of `unet_denoise.photos` on noise as photographs have it.
+"""Trains `unet_denoise.real`: `unet_denoise.photos` made to take noise as photographs have it.
 
     python training/collect/photographs.py photos/ --lossless
-    python training/restoration/unet_denoise_real.py --photos photos/ \
-        --start models/unet_denoise.photos --rate 3e-4
+    python training/restoration/unet_denoise_real.py --photos photos/
 
-Resumes where it stopped. `--tiny` rehearses everything in a minute or two.
-
-No run of it has been published yet. `noise.py` describes the noise.
+Resumes where it stopped. `--tiny` rehearses everything in a minute or two. `noise.py` describes the
+noise.
 """
 
 import sys
@@ -24,7 +22,10 @@ RECIPE = PhotoRecipe(
     options={"level": (0.0, 55.0)},
     average=0.999,
     steps_per_epoch=125,
-    iterations=20_000,
+    iterations=8_000,
+    learning_rate=4e-4,
+    precision="float32",
+    start="unet_denoise.photos",
     summary="Takes noise as photographs have it, grey, coarse or kept as JPEG, up to a standard "
     "deviation of 55 of 255, from photographs of any size.",
 )
