@@ -23,12 +23,15 @@ from c2f_zoo.losses.flow import (
     MultiscaleRobust,
 )
 from c2f_zoo.losses.similarity import SSIMLoss
+from c2f_zoo.losses.stereo import PSMNET_LEVEL_WEIGHTS, MultilevelSmoothL1
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
     "KITTI_LEVEL_WEIGHTS",
     "PAPER_LEVEL_WEIGHTS",
+    "PSMNET_LEVEL_WEIGHTS",
     "AdversarialLoss",
+    "MultilevelSmoothL1",
     "MultiscaleEndPointError",
     "MultiscaleRobust",
     "SSIMLoss",

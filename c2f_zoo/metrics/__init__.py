@@ -9,6 +9,7 @@ from c2f_zoo.metrics.feature_distances import (
 from c2f_zoo.metrics.flow import AngularError, EndPointError, OutlierRate, flow_metrics
 from c2f_zoo.metrics.image_quality import MSSSIM, PSNR, SSIM, ms_ssim, psnr, ssim
 from c2f_zoo.metrics.pairwise_ms_ssim import PairwiseMSSSIM
+from c2f_zoo.metrics.stereo import BadPixelRate, DisparityError, stereo_metrics
 from c2f_zoo.metrics.streaming import ImageSetMetric, Moments, RowStore, measure_images
 from c2f_zoo.metrics.swd import SlicedWasserstein, laplacian_pyramid
 
@@ -17,6 +18,8 @@ __all__ = [
     "PSNR",
     "SSIM",
     "AngularError",
+    "BadPixelRate",
+    "DisparityError",
     "EndPointError",
     "FeatureDistances",
     "ImageSetMetric",
@@ -34,4 +37,5 @@ __all__ = [
     "precision_recall",
     "psnr",
     "ssim",
+    "stereo_metrics",
 ]
