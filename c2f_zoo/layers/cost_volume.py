@@ -34,12 +34,9 @@ def concatenation_volume(left, right, disparities):
     checks.same_shape(("left", "right"), (left, right), "(B, H, W, C)", (None,) * 4)
     disparities = checks.whole("disparities", disparities, least=1)
     width = ops.shape(left)[2]
-    column = ops.arange(width, dtype="int32")
     padded = ops.pad(right, ((0, 0), (0, 0), (disparities - 1, 0), (0, 0)))
-    slices = []
-    for disparity in range(disparities):
-        inside = ops.cast(column >= disparity, left.dtype)[:, None]
-        start = disparities - 1 - disparity
-        shifted = padded[:, :, start : start + width]
-        slices.append(ops.concatenate([left * inside, shifted], axis=-1))
-    return ops.stack(slices, axis=1)
+    starts = range(disparities - 1, -1, -1)
+    shifted = ops.stack([padded[:, :, start : start + width] for start in starts], axis=1)
+    inside = ops.arange(width, dtype="int32") >= ops.arange(disparities, dtype="int32")[:, None]
+    inside = ops.cast(inside, left.dtype)[:, None, :, None]
+    return ops.concatenate([left[:, None] * inside, shifted], axis=-1)

@@ -40,6 +40,9 @@ def soft_argmin(cost, size, align_corners=False, band=None):
     disparities, height, width = size
     cost = ops.transpose(ops.cast(cost, "float32"), (0, 2, 3, 1))
     coarse = ops.shape(cost)
+    # Through a flat shape: on PyTorch a transposed view would be copied anew by every band.
+    flat = ops.reshape(cost, (coarse[0], coarse[1] * coarse[2] * coarse[3]))
+    cost = ops.reshape(flat, coarse)
     # Interpolation of the disparity axis as a matrix (d, D): contiguous, and a fast product.
     spread = resize_linear(ops.eye(coarse[3], dtype="float32"), disparities, 1, align_corners)
     value = ops.arange(disparities, dtype="float32")
