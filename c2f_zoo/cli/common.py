@@ -178,6 +178,17 @@ def load_flow_model(preset):
     return model
 
 
+def load_stereo_model(preset):
+    """Load a preset that estimates disparity; raise CommandError for another task."""
+    model = load_model(preset)
+    if not hasattr(model, "disparity"):
+        raise CommandError(
+            f"A preset for stereo matching is needed (c2f models --task stereo_matching). "
+            f"Received: {preset}, a {type(model).__name__}"
+        )
+    return model
+
+
 def progress(total, unit, quiet=False):
     """Open a `tqdm` bar on standard error; `total` may be None, `unit` is singular ("frame")."""
     from tqdm import tqdm
@@ -225,6 +236,17 @@ def positive_count(text):
 
 
 positive_count.__name__ = "positive whole number"  # argparse: "invalid positive whole number"
+
+
+def positive_number(text):
+    """Parse a finite number above 0, as an argument's `type`."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(f"Not a positive number. Received: {text}")
+    return value
+
+
+positive_number.__name__ = "positive number"  # argparse: "invalid positive number value"
 
 
 def print_json(value):
