@@ -25,7 +25,7 @@ def linear_taps(index, size, new_size, align_corners=False):
         >>> import numpy as np
         >>> low, high, weight = linear_taps(np.arange(4, dtype="int32"), 2, 4)
         >>> [np.asarray(tap).tolist() for tap in (low, high, weight)]
-        [[0, 0, 0, 1], [0, 1, 1, 1], [0.0, 0.25, 0.75, 0.25]]
+        [[0, 0, 0, 1], [1, 1, 1, 1], [0.0, 0.25, 0.75, 0.0]]
     """
     place = ops.cast(index, "float32")
     size, new_size = (ops.cast(length, "float32") for length in (size, new_size))

@@ -85,8 +85,8 @@ def read_calibration(path):
     Source: vision.middlebury.edu/stereo/data/scenes2014.
 
     Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "calib.txt"
+        >>> import pathlib, tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "calib.txt"
         >>> _ = path.write_text("baseline=193.0 \n cam0=[9 0 2.5; 0 9 1.5; 0 0 1]")
         >>> read_calibration(path).center
         (2.5, 1.5)

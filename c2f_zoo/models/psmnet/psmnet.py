@@ -96,7 +96,8 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
         Returns:
             List of tensors (B, max_disparity / 4, H / 4, W / 4); a large value is likely.
         """
-        images = (images - np.array(MEAN, "float32")) / np.array(DEVIATION, "float32")
+        images = ops.subtract(images, np.array(MEAN, "float32"))
+        images = ops.divide(images, np.array(DEVIATION, "float32"))
         features = self.features(ops.cast(images, self.compute_dtype), training=training)
         left, right = ops.split(features, 2, axis=0)
         volume = concatenation_volume(left, right, self.max_disparity // STRIDE)
