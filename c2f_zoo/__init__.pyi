@@ -13,6 +13,7 @@ from .models import (
     MSGGAN as MSGGAN,
     MultiscaleUNet as MultiscaleUNet,
     ProGAN as ProGAN,
+    PSMNet as PSMNet,
     PWCNet as PWCNet,
     PWCNetLite as PWCNetLite,
     RestorationResNet as RestorationResNet,

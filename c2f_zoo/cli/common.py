@@ -181,6 +181,17 @@ def load_flow_model(preset):
     return model
 
 
+def load_stereo_model(preset):
+    """Load a preset that estimates disparity; raise CommandError for another task."""
+    model = load_model(preset)
+    if not hasattr(model, "disparity"):
+        raise CommandError(
+            f"A preset for stereo matching is needed (c2f models --task stereo_matching). "
+            f"Received: {preset}, a {type(model).__name__}"
+        )
+    return model
+
+
 def progress(total, unit, quiet=False):
     """Open a `tqdm` bar on standard error; `total` may be None, `unit` is singular ("frame")."""
     from tqdm import tqdm

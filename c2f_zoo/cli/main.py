@@ -17,6 +17,7 @@ from c2f_zoo.cli import (
     inpaint,
     models,
     show,
+    stereo,
     train,
     upscale,
 )
@@ -26,6 +27,7 @@ EXAMPLES = """examples:
   c2f flow                              two frames shipped with the package, into c2f_flow/
   c2f flow a.png b.png -o out/          motion from a.png to b.png: .flo, picture, warped frame
   c2f flow clip.mp4                     a video of the motion, beside the clip
+  c2f stereo l.png r.png --preset NAME  disparity: .pfm, 16-bit png, picture; .ply with --calib
   c2f denoise photos/ -o clean/         photographs without their noise
   c2f deblur photo.jpg                  sharpened, into photo_deblurred.png
   c2f inpaint photo.jpg --mask m.png    what the mask leaves out is filled
@@ -41,10 +43,10 @@ EXAMPLES = """examples:
 command line, 130 stopped by ctrl-C."""
 
 VERBS = (
-    *(flow, denoise, deblur, inpaint, upscale, generate),
+    *(flow, stereo, denoise, deblur, inpaint, upscale, generate),
     *(models, show, evaluate, convert, train),
 )
-COMPUTING = (flow, denoise, deblur, inpaint, upscale, generate, evaluate)
+COMPUTING = (flow, stereo, denoise, deblur, inpaint, upscale, generate, evaluate)
 
 # The longest message that is still one thing to read: frameworks put whole programs into theirs.
 _LONGEST_MESSAGE = 1000

@@ -26,6 +26,7 @@ from .files import (
     enlarge_pixels as enlarge_pixels,
     image_grid as image_grid,
     load_image as load_image,
+    read_disparity as read_disparity,
     read_flo as read_flo,
     read_flow as read_flow,
     read_frames as read_frames,
@@ -35,11 +36,13 @@ from .files import (
     read_picture as read_picture,
     save_film as save_film,
     save_image as save_image,
+    write_disparity as write_disparity,
     write_flo as write_flo,
     write_flow as write_flow,
     write_kitti_flow as write_kitti_flow,
     write_pfm as write_pfm,
     write_picture as write_picture,
+    write_ply as write_ply,
 )
 from .flow import (
     FLOW_DATASETS as FLOW_DATASETS,
@@ -85,5 +88,21 @@ from .scenes import (
     MotionMixture as MotionMixture,
     Scenes as Scenes,
     SceneStream as SceneStream,
+)
+from .stereo import (
+    ETH3D as ETH3D,
+    STEREO_DATASETS as STEREO_DATASETS,
+    Calibration as Calibration,
+    KITTI2012Stereo as KITTI2012Stereo,
+    KITTI2015Stereo as KITTI2015Stereo,
+    MiddleburyStereo as MiddleburyStereo,
+    SceneFlow as SceneFlow,
+    StereoDataset as StereoDataset,
+    StereoFiles as StereoFiles,
+    StereoSample as StereoSample,
+    disparity_picture as disparity_picture,
+    left_right_check as left_right_check,
+    open_stereo_dataset as open_stereo_dataset,
+    read_calibration as read_calibration,
 )
 from .tiles import apply_in_tiles as apply_in_tiles

@@ -2,7 +2,9 @@
 
 from c2f_zoo.layers.adain import AdaIN, instance_norm
 from c2f_zoo.layers.convolution import Conv2D, Conv2DTranspose
+from c2f_zoo.layers.convolution3d import Conv3D, Conv3DTranspose
 from c2f_zoo.layers.correlation import local_correlation
+from c2f_zoo.layers.cost_volume import concatenation_volume
 from c2f_zoo.layers.equalized import EqualizedConv2D, EqualizedDense, scaled_leaky_relu
 from c2f_zoo.layers.fir import (
     blur,
@@ -12,6 +14,12 @@ from c2f_zoo.layers.fir import (
     upsample_nearest,
 )
 from c2f_zoo.layers.image_norm import image_norm
+from c2f_zoo.layers.interpolation import (
+    interpolate_at,
+    linear_taps,
+    resize_bilinear,
+    resize_linear,
+)
 from c2f_zoo.layers.luma import luma
 from c2f_zoo.layers.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv2d
@@ -28,13 +36,17 @@ from c2f_zoo.layers.resampling import (
 )
 from c2f_zoo.layers.restriction import restrict
 from c2f_zoo.layers.similarity import structural_similarity
+from c2f_zoo.layers.soft_argmin import soft_argmin
 from c2f_zoo.layers.time_embedding import TimeFeatures, sinusoid
 from c2f_zoo.layers.warp import warp
+from c2f_zoo.layers.window_pool import window_pool
 
 __all__ = [
     "AdaIN",
     "Conv2D",
     "Conv2DTranspose",
+    "Conv3D",
+    "Conv3DTranspose",
     "EqualizedConv2D",
     "EqualizedDense",
     "MinibatchStddev",
@@ -45,11 +57,14 @@ __all__ = [
     "Upsampling",
     "average_pool",
     "blur",
+    "concatenation_volume",
     "crop_to",
     "depth_to_space",
     "downsample_fir",
     "image_norm",
     "instance_norm",
+    "interpolate_at",
+    "linear_taps",
     "local_correlation",
     "luma",
     "max_pool",
@@ -58,13 +73,17 @@ __all__ = [
     "pad_to_stride",
     "pixel_norm",
     "resampling_conv2d",
+    "resize_bilinear",
+    "resize_linear",
     "restrict",
     "scaled_leaky_relu",
     "sinusoid",
+    "soft_argmin",
     "space_to_depth",
     "structural_similarity",
     "upsample_bilinear",
     "upsample_fir",
     "upsample_nearest",
     "warp",
+    "window_pool",
 ]

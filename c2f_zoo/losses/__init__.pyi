@@ -21,3 +21,7 @@ from .flow import (
     MultiscaleRobust as MultiscaleRobust,
 )
 from .similarity import SSIMLoss as SSIMLoss
+from .stereo import (
+    PSMNET_LEVEL_WEIGHTS as PSMNET_LEVEL_WEIGHTS,
+    MultilevelSmoothL1 as MultilevelSmoothL1,
+)

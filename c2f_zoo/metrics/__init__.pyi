@@ -19,6 +19,11 @@ from .image_quality import (
     ssim as ssim,
 )
 from .pairwise_ms_ssim import PairwiseMSSSIM as PairwiseMSSSIM
+from .stereo import (
+    BadPixelRate as BadPixelRate,
+    DisparityError as DisparityError,
+    stereo_metrics as stereo_metrics,
+)
 from .streaming import (
     ImageSetMetric as ImageSetMetric,
     Moments as Moments,

@@ -6,42 +6,11 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.metrics.exact_mean import ExactMean
-
-
-class _PixelMean(ExactMean):
-    """Weighted mean of a per-pixel figure over all pixels, as Sintel and KITTI report."""
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Add a batch.
-
-        Args:
-            y_true, y_pred: Tensors (B, H, W, 2), true and estimated flow in pixels. Where the
-                weight is 0, the true flow may be NaN or infinite.
-            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,); by default
-                every pixel counts once.
-        """
-        truth, estimate = pair = [ops.cast(flow, "float32") for flow in (y_true, y_pred)]
-        axes = (None, None, None, 2)
-        checks.same_shape(("y_true", "y_pred"), pair, "(B, H, W, 2)", axes)
-        magnitude = _norm(truth)
-        weight = ops.ones_like(magnitude)
-        if sample_weight is not None:
-            weight = weight * _as_map(ops.cast(sample_weight, "float32"), truth.shape)
-        is_counted = ops.logical_and(weight > 0, self._selects(magnitude))
-        weight = ops.where(is_counted, weight, 0.0)
-        # Selecting, not multiplying: 0 * nan would be nan.
-        figure = self._per_pixel(truth, estimate, magnitude)
-        figure = ops.where(is_counted, figure * weight, 0.0)
-        self.add(_sum(figure), _sum(weight))
-
-    def _selects(self, magnitude):
-        """Which pixels enter the mean, by the length of their true flow (B, H, W)."""
-        return ops.ones_like(magnitude, dtype="bool")
+from c2f_zoo.metrics.pixel_mean import PixelMean, length
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class EndPointError(_PixelMean):
+class EndPointError(PixelMean):
     """Mean Euclidean distance between the estimated and the true flow, in pixels.
 
     EPE = mean over valid pixels of sqrt((u - u_gt)^2 + (v - v_gt)^2).
@@ -78,16 +47,16 @@ class EndPointError(_PixelMean):
         self.min_magnitude = min_magnitude
         self.max_magnitude = max_magnitude
 
-    def _selects(self, magnitude):
-        selected = super()._selects(magnitude)
+    def selects(self, magnitude):
+        selected = super().selects(magnitude)
         if self.min_magnitude is not None:
             selected = magnitude >= self.min_magnitude
         if self.max_magnitude is not None:
             selected = ops.logical_and(selected, magnitude < self.max_magnitude)
         return selected
 
-    def _per_pixel(self, truth, estimate, magnitude):
-        return _norm(estimate - truth)
+    def per_pixel(self, truth, estimate, magnitude):
+        return length(estimate - truth)
 
     def get_config(self):
         config = {"min_magnitude": self.min_magnitude, "max_magnitude": self.max_magnitude}
@@ -95,7 +64,7 @@ class EndPointError(_PixelMean):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class OutlierRate(_PixelMean):
+class OutlierRate(PixelMean):
     """Share of wrong pixels in percent: KITTI's Fl-all.
 
     A pixel is wrong if its end-point error exceeds 3 px and 5 % of the length of the true flow.
@@ -126,8 +95,8 @@ class OutlierRate(_PixelMean):
         self.threshold = checks.number("threshold", threshold, least=0)
         self.relative_threshold = checks.number("relative_threshold", relative_threshold, least=0)
 
-    def _per_pixel(self, truth, estimate, magnitude):
-        error = _norm(estimate - truth)
+    def per_pixel(self, truth, estimate, magnitude):
+        error = length(estimate - truth)
         # "not small" rather than "large" makes an estimate of NaN wrong.
         is_right = ops.logical_or(
             error <= self.threshold, error <= self.relative_threshold * magnitude
@@ -140,7 +109,7 @@ class OutlierRate(_PixelMean):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class AngularError(_PixelMean):
+class AngularError(PixelMean):
     """Mean angle between (u, v, 1) and (u_gt, v_gt, 1).
 
     Args:
@@ -165,7 +134,7 @@ class AngularError(_PixelMean):
         super().__init__(name=name, dtype=dtype)
         self.unit = checks.one_of("unit", unit, ("degrees", "radians"))
 
-    def _per_pixel(self, truth, estimate, magnitude):
+    def per_pixel(self, truth, estimate, magnitude):
         u, v = truth[..., 0], truth[..., 1]
         du, dv = estimate[..., 0] - u, estimate[..., 1] - v
         # atan2(|a x b|, a . b) equals the arccos and is exact for small angles too; writing a x b
@@ -198,31 +167,6 @@ def flow_metrics() -> list:
         OutlierRate(),
         AngularError(),
     ]
-
-
-def _norm(flow):
-    """Length of each vector, (B, H, W)."""
-    return ops.sqrt(ops.square(flow[..., 0]) + ops.square(flow[..., 1]))
-
-
-def _sum(values):
-    """Sum of a map (B, H, W), axis by axis: short sums keep float32 exact enough."""
-    return ops.sum(ops.sum(ops.sum(values, axis=2), axis=1))
-
-
-def _as_map(weight, flow_shape):
-    """A weight that broadcasts against (B, H, W)."""
-    rank = len(weight.shape)
-    if rank == 4 and weight.shape[-1] == 1:
-        return weight[..., 0]
-    if rank == 3:
-        return weight
-    if rank == 1:
-        return weight[:, None, None]
-    raise ValueError(
-        "sample_weight must have the shape (B, H, W, 1), (B, H, W) or (B,) for a flow of shape "
-        f"{tuple(flow_shape)}. Received: shape {tuple(weight.shape)}"
-    )
 
 
 def _range_name(stem, low, high):

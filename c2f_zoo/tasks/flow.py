@@ -11,6 +11,7 @@ from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.layers import pad_to_stride
+from c2f_zoo.tasks.pairs import pair_signature
 from c2f_zoo.tasks.quantization import refuse_quantization
 
 
@@ -221,16 +222,7 @@ class FlowTask:
             ValueError: The backend or format needs an input signature of a fixed size.
         """
         if input_signature is None:
-            file_format = args[0] if args else kwargs.get("format", "tf_saved_model")
-            if backend.backend() != "tensorflow" or file_format != "tf_saved_model":
-                raise ValueError(
-                    "Only TensorFlow exports a network of open image size, as tf_saved_model. "
-                    "Give a fixed one: image = keras.InputSpec(shape=(1, 448, 1024, 3), "
-                    'dtype="float32"); input_signature=[(image, image)]. '
-                    f"Received: format={file_format!r}, backend={backend.backend()!r}"
-                )
-            image = keras.InputSpec(shape=(None, None, None, 3), dtype="float32")
-            input_signature = [(image, image)]
+            input_signature = pair_signature(args, kwargs)
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
 
 

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from c2f_zoo.cli.main import main
-from c2f_zoo.models import PWCNet
+from c2f_zoo.models import PSMNet, PWCNet
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +97,39 @@ def test_an_unwritable_output_is_found_before_the_work(importer, source, tmp_pat
 def test_an_unknown_architecture_is_a_wrong_usage(source, capsys):
     assert main(["convert", str(source), "-o", "out", "--architecture", "nonet"]) == 2
     assert "pwcnet" in capsys.readouterr().err
+
+
+@pytest.fixture
+def psmnet_importer(monkeypatch):
+    """Stands in for the reader of PSMNet's checkpoints: hands its options on."""
+    module = types.ModuleType("c2f_zoo.models.psmnet.torch_weights")
+
+    def convert_official_psmnet(path, align_corners=False):
+        return PSMNet("basic", max_disparity=16, align_corners=align_corners)
+
+    module.convert_official_psmnet = convert_official_psmnet
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+
+@pytest.mark.parametrize("options", [[], ["--align-corners"]])
+def test_weights_of_psmnet_become_a_preset(psmnet_importer, source, tmp_path, options):
+    folder = tmp_path / "psmnet.official"
+    assert main(["convert", "psmnet", str(source), "-o", str(folder), *options]) == 0
+    config = json.loads((folder / "config.json").read_text())
+    assert config["class"] == "PSMNet" and config["config"]["align_corners"] is bool(options)
+    command = json.loads((folder / "metadata.json").read_text())["recipe"]["command"]
+    words = ["c2f convert psmnet pwc_net.pth.tar -o psmnet.official", *options]
+    assert command == " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("words", "received"),
+    [
+        (["psmnett"], "one of pwcnet, psmnet. Did you mean 'psmnet'? Received: psmnett"),
+        (["psmnet", "--architecture", "pwcnet"], "one file. Received: psmnet pwcnet weights"),
+        (["--align-corners"], "is for psmnet. Received: pwcnet"),
+    ],
+)
+def test_what_does_not_fit_is_a_wrong_usage(capsys, words, received):
+    assert main(["convert", *words, "weights", "-o", "out"]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(received)

@@ -10,6 +10,7 @@ SMALL = {
     "MultiscaleUNet": lambda **options: models.MultiscaleUNet(
         width=8, multipliers=(1, 2), norm="pixel", attention=0, time_embedding=False, **options
     ),
+    "PSMNet": lambda **options: models.PSMNet("basic", max_disparity=16, **options),
     "PWCNet": lambda **options: models.PWCNet("small", **options),
     "PWCNetLite": lambda **options: models.PWCNetLite(**options),
     "ProGAN": lambda **options: models.ProGAN(8, latent_size=4, num_filters=(8, 4), **options),
@@ -26,7 +27,7 @@ SMALL = {
 }
 
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
-REPRESENTATIVES = ("PWCNetLite", "MultiscaleUNet", "ProGAN", "StyleGAN2")
+REPRESENTATIVES = ("PWCNetLite", "PSMNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
 
 # Weights without a gradient, and why: a relativistic loss sees differences of scores alone.
 IDLE = {"MSGGAN": ["head_score/bias"]}
@@ -52,6 +53,28 @@ class Flow:
 
     def verb_shape(self, model, size):
         return (*size, 2)
+
+
+class Stereo:
+    """Two images in, (H, W, 1) out."""
+
+    sizes = ((32, 48), (21, 35))
+
+    def inputs(self, rng, size, batch=1):
+        return tuple(rng.random((2, batch, *size, 3)).astype("float32"))
+
+    def output_shape(self, model, size, batch=1):
+        return (batch, *size, 1)
+
+    def data(self, rng):
+        disparity = rng.uniform(0, 16, (2, 32, 32, 1)).astype("float32")
+        return self.inputs(rng, (32, 32), 2), disparity
+
+    def verb(self, model, image):
+        return model.disparity(image, image)
+
+    def verb_shape(self, model, size):
+        return (*size, 1)
 
 
 class Restoration:
@@ -101,6 +124,7 @@ class Generation:
 
 CASES = {
     "optical_flow": Flow(),
+    "stereo_matching": Stereo(),
     "image_restoration": Restoration(),
     "super_resolution": SuperResolution(),
     "image_generation": Generation(),

@@ -1,4 +1,5 @@
 from .atomic import atomic_write as atomic_write
+from .disparity import read_disparity as read_disparity, write_disparity as write_disparity
 from .flo import read_flo as read_flo, write_flo as write_flo
 from .flow import read_flow as read_flow, write_flow as write_flow
 from .flow_array import (
@@ -28,5 +29,6 @@ from .pictures import (
     read_picture as read_picture,
     write_picture as write_picture,
 )
+from .ply import write_ply as write_ply
 from .png16 import decode_png16 as decode_png16, encode_png16 as encode_png16
 from .video import VideoWriter as VideoWriter, read_frames as read_frames

@@ -1,7 +1,5 @@
 """Parts of all flow data sets: decoding on demand, slicing, and naming missing files."""
 
-import copy
-import operator
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from c2f_zoo import checks
+from c2f_zoo.data.file_dataset import FileDataset
 from c2f_zoo.data.files.flow import read_flow
 from c2f_zoo.data.files.images import check_same_size, load_image
 
@@ -59,7 +58,7 @@ class FlowFiles(NamedTuple):
     invalid: Path | None = None
 
 
-class FlowDataset:
+class FlowDataset(FileDataset):
     """A sequence of flow samples that are decoded when they are asked for.
 
     `len(dataset)` counts the samples; `dataset[i]` decodes one, a `FlowSample` of float32 arrays
@@ -81,39 +80,10 @@ class FlowDataset:
         (1, ('ab',), (4, 6, 3))
     """
 
-    def __init__(self, root, files):
-        self.root = Path(root)
-        self.files = tuple(files)
-
-    @property
-    def names(self):
-        """Names of the samples, a tuple of str of length `len(self)`."""
-        return tuple(files.name for files in self.files)
-
     @property
     def has_flow(self):
         """Whether every sample comes with its flow (H, W, 2); False for a test split."""
         return all(files.flow is not None for files in self.files)
-
-    def __len__(self):
-        return len(self.files)
-
-    def __iter__(self):
-        return (self[index] for index in range(len(self)))
-
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            part = copy.copy(self)
-            part.files = self.files[index]
-            return part
-        try:
-            files = self.files[operator.index(index)]
-        except IndexError:
-            raise IndexError(f"{self!r} has no sample of this index. Received: {index}") from None
-        return self._decode(files)
-
-    def __repr__(self):
-        return f"<{type(self).__name__} of {len(self)} samples in {self.root}>"
 
     def _decode(self, files):
         image1, image2 = load_image(files.image1), load_image(files.image2)

@@ -1,0 +1,1 @@
+from .psmnet import PSMNet as PSMNet
