@@ -1,8 +1,10 @@
 """The papers' operations, as functions and Keras layers."""
 
 from c2f_zoo.layers.adain import AdaIN, instance_norm
+from c2f_zoo.layers.convex_upsampling import convex_upsample
 from c2f_zoo.layers.convolution import Conv2D, Conv2DTranspose
 from c2f_zoo.layers.correlation import local_correlation
+from c2f_zoo.layers.correlation_pyramid import CorrelationPyramid
 from c2f_zoo.layers.equalized import EqualizedConv2D, EqualizedDense, scaled_leaky_relu
 from c2f_zoo.layers.fir import (
     blur,
@@ -35,6 +37,7 @@ __all__ = [
     "AdaIN",
     "Conv2D",
     "Conv2DTranspose",
+    "CorrelationPyramid",
     "EqualizedConv2D",
     "EqualizedDense",
     "MinibatchStddev",
@@ -45,6 +48,7 @@ __all__ = [
     "Upsampling",
     "average_pool",
     "blur",
+    "convex_upsample",
     "crop_to",
     "depth_to_space",
     "downsample_fir",
