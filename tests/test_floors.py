@@ -41,7 +41,7 @@ LAZY = {
 }
 # What `from c2f_zoo import NAME` reaches that is no room.
 EXPORTED_FROM = {
-    **dict.fromkeys(("MSGGAN", "PWCNet", "ProGAN", "StyleGAN", "StyleGAN2"), "models"),
+    **dict.fromkeys(("MSGGAN", "PWCNet", "RAFT", "ProGAN", "StyleGAN", "StyleGAN2"), "models"),
     "list_presets": "hub",
 }
 

@@ -18,7 +18,7 @@ from c2f_zoo.layers.luma import luma
 from c2f_zoo.layers.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv2d
 from c2f_zoo.layers.noise_injection import NoiseInjection
-from c2f_zoo.layers.padding import crop_to, pad_to_stride
+from c2f_zoo.layers.padding import crop_to, pad_to_stride, padding_before
 from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
 from c2f_zoo.layers.resampling import (
     Upsampling,
@@ -60,6 +60,7 @@ __all__ = [
     "minibatch_stddev",
     "modulated_conv2d",
     "pad_to_stride",
+    "padding_before",
     "pixel_norm",
     "resampling_conv2d",
     "restrict",

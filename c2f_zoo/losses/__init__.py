@@ -22,6 +22,7 @@ from c2f_zoo.losses.flow import (
     MultiscaleEndPointError,
     MultiscaleRobust,
 )
+from c2f_zoo.losses.sequence import SequenceLoss
 from c2f_zoo.losses.similarity import SSIMLoss
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "MultiscaleEndPointError",
     "MultiscaleRobust",
     "SSIMLoss",
+    "SequenceLoss",
     "adversarial_loss",
     "gradient_penalty",
     "label_loss",

@@ -13,6 +13,7 @@ SMALL = {
     "PWCNet": lambda **options: models.PWCNet("small", **options),
     "PWCNetLite": lambda **options: models.PWCNetLite(**options),
     "ProGAN": lambda **options: models.ProGAN(8, latent_size=4, num_filters=(8, 4), **options),
+    "RAFT": lambda **options: models.RAFT("small", iterations=2, **options),
     "RestorationResNet": lambda **options: models.RestorationResNet(
         width=8, blocks=1, time_embedding=False, **options
     ),
