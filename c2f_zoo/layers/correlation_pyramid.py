@@ -90,15 +90,11 @@ class CorrelationPyramid:
         windows = []
         for factor, level in zip(self.pooling, self.levels, strict=True):
             x, y = (ops.reshape(coordinates[..., axis], (-1,)) / factor for axis in (0, 1))
-            columns, x_inside, x_fraction = _taps(x, level[2], radius)
-            rows, y_inside, y_fraction = _taps(y, level[1], radius)
-            index = rows[:, None, :] * level[2] + columns[:, :, None]
-            window = self._correlations(level, index)
-            window = window * (x_inside[:, :, None] * y_inside[:, None, :])
-            # All samples of a window share their fractions: interpolate along x, then along y.
-            x_fraction, y_fraction = x_fraction[:, None, None], y_fraction[:, None, None]
-            window = window[:, :-1] * (1.0 - x_fraction) + window[:, 1:] * x_fraction
-            window = window[:, :, :-1] * (1.0 - y_fraction) + window[:, :, 1:] * y_fraction
+            columns, left, right = _taps(x, level[2], radius)
+            rows, above, below = _taps(y, level[1], radius)
+            window = self._correlations(level, rows[:, None, :] * level[2] + columns[:, :, None])
+            window = window[:, :-1] * left[:, :, None] + window[:, 1:] * right[:, :, None]
+            window = window[:, :, :-1] * above[:, None] + window[:, :, 1:] * below[:, None]
             windows.append(ops.reshape(window, (*self.grid, side * side)))
         return ops.concatenate(windows, axis=-1)
 
@@ -161,11 +157,12 @@ def _pooled(x, factor):
 
 
 def _taps(position, size, radius):
-    """Indices (N, 2r + 2) of the cells around positions (N,), whether inside, and fractions."""
+    """Indices (N, 2r + 2) of cells, and weights (N, 2r + 1) of those before and after a sample."""
     low = ops.floor(position)
     taps = low[:, None] + ops.arange(-radius, radius + 2, dtype="float32")
     limit = ops.cast(size - 1, "float32")
     inside = ops.cast(ops.logical_and(taps >= 0.0, taps <= limit), "float32")
     # As in `warp`: clipping before the cast for huge values, after it for NaN.
     index = ops.clip(ops.cast(ops.clip(taps, 0.0, limit), "int32"), 0, size - 1)
-    return index, inside, position - low
+    fraction = (position - low)[:, None]
+    return index, (1.0 - fraction) * inside[:, :-1], fraction * inside[:, 1:]

@@ -29,8 +29,20 @@ SMALL = {
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
 REPRESENTATIVES = ("PWCNetLite", "MultiscaleUNet", "ProGAN", "StyleGAN2")
 
-# Weights without a gradient, and why: a relativistic loss sees differences of scores alone.
-IDLE = {"MSGGAN": ["head_score/bias"]}
+# Weights that may have no gradient, and why: a relativistic loss sees differences of scores alone;
+# an instance normalization removes the bias before it.
+BLOCKS = [f"block_{stage}_{index}" for stage in range(3) for index in range(2)]
+IDLE = {
+    "MSGGAN": ["head_score/bias"],
+    "RAFT": [
+        "feature_encoder/stem/bias",
+        *(
+            f"feature_encoder/{block}/conv_{name}/bias"
+            for block in BLOCKS
+            for name in (0, 1, 2, "shortcut")
+        ),
+    ],
+}
 
 
 class Flow:

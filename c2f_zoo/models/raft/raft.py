@@ -130,7 +130,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         )
         self.context_encoder = blocks.Encoder(
             sizes.widths,
-            sizes.hidden + sizes.context,
+            sizes.context_channels,
             sizes.context_norm,
             name="context_encoder",
             **encoder,
@@ -265,29 +265,19 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         super().check_inputs(inputs["images"] if set(inputs) == {"images"} else inputs)
         if "features" not in inputs:
             return None
+        given, parts = inputs["features"], (self.sizes.features, self.sizes.context_channels)
+        if len(given) != len(parts):
+            raise ValueError(f"features must be two tensors. Received: {len(given)} of them")
         grid = [size and -(-size // STRIDE) for size in inputs["frames"].shape[1:3]]
-        wanted = [
-            (1, *grid, channels)
-            for channels in (self.sizes.features, self.sizes.hidden + self.sizes.context)
-        ]
-        given = [tuple(part.shape) for part in inputs["features"]]
-        if len(given) != 2 or not all(map(_fit, given, wanted)):
-            raise ValueError(
-                f"The features must be those of the frame before, of shapes {wanted}. "
-                f"Received: shapes {given}"
-            )
+        for part, channels in zip(given, parts, strict=True):
+            axes = (1, *grid, channels)
+            checks.shape("features of the frame before", part, str(axes), axes)
         return None
 
     # The image level
 
     def flow(
-        self,
-        image1,
-        image2=None,
-        batch_size=4,
-        progress=None,
-        iterations=None,
-        warm_start=False,
+        self, image1, image2=None, batch_size=4, progress=None, iterations=None, warm_start=False
     ):
         """Estimate optical flow between two images, or between consecutive frames.
 
@@ -298,8 +288,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             batch_size: Frames computed at once.
             progress: Whether to show a progress bar.
             iterations: Refinements, an integer of at least 1; None: `self.iterations`.
-            warm_start: Whether each flow between frames starts from the one before, carried
-                forward; one pair is computed at a time then.
+            warm_start: Whether each flow starts from the one before, carried forward. Frames
+                are computed one at a time then.
 
         Returns:
             numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
@@ -331,8 +321,9 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         Yields:
             numpy float32 (H, W, 2) per consecutive pair, in pixels.
         """
-        options = {"iterations": iterations, "warm_start": warm_start}
-        yield from super().flow_stream(frames, batch_size, **options)
+        yield from super().flow_stream(
+            frames, batch_size, iterations=iterations, warm_start=warm_start
+        )
 
     def _flow_of_two(self, frames, iterations, warm_start):
         batch = {"images": (frames[:1], frames[1:]), "iterations": self._count(iterations)}
@@ -401,12 +392,6 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             "freeze_batch_norm": self.freeze_batch_norm,
             "correlation_memory": self.correlation_memory,
         }
-
-
-def _fit(given, wanted):
-    return len(given) == len(wanted) and all(
-        None in (a, b) or a == b for a, b in zip(given, wanted, strict=True)
-    )
 
 
 def _for_all_pairs(flow, query):

@@ -21,6 +21,11 @@ class Variant:
     convex: bool  # learned upsampling, instead of bilinear
     radius: int  # of the lookup
 
+    @property
+    def context_channels(self):
+        """Output channels of the context encoder: the first state, then the context."""
+        return self.hidden + self.context
+
 
 VARIANTS = {
     "large": Variant(
