@@ -17,10 +17,10 @@ def updated(optimizer, gradients, steps=3):
 def test_equals_pytorchs_adamw_of_clipped_gradients(rng, scale):
     torch = pytest.importorskip("torch")
     gradients = [(scale * rng.normal(size=s)).astype("float32") for s in ((3, 4), (5,))]
-    optimizer = ClippedAdamW(1e-2, weight_decay=0.1, epsilon=1e-8, clip_norm=1.0)
+    optimizer = ClippedAdamW(1e-2, weight_decay=0.1, epsilon=1e-12, clip_norm=1.0)
     found = updated(optimizer, gradients)
     weights = [torch.full(g.shape, 0.5, requires_grad=True) for g in gradients]
-    theirs = torch.optim.AdamW(weights, lr=1e-2, weight_decay=0.1, eps=1e-8)
+    theirs = torch.optim.AdamW(weights, lr=1e-2, weight_decay=0.1, eps=1e-12)
     for _ in range(3):
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = torch.from_numpy(gradient.copy())

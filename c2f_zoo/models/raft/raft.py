@@ -25,6 +25,7 @@ from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 from c2f_zoo.training.optimizers import ClippedAdamW
 from c2f_zoo.training.schedules import OneCycle
 
+LARGE = 2**20  # pixels of a frame above which frames are encoded one at a time
 STRIDE = 8  # of the features and of the flow that is refined
 OPTIONS = ("iterations", "initial_flow")  # of a dictionary, beside images or frames
 PADDING = {"sintel": "centre", "kitti": "bottom"}
@@ -53,7 +54,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         padding: Where images are padded to multiples of 8: `"sintel"`, half to each side, or
             `"kitti"`, to the bottom and half to the left and right.
         tolerance: Refinement stops early where the mean length of the update, over a batch's
-            pixels, falls below this many pixels; 0 never stops. Training never stops early.
+            pixels, falls below this many pixels; 0 never stops, and training never does.
         freeze_batch_norm: Whether the large network's batch normalization uses its running
             statistics in training too, as the paper does after FlyingChairs.
         correlation_memory: Largest correlation volume of a scale that is stored, in bytes; see
@@ -78,8 +79,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         (N, h, w, 2), as an `initial_flow` has to be.
 
     Raises:
-        ValueError: Unknown variant, padding or scales; images of the wrong shape, of different
-            sizes or below 16x16.
+        ValueError: Unknown variant, padding or scales; images of the wrong shape or size.
 
     Source: arXiv 2003.12039, section 3 and appendix.
 
@@ -152,7 +152,12 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     # The network
 
     def _features(self, images):
-        return self.feature_encoder(2.0 * images - 1.0)
+        shape = images.shape
+        if None in shape or shape[1] * shape[2] <= LARGE or is_supervising(self):
+            return self.feature_encoder(2.0 * images - 1.0)
+        # Frame by frame, which takes as long and less memory.
+        frames = (self.feature_encoder(2.0 * images[i : i + 1] - 1.0) for i in range(shape[0]))
+        return ops.concatenate(list(frames), axis=0)
 
     def _context(self, images, training):
         training = False if self.freeze_batch_norm else training
@@ -166,7 +171,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             key: Features (B, h, w, D) of the second frames.
             context: Context (B, h, w, C) of the first frames.
             iterations: Refinements; None: `self.iterations`.
-            initial_flow: Flow (B, h, w, 2) to start from; None: zeros.
+            initial_flow: Flow (b, h, w, 2) to start the first b pairs from; the others, and all
+                if it is None, start from zeros.
             keep_all: Whether to return the flow of every refinement.
 
         Returns:
@@ -182,7 +188,9 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         y = ops.arange(rows, dtype="float32")[None, :, None] + flow[..., 1]
         grid = ops.stack([x, y], axis=-1)
         if initial_flow is not None:
-            flow = flow + ops.cast(initial_flow, "float32")
+            initial_flow = ops.cast(initial_flow, "float32")
+            rest = flow[ops.shape(initial_flow)[0] :]
+            flow = ops.concatenate([initial_flow, rest], axis=0)
 
         def step(flow, hidden):
             # Gradients reach earlier refinements through the state alone.
@@ -227,8 +235,6 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         context = self._context(first, training)
         size = ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)[-3:-1]
         keep_all = is_supervising(self)
-        if initial_flow is not None:
-            initial_flow = _for_all_pairs(initial_flow, query)
         result = self.refine(query, key, context, iterations, initial_flow, keep_all)
         if keep_all:
             return [crop_to(flow, *size, self.padding_place) for flow in result]
@@ -250,8 +256,6 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
                 ops.concatenate([ops.cast(before, part.dtype), part[:-1]], axis=0)
                 for before, part in zip(features, encoded, strict=True)
             )
-            if initial_flow is not None:
-                initial_flow = _for_all_pairs(initial_flow, query)
             flow, hidden = self.refine(query, encoded[0], context, iterations, initial_flow)
             result["coarse_flow"] = flow
             size = ops.shape(frames)[1:3]
@@ -296,7 +300,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             N frames a list of N - 1 of them; for N pairs a list of N.
 
         Raises:
-            ValueError: As of every flow network; iterations below 1; a warm start of a pair.
+            ValueError: As of `FlowTask.flow`; iterations below 1; a warm start of a pair.
 
         Example:
             >>> import numpy as np
@@ -326,7 +330,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         )
 
     def _flow_of_two(self, frames, iterations, warm_start):
-        batch = {"images": (frames[:1], frames[1:]), "iterations": self._count(iterations)}
+        images = frames[:1], frames[1:]
+        batch = {"images": images, "iterations": self._count(iterations)}
         return self.predict_on_batch(batch)["flow"]
 
     def _flows_to(self, frames, features, iterations, warm_start):
@@ -392,9 +397,3 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             "freeze_batch_norm": self.freeze_batch_norm,
             "correlation_memory": self.correlation_memory,
         }
-
-
-def _for_all_pairs(flow, query):
-    """An initial flow of the first pairs, zeros for the others."""
-    missing = ops.zeros_like(query[ops.shape(flow)[0] :, ..., :2])
-    return ops.concatenate([ops.cast(flow, "float32"), ops.cast(missing, "float32")], axis=0)
