@@ -92,7 +92,8 @@ def sum_over_replicas(tensors):
         tensors: List of tensors of any shape.
 
     Returns:
-        The list of sums, and the number of replicas; outside of such a step the tensors and 1.
+        The list of sums, of the tensors' shapes, and the number of replicas; outside of such a
+        step the tensors as they are, of their shapes, and 1.
 
     Example:
         >>> sum_over_replicas([1.5])

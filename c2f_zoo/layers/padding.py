@@ -12,7 +12,7 @@ def padding_before(padding, axis, place):
     """How much of an axis' padding goes before the image.
 
     Args:
-        padding: Pixels of padding, an integer or an integer tensor.
+        padding: Pixels of padding, an integer or an integer tensor of shape ().
         axis: 1 (height) or 2 (width).
         place: As of `pad_to_stride`.
 

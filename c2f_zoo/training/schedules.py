@@ -70,9 +70,9 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
     (arXiv 2003.12039) is trained.
 
     Example:
-        >>> schedule = OneCycle(1e-3, total=101, warmup=0.21)
-        >>> [round(float(schedule(step)), 6) for step in (0, 20, 60, 100)]
-        [4e-05, 0.000992, 0.000504, 0.0]
+        >>> schedule = OneCycle(1e-3, total=200, warmup=0.105)
+        >>> [round(float(schedule(step)), 5) for step in (0, 10, 20, 199)]
+        [4e-05, 0.00052, 0.001, 0.0]
     """
 
     def __init__(self, peak, total, warmup=0.05, start=25.0, end=1e4):
