@@ -11,6 +11,7 @@ from . import (
 from .hub import list_presets as list_presets
 from .models import (
     MSGGAN as MSGGAN,
+    RAFT as RAFT,
     MultiscaleUNet as MultiscaleUNet,
     ProGAN as ProGAN,
     PSMNet as PSMNet,

@@ -85,6 +85,29 @@ def build_optimizer(model):
             optimizer.build(model.trainable_variables)
 
 
+def sum_over_replicas(tensors):
+    """Add up what the replicas of a `tf.distribute` step hold, each their own.
+
+    Args:
+        tensors: List of tensors of any shape.
+
+    Returns:
+        The list of sums, of the tensors' shapes, and the number of replicas; outside of such a
+        step the tensors as they are, of their shapes, and 1.
+
+    Example:
+        >>> sum_over_replicas([1.5])
+        ([1.5], 1)
+    """
+    if backend() != "tensorflow":
+        return tensors, 1
+    distribute = tensorflow().distribute
+    replica = distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return tensors, 1
+    return replica.all_reduce(distribute.ReduceOp.SUM, tensors), replica.num_replicas_in_sync
+
+
 def on_accelerator() -> bool:
     """Tell whether Keras computes on a GPU or TPU.
 

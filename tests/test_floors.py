@@ -41,7 +41,8 @@ LAZY = {
 }
 # What `from c2f_zoo import NAME` reaches that is no room.
 EXPORTED_FROM = {
-    **dict.fromkeys(("MSGGAN", "PSMNet", "PWCNet", "ProGAN", "StyleGAN", "StyleGAN2"), "models"),
+    **dict.fromkeys(("MSGGAN", "PSMNet", "PWCNet", "ProGAN", "RAFT"), "models"),
+    **dict.fromkeys(("StyleGAN", "StyleGAN2"), "models"),
     "list_presets": "hub",
 }
 

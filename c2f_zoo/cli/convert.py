@@ -18,6 +18,7 @@ EXAMPLES = """No PyTorch is needed, and nothing in the file is executed.
 examples:
   c2f convert pwc_net.pth.tar -o pwcnet.official
   c2f convert pwc_net.pth.tar -o pwcnet.official --half
+  c2f convert raft raft-things.pth -o raft.things
   c2f convert psmnet pretrained_sceneflow_new.tar -o psmnet.official
   c2f convert psmnet pretrained_sceneflow.tar -o psmnet.official --align-corners
   c2f flow a.png b.png --preset ./pwcnet.official"""
@@ -27,6 +28,11 @@ IMPORTERS = {
     "pwcnet": (
         "c2f_zoo.models.pwcnet.torch_weights:convert_official_pwcnet",
         "NVIDIA published the official ones of PWC-Net under CC BY-NC-SA 4.0.",
+    ),
+    "raft": (
+        "c2f_zoo.models.raft.torch_weights:convert_official_raft",
+        "the official ones of RAFT are part of its repository, under BSD 3-Clause; the data sets "
+        "that they were trained on have terms of their own.",
     ),
     "psmnet": (
         "c2f_zoo.models.psmnet.torch_weights:convert_official_psmnet",

@@ -1,9 +1,11 @@
 """The papers' operations, as functions and Keras layers."""
 
 from c2f_zoo.layers.adain import AdaIN, instance_norm
+from c2f_zoo.layers.convex_upsampling import convex_upsample
 from c2f_zoo.layers.convolution import Conv2D, Conv2DTranspose
 from c2f_zoo.layers.convolution3d import Conv3D, Conv3DTranspose
 from c2f_zoo.layers.correlation import local_correlation
+from c2f_zoo.layers.correlation_pyramid import CorrelationPyramid
 from c2f_zoo.layers.cost_volume import concatenation_volume
 from c2f_zoo.layers.equalized import EqualizedConv2D, EqualizedDense, scaled_leaky_relu
 from c2f_zoo.layers.fir import (
@@ -24,7 +26,7 @@ from c2f_zoo.layers.luma import luma
 from c2f_zoo.layers.minibatch_stddev import MinibatchStddev, minibatch_stddev
 from c2f_zoo.layers.modulated_convolution import ModulatedConv2D, modulated_conv2d
 from c2f_zoo.layers.noise_injection import NoiseInjection
-from c2f_zoo.layers.padding import crop_to, pad_to_stride
+from c2f_zoo.layers.padding import crop_to, pad_to_stride, padding_before
 from c2f_zoo.layers.pixel_norm import PixelNorm, pixel_norm
 from c2f_zoo.layers.resampling import (
     Upsampling,
@@ -47,6 +49,7 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "CorrelationPyramid",
     "EqualizedConv2D",
     "EqualizedDense",
     "MinibatchStddev",
@@ -58,6 +61,7 @@ __all__ = [
     "average_pool",
     "blur",
     "concatenation_volume",
+    "convex_upsample",
     "crop_to",
     "depth_to_space",
     "downsample_fir",
@@ -71,6 +75,7 @@ __all__ = [
     "minibatch_stddev",
     "modulated_conv2d",
     "pad_to_stride",
+    "padding_before",
     "pixel_norm",
     "resampling_conv2d",
     "resize_bilinear",

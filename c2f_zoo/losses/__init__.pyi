@@ -20,6 +20,7 @@ from .flow import (
     MultiscaleEndPointError as MultiscaleEndPointError,
     MultiscaleRobust as MultiscaleRobust,
 )
+from .sequence import SequenceLoss as SequenceLoss
 from .similarity import SSIMLoss as SSIMLoss
 from .stereo import (
     PSMNET_LEVEL_WEIGHTS as PSMNET_LEVEL_WEIGHTS,

@@ -48,7 +48,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         """
         truth = {"flow": y_true}
         if sample_weight is not None:
-            truth["weight"] = _as_map(ops.convert_to_tensor(sample_weight))
+            truth["weight"] = as_map(ops.convert_to_tensor(sample_weight))
         return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
@@ -190,7 +190,7 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
         return {**super().get_config(), "epsilon": self.epsilon, "exponent": self.exponent}
 
 
-def _as_map(weight):
+def as_map(weight):
     """Append axes to a weight (B, H, W, 1), (B, H, W) or (B,) up to rank 4."""
     while len(weight.shape) < 4:
         weight = weight[..., None]

@@ -23,6 +23,7 @@ from .pwcnet import (
     PWCNet as PWCNet,
     PWCNetLite as PWCNetLite,
 )
+from .raft import RAFT as RAFT
 from .restoration import (
     MultiscaleUNet as MultiscaleUNet,
     RestorationResNet as RestorationResNet,

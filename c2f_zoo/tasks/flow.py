@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo import backend, checks
-from c2f_zoo.layers import pad_to_stride
+from c2f_zoo.layers import pad_to_stride, padding_before
 from c2f_zoo.tasks.pairs import pair_signature
 from c2f_zoo.tasks.quantization import refuse_quantization
 
@@ -28,13 +28,15 @@ class FlowTask:
         minimum_size: Smallest height and width that `call` takes.
         output_stride: The image level pads images to its multiples, so that a compiled network
             serves all sizes of one grid.
+        padding_place: Where that padding goes, as of `pad_to_stride`.
     """
 
     minimum_size = 16
     output_stride = 1
+    padding_place = "end"
     quantize = refuse_quantization
 
-    def flow(self, image1, image2=None, batch_size=4, progress=None):
+    def flow(self, image1, image2=None, batch_size=4, progress=None, **options):
         """Estimate optical flow between two images, or between consecutive frames.
 
         Args:
@@ -46,6 +48,7 @@ class FlowTask:
             batch_size: Frames computed at once. Each goes through the feature pyramid once.
             progress: Whether to show a progress bar with the mean time per flow. By default for
                 several flows, where standard error is a terminal.
+            **options: Of the network, if it has any.
 
         Returns:
             numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
@@ -64,9 +67,9 @@ class FlowTask:
         if image2 is None:
             frames = _images(image1)
             total = max(0, operator.length_hint(frames) - 1)
-            return _all(self.flow_stream(frames, batch_size), total, progress)
+            return _all(self.flow_stream(frames, batch_size, **options), total, progress)
         if not _is_several(image1):
-            return self._flow_of_pair(image1, image2)
+            return self._flow_of_pair(image1, image2, **options)
         first, second = _images(image1), _images(image2)
         counts = operator.length_hint(first), operator.length_hint(second)
         if 0 not in counts and counts[0] != counts[1]:
@@ -74,20 +77,25 @@ class FlowTask:
                 "image1 and image2 must hold equally many images. "
                 f"Received: {counts[0]} and {counts[1]}"
             )
-        flows = (self._flow_of_pair(*pair) for pair in _pairs(first, second))
+        flows = (self._flow_of_pair(*pair, **options) for pair in _pairs(first, second))
         return _all(flows, counts[0], progress)
 
-    def _flow_of_pair(self, image1, image2):
+    def _flow_of_pair(self, image1, image2, **options):
         first = _load(image1)
         pair = [first, _load(image2, first)]
-        return self._cropped(self.predict_on_batch(self._padded(pair)), first)[0]
+        return self._cropped(self._flow_of_two(self._padded(pair), **options), first)[0]
 
-    def flow_stream(self, frames, batch_size=4):
+    def _flow_of_two(self, frames):
+        """Flow (1, H, W, 2) between two padded frames (2, H, W, 3)."""
+        return self.predict_on_batch(frames)
+
+    def flow_stream(self, frames, batch_size=4, **options):
         """Estimate the flows between consecutive frames of any iterable, lazily.
 
         Args:
             frames: Iterable of images as `flow` takes them, all of one size.
             batch_size: Flows computed at once.
+            **options: Of the network, if it has any.
 
         Yields:
             numpy float32 (H, W, 2) per consecutive pair, in pixels.
@@ -114,13 +122,13 @@ class FlowTask:
                 features = self.predict_on_batch({"frames": first})["features"]
             held.append(last)
             if len(held) == batch_size:
-                flows, features = self._flows_to(held, features)
+                flows, features = self._flows_to(held, features, **options)
                 yield from flows
                 held = []
         if count < 2:
             raise ValueError(f"flow needs at least two frames. Received: {count}")
         if held:
-            yield from self._flows_to(held, features)[0]
+            yield from self._flows_to(held, features, **options)[0]
 
     def _flows_to(self, frames, features):
         """Flows that lead to each new frame, and the features of the last."""
@@ -131,14 +139,18 @@ class FlowTask:
         """Stack images, padded on the host to the network's stride and minimum size."""
         stride = self.output_stride
         pads = []
-        for size in images[0].shape[:2]:
-            padded = -(-max(size, self.minimum_size) // stride) * stride
-            pads.append((0, padded - size))
+        for axis, size in enumerate(images[0].shape[:2], start=1):
+            padding = -(-max(size, self.minimum_size) // stride) * stride - size
+            before = padding_before(padding, axis, self.padding_place)
+            pads.append((before, padding - before))
         return np.pad(np.stack(images), ((0, 0), *pads, (0, 0)), "edge")
 
     def _cropped(self, flows, image):
         height, width = image.shape[:2]
-        return [np.array(flow[:height, :width]) for flow in backend.to_numpy(flows)]
+        flows = backend.to_numpy(flows)
+        top = padding_before(flows.shape[1] - height, 1, self.padding_place)
+        left = padding_before(flows.shape[2] - width, 2, self.padding_place)
+        return [np.array(flow[top : top + height, left : left + width]) for flow in flows]
 
     def __call__(self, inputs, *args, **kwargs):
         self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own

@@ -32,8 +32,10 @@ from .multilevel import (
     TermVariance as TermVariance,
     gradient_variance as gradient_variance,
 )
+from .optimizers import ClippedAdamW as ClippedAdamW
 from .schedules import (
     Halving as Halving,
+    OneCycle as OneCycle,
     PiecewiseCosine as PiecewiseCosine,
     WarmupPlateauCosine as WarmupPlateauCosine,
 )

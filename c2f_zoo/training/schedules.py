@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from c2f_zoo import checks
+
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class WarmupPlateauCosine(keras.optimizers.schedules.LearningRateSchedule):
@@ -48,6 +50,49 @@ class WarmupPlateauCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         return {name: getattr(self, name) for name in ("peak", "warmup", "hold", "total")}
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """Rise linearly from a fraction of the peak, then fall linearly to nearly nothing.
+
+    Args:
+        peak: Highest learning rate, positive.
+        total: Steps of the whole cycle, an integer of at least 3; then the rate stays.
+        warmup: Share of the steps in which it rises, between 0 and 1.
+        start: The first rate is `peak / start`.
+        end: The last rate is `peak / start / end`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Source: the one-cycle policy, Smith and Topin, arXiv 1708.07120, with straight lines as RAFT
+    (arXiv 2003.12039) is trained.
+
+    Example:
+        >>> schedule = OneCycle(1e-3, total=200, warmup=0.105)
+        >>> [round(float(schedule(step)), 5) for step in (0, 10, 20, 199)]
+        [4e-05, 0.00052, 0.001, 0.0]
+    """
+
+    def __init__(self, peak, total, warmup=0.05, start=25.0, end=1e4):
+        self.peak = checks.number("peak", peak, above=0)
+        self.total = checks.whole("total", total, least=3)
+        self.warmup = checks.number("warmup", warmup, above=0, below=1)
+        self.start = checks.number("start", start, least=1)
+        self.end = checks.number("end", end, least=1)
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        first, last = self.peak / self.start, self.peak / self.start / self.end
+        # Both ends are steps of the cycle. A warmup of less than a step begins at the peak.
+        top = max(self.warmup * self.total - 1.0, 0.0)
+        rise = ops.clip(step / top, 0.0, 1.0) if top else 1.0
+        fall = ops.clip((step - top) / (self.total - 1.0 - top), 0.0, 1.0)
+        return first + (self.peak - first) * rise + (last - self.peak) * fall
+
+    def get_config(self):
+        return {n: getattr(self, n) for n in ("peak", "total", "warmup", "start", "end")}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

@@ -7,7 +7,7 @@ import types
 import pytest
 
 from c2f_zoo.cli.main import main
-from c2f_zoo.models import PSMNet, PWCNet
+from c2f_zoo.models import RAFT, PSMNet, PWCNet
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,19 @@ def test_weights_become_a_preset_that_says_where_it_is_from(
     assert str(folder) in printed and f"{network.count_params():,} parameters" in printed
 
 
+def test_weights_of_raft_are_converted_by_its_own_reader(monkeypatch, source, tmp_path):
+    raft = RAFT("small", iterations=1)
+    reader = "c2f_zoo.models.raft.torch_weights.convert_official_raft"
+    monkeypatch.setattr(reader, lambda path: raft if path == source else None)
+    for number, kind in enumerate((["raft"], ["--architecture", "raft"])):
+        folder = tmp_path / str(number)
+        assert main(["convert", *kind, str(source), "-o", str(folder)]) == 0
+        metadata = json.loads((folder / "metadata.json").read_text())
+        assert metadata["class"] == "RAFT"
+        assert metadata["recipe"]["command"] == f"c2f convert raft pwc_net.pth.tar -o {number}"
+        assert "BSD 3-Clause" in metadata["limits"][0]
+
+
 def test_half_precision_halves_the_file(importer, source, tmp_path):
     assert main(["convert", str(source), "-o", str(tmp_path / "full")]) == 0
     assert main(["convert", str(source), "-o", str(tmp_path / "half"), "--half"]) == 0
@@ -97,6 +110,8 @@ def test_an_unwritable_output_is_found_before_the_work(importer, source, tmp_pat
 def test_an_unknown_architecture_is_a_wrong_usage(source, capsys):
     assert main(["convert", str(source), "-o", "out", "--architecture", "nonet"]) == 2
     assert "pwcnet" in capsys.readouterr().err
+    assert main(["convert", "nonet", str(source), "-o", "out"]) == 2
+    assert "raft" in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -125,7 +140,7 @@ def test_weights_of_psmnet_become_a_preset(psmnet_importer, source, tmp_path, op
 @pytest.mark.parametrize(
     ("words", "received"),
     [
-        (["psmnett"], "one of pwcnet, psmnet. Did you mean 'psmnet'? Received: psmnett"),
+        (["psmnett"], "one of pwcnet, raft, psmnet. Did you mean 'psmnet'? Received: psmnett"),
         (["psmnet", "--architecture", "pwcnet"], "one file. Received: psmnet pwcnet weights"),
         (["--align-corners"], "is for psmnet. Received: pwcnet"),
     ],

@@ -14,6 +14,7 @@ SMALL = {
     "PWCNet": lambda **options: models.PWCNet("small", **options),
     "PWCNetLite": lambda **options: models.PWCNetLite(**options),
     "ProGAN": lambda **options: models.ProGAN(8, latent_size=4, num_filters=(8, 4), **options),
+    "RAFT": lambda **options: models.RAFT("small", iterations=2, **options),
     "RestorationResNet": lambda **options: models.RestorationResNet(
         width=8, blocks=1, time_embedding=False, **options
     ),
@@ -29,8 +30,20 @@ SMALL = {
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
 REPRESENTATIVES = ("PWCNetLite", "PSMNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
 
-# Weights without a gradient, and why: a relativistic loss sees differences of scores alone.
-IDLE = {"MSGGAN": ["head_score/bias"]}
+# Weights that may have no gradient, and why: a relativistic loss sees differences of scores alone;
+# an instance normalization removes the bias before it.
+BLOCKS = [f"block_{stage}_{index}" for stage in range(3) for index in range(2)]
+IDLE = {
+    "MSGGAN": ["head_score/bias"],
+    "RAFT": [
+        "feature_encoder/stem/bias",
+        *(
+            f"feature_encoder/{block}/conv_{name}/bias"
+            for block in BLOCKS
+            for name in (0, 1, 2, "shortcut")
+        ),
+    ],
+}
 
 
 class Flow:

@@ -88,7 +88,7 @@ def test_a_model_trains_by_its_defaults_and_goes_on_from_a_keras_file(name, tmp_
         for weight, old in zip(model.trainable_variables, before, strict=True)
         if np.array_equal(old, to_numpy(weight))
     ]
-    assert idle == IDLE.get(name, [])
+    assert set(idle) <= set(IDLE.get(name, []))
 
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")

@@ -45,17 +45,19 @@ def test_padding_names_what_is_wrong():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 2)])
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_upsampling_equals_torch_interpolate(rng, size, factor):
+@pytest.mark.parametrize("align_corners", [False, True])
+def test_upsampling_equals_torch_interpolate(rng, size, factor, align_corners):
     torch = pytest.importorskip("torch")
     flow = rng.normal(size=(2, *size, 2)).astype("float32")
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(flow).permute(0, 3, 1, 2),
         scale_factor=factor,
         mode="bilinear",
-        align_corners=False,
+        align_corners=align_corners,
     )
     expected = expected.permute(0, 2, 3, 1).numpy()
-    for up in (upsample_bilinear(flow, factor), Upsampling(factor)(flow)):
+    ways = [upsample_bilinear(flow, factor, align_corners)]
+    for up in ways if align_corners else [*ways, Upsampling(factor)(flow)]:
         np.testing.assert_allclose(ops.convert_to_numpy(up), expected, atol=1e-5)
 
 

@@ -132,6 +132,15 @@ def test_paper_recipe_runs_on_the_official_layout(recipe, tmp_path):
         assert "NA" in first and "NA" not in last  # held-out pairs are seen in the last epoch
 
 
+def test_raft_recipe_rehearses_and_freezes_batch_normalization(recipe, tmp_path):
+    model = recipe("raft_paper").main(["--tiny", "--out", str(tmp_path / "raft")])
+    assert int(model.optimizer.iterations) == 2 and model.freeze_batch_norm
+    assert {path.name for path in (tmp_path / "raft_tiny").glob("*.h5")} == {
+        "chairs.weights.h5",
+        "things.weights.h5",
+    }
+
+
 def test_full_recipe_rehearses(recipe, tmp_path):
     model = recipe("pwcnet_scenes").main(["--tiny", "--out", str(tmp_path / "full")])
     assert model.normalize_features and model.count_params() == 9_374_274

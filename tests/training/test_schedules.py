@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.training import Halving, PiecewiseCosine, WarmupPlateauCosine
+from c2f_zoo.training import Halving, OneCycle, PiecewiseCosine, WarmupPlateauCosine
 
 
 def test_rate_rises_holds_and_falls():
@@ -33,9 +33,30 @@ def test_a_rate_passes_through_its_points_along_half_cosines():
         assert float(schedule(step)) == pytest.approx(expected, rel=1e-4)
 
 
+def test_one_cycle_equals_pytorchs():
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 4e-4, 200, pct_start=0.05, anneal_strategy="linear", cycle_momentum=False
+    )
+    ours, expected = OneCycle(4e-4, 200), []
+    for _ in range(199):
+        expected.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    found = [float(ours(step)) for step in range(199)]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-9)
+    assert float(ours(5000)) == pytest.approx(4e-4 / 25 / 1e4, abs=1e-9)
+
+
 @pytest.mark.parametrize(
     "schedule",
-    [Halving.long(), WarmupPlateauCosine(1e-3, 1, 2, 3), PiecewiseCosine([0, 2.5], [1e-3, 1e-6])],
+    [
+        OneCycle(1e-3, 9),
+        Halving.long(),
+        WarmupPlateauCosine(1e-3, 1, 2, 3),
+        PiecewiseCosine([0, 2.5], [1e-3, 1e-6]),
+    ],
 )
 def test_configuration_survives_inside_an_optimizer(schedule):
     optimizer = keras.optimizers.Adam(schedule)
@@ -52,3 +73,5 @@ def test_senseless_schedules_are_refused():
         PiecewiseCosine([0, 0], [1, 2])
     with pytest.raises(ValueError, match=r"rates=\[1.0, 0.0\]$"):
         PiecewiseCosine([0, 1], [1, 0])
+    with pytest.raises(ValueError, match="warmup must be .*Received: 1$"):
+        OneCycle(1e-3, 100, warmup=1)

@@ -1,0 +1,90 @@
+"""Loss of networks that refine one flow again and again."""
+
+import keras
+from keras import ops
+
+from c2f_zoo import checks
+from c2f_zoo.losses.flow import as_map
+
+
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class SequenceLoss(keras.losses.Loss):
+    """RAFT's training loss: the L1 error of every refinement, the later the heavier.
+
+    `L = sum_i gamma^(N - 1 - i) mean(valid |f_i - f_gt|)` over N refinements: the mean is over all
+    pixels and both components; pixels that are not valid count as zeros.
+
+    Args:
+        gamma: Weight of a refinement relative to the next; RAFT: 0.8, in fine-tuning 0.85.
+        max_flow: Pixels that move as far as this or farther are not valid.
+        reduction, name, dtype: Of `keras.losses.Loss`; averages over the batch in float32.
+
+    Call arguments:
+        y_true: Flow (B, H, W, 2) in pixels; y_pred: list of flows (B, H, W, 2), in the order of
+        refinement, or one of them; sample_weight: validity mask (B, H, W, 1), valid from 0.5 up.
+
+    Raises:
+        ValueError: If gamma is not in (0, 1] or `max_flow` not positive.
+
+    Source: RAFT (arXiv 2003.12039), equation 7; mean and validity as in the released code.
+
+    Example:
+        >>> import numpy as np
+        >>> truth = np.zeros((1, 4, 4, 2), "float32")
+        >>> round(float(SequenceLoss(gamma=0.5)(truth, [truth + 2.0, truth + 1.0])), 4)
+        2.0
+    """
+
+    takes_levels = True  # a DeeplySupervised model passes all refinements
+
+    def __init__(
+        self,
+        gamma=0.8,
+        max_flow=400.0,
+        reduction="sum_over_batch_size",
+        name=None,
+        dtype="float32",
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.gamma = checks.number("gamma", gamma, above=0, most=1)
+        self.max_flow = checks.number("max_flow", max_flow, above=0)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Compute the loss.
+
+        Args:
+            y_true: Tensor (B, H, W, 2), ground truth in pixels; where it is not valid it may be
+                NaN.
+            y_pred: List of flows (B, H, W, 2) in pixels, in the order of refinement; or one.
+            sample_weight: Validity mask, (B, H, W, 1), (B, H, W) or (B,).
+
+        Returns:
+            Scalar, or (B,) with `reduction=None`.
+
+        Raises:
+            ValueError: If a flow does not have the ground truth's shape.
+        """
+        truth = {"flow": y_true}
+        if sample_weight is not None:
+            truth["weight"] = as_map(ops.convert_to_tensor(sample_weight))
+        return super().__call__(truth, y_pred)
+
+    def call(self, y_true, y_pred):
+        flows = y_pred if isinstance(y_pred, (list, tuple)) else [y_pred]
+        truth = y_true["flow"]
+        length = ops.sqrt(ops.sum(ops.square(truth), axis=-1, keepdims=True))
+        valid = length < self.max_flow
+        if "weight" in y_true:
+            valid = ops.logical_and(valid, y_true["weight"] >= 0.5)
+        truth = ops.where(valid, truth, 0.0)
+        total = 0.0
+        for index, flow in enumerate(flows):
+            axes = (None, None, None, 2)
+            checks.same_shape(("y_true", "y_pred"), (truth, flow), "(B, H, W, 2)", axes)
+            error = ops.where(valid, ops.abs(flow - truth), 0.0)
+            weight = self.gamma ** (len(flows) - 1 - index)
+            total = total + weight * ops.mean(error, axis=(1, 2, 3))
+        return total
+
+    def get_config(self):
+        return {**super().get_config(), "gamma": self.gamma, "max_flow": self.max_flow}

@@ -1,0 +1,5 @@
+"""RAFT: optical flow by all-pairs correlation and recurrent refinement."""
+
+from c2f_zoo import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .raft import RAFT as RAFT

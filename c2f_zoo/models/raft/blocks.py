@@ -1,0 +1,291 @@
+"""The parts RAFT is built from: encoders, motion encoder, gated recurrent unit, heads."""
+
+import math
+
+import keras
+from keras import ops
+
+from c2f_zoo.layers import Conv2D, instance_norm
+
+
+def convolution(channels, filters, kernel_size, name, dtype, strides=1, relu=False, fan_out=False):
+    """A built convolution, initialized as PyTorch does, or for a ReLU by its fan-out."""
+    height, width = kernel_size if isinstance(kernel_size, tuple) else (kernel_size,) * 2
+    bound = 1 / math.sqrt(height * width * channels)
+    if fan_out:
+        kernel = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    else:
+        kernel = keras.initializers.RandomUniform(-bound, bound)
+    layer = Conv2D(
+        filters,
+        (height, width),
+        strides=strides,
+        activation="relu" if relu else None,
+        kernel_initializer=kernel,
+        bias_initializer=keras.initializers.RandomUniform(-bound, bound),
+        dtype=dtype,
+        name=name,
+    )
+    layer.build((None, None, None, channels))
+    return layer
+
+
+class InstanceNorm(keras.layers.Layer):
+    """Instance normalization without weights."""
+
+    def call(self, x, training=None):
+        return instance_norm(x, epsilon=1e-5)
+
+
+class NoNorm(keras.layers.Layer):
+    """Stands in for a normalization."""
+
+    def call(self, x, training=None):
+        return x
+
+
+def normalization(kind, channels, name, dtype):
+    """The built normalization layer of one kind: "instance", "batch" or "none"."""
+    if kind == "batch":
+        layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+        layer.build((None, None, None, channels))
+        return layer
+    return {"instance": InstanceNorm, "none": NoNorm}[kind](name=name, dtype=dtype)
+
+
+class ResidualBlock(keras.layers.Layer):
+    """Convolutions, each normalized and with ReLU, whose sum with a shortcut has one more ReLU.
+
+    Args:
+        channels: Channels of the input.
+        convolutions: (filters, kernel size, strides) of each convolution.
+        norm: Kind of normalization.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        x: Tensor (B, h, w, C).
+        training: Whether batch normalization uses the batch's own statistics.
+
+    Returns:
+        Tensor (B, h / s, w / s, filters of the last convolution).
+    """
+
+    def __init__(self, channels, convolutions, norm, **kwargs):
+        super().__init__(**kwargs)
+        self.convolutions, self.norms = [], []
+        stride = math.prod(strides for *_, strides in convolutions)
+        with keras.name_scope(self.name):
+            inside = channels
+            for index, (filters, size, strides) in enumerate(convolutions):
+                self._add(inside, filters, size, strides, norm, str(index))
+                inside = filters
+            self.has_shortcut = stride > 1
+            if self.has_shortcut:
+                self._add(channels, inside, 1, stride, norm, "shortcut")
+        self.built = True
+
+    def _add(self, channels, filters, size, strides, norm, name):
+        options = {"dtype": self.dtype_policy}
+        self.convolutions.append(
+            convolution(
+                channels, filters, size, f"conv_{name}", strides=strides, fan_out=True, **options
+            )
+        )
+        self.norms.append(normalization(norm, filters, f"norm_{name}", **options))
+
+    def call(self, x, training=None):
+        layers = list(zip(self.convolutions, self.norms, strict=True))
+        y = x
+        for conv, norm in layers[:-1] if self.has_shortcut else layers:
+            y = ops.relu(norm(conv(y), training=training))
+        if self.has_shortcut:
+            conv, norm = layers[-1]
+            x = norm(conv(x), training=training)
+        return ops.relu(x + y)
+
+
+class Encoder(keras.layers.Layer):
+    """Features at 1/8 resolution: a strided convolution, six residual blocks and a projection.
+
+    Args:
+        widths: Channels of the three stages of two blocks each; the stem has those of the first.
+        output_channels: Of the projection.
+        norm: Kind of normalization.
+        bottleneck: Whether the blocks are bottlenecks of a quarter of their width.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        images: Tensor (B, H, W, 3) in [-1, 1], H and W multiples of 8.
+        training: Whether batch normalization uses the batch's own statistics.
+
+    Returns:
+        Tensor (B, H / 8, W / 8, output_channels).
+    """
+
+    def __init__(self, widths, output_channels, norm, bottleneck, **kwargs):
+        super().__init__(**kwargs)
+        dtype, self.blocks = self.dtype_policy, []
+        with keras.name_scope(self.name):
+            channels = widths[0]
+            self.stem = convolution(3, channels, 7, "stem", dtype, strides=2, fan_out=True)
+            self.stem_norm = normalization(norm, channels, "stem_norm", dtype)
+            for stage, width in enumerate(widths):
+                for index in range(2):
+                    strides = 2 if stage > 0 and index == 0 else 1
+                    plain = ((width, 3, strides), (width, 3, 1))
+                    narrow = ((width // 4, 1, 1), (width // 4, 3, strides), (width, 1, 1))
+                    block = ResidualBlock(
+                        channels,
+                        narrow if bottleneck else plain,
+                        norm,
+                        dtype=dtype,
+                        name=f"block_{stage}_{index}",
+                    )
+                    self.blocks.append(block)
+                    channels = width
+            self.output_layer = convolution(
+                channels, output_channels, 1, "output", dtype, fan_out=True
+            )
+        self.built = True
+
+    def call(self, images, training=None):
+        x = ops.relu(self.stem_norm(self.stem(images), training=training))
+        for block in self.blocks:
+            x = block(x, training=training)
+        return self.output_layer(x)
+
+
+class ConvGRU(keras.layers.Layer):
+    """Gated recurrent unit of convolutions; several kernel shapes are units in turn.
+
+    `z = sigmoid(conv[h, x])`, `r = sigmoid(conv[h, x])`, `q = tanh(conv[r h, x])`,
+    `h' = (1 - z) h + z q`. Kernels 1x5 and 5x1 are the paper's separable unit.
+
+    Args:
+        hidden: Channels of the state.
+        channels: Channels of the input.
+        kernels: (height, width) of each unit's convolutions.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        h: State (B, h, w, hidden).
+        x: Input (B, h, w, channels).
+
+    Returns:
+        The new state.
+    """
+
+    def __init__(self, hidden, channels, kernels, **kwargs):
+        super().__init__(**kwargs)
+        self.gates, self.candidates = [], []
+        with keras.name_scope(self.name):
+            for index, kernel in enumerate(kernels):
+                # z and r are one convolution, which is faster.
+                for layers, filters, name in (
+                    (self.gates, 2 * hidden, "gates"),
+                    (self.candidates, hidden, "candidate"),
+                ):
+                    name = f"{name}_{index}"
+                    layers.append(
+                        convolution(hidden + channels, filters, kernel, name, self.dtype_policy)
+                    )
+        self.built = True
+
+    def call(self, h, x):
+        for gates, candidate in zip(self.gates, self.candidates, strict=True):
+            z, r = ops.split(ops.sigmoid(gates(ops.concatenate([h, x], axis=-1))), 2, axis=-1)
+            q = ops.tanh(candidate(ops.concatenate([r * h, x], axis=-1)))
+            h = (1 - z) * h + z * q
+        return h
+
+
+class UpdateBlock(keras.layers.Layer):
+    """One refinement: motion features, recurrent unit, change of the flow.
+
+    Args:
+        sizes: `Variant` of the network.
+        correlation_channels: Channels of the lookup.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        hidden: State (B, h, w, sizes.hidden).
+        context: Tensor (B, h, w, sizes.context).
+        correlation: Lookup (B, h, w, correlation_channels).
+        flow: Flow so far (B, h, w, 2), in pixels of this grid.
+
+    Returns:
+        The new state, and the change of the flow (B, h, w, 2), float32.
+    """
+
+    def __init__(self, sizes, correlation_channels, **kwargs):
+        super().__init__(**kwargs)
+        dtype = self.dtype_policy
+        with keras.name_scope(self.name):
+            self.correlation_layers, seen = self._stack(
+                "correlation", correlation_channels, sizes.correlation_encoder
+            )
+            self.flow_layers, moved = self._stack("flow", 2, sizes.flow_encoder)
+            self.merge = convolution(seen + moved, sizes.motion - 2, 3, "merge", dtype, relu=True)
+            self.unit = ConvGRU(
+                sizes.hidden, sizes.context + sizes.motion, sizes.kernels, dtype=dtype, name="unit"
+            )
+            self.flow_head = [
+                convolution(sizes.hidden, sizes.head, 3, "head_0", dtype, relu=True),
+                # The change of the flow is added up in float32 under any policy.
+                convolution(sizes.head, 2, 3, "head_1", "float32"),
+            ]
+        self.built = True
+
+    def _stack(self, name, channels, layers):
+        """Convolutions with ReLU by (filters, kernel size), and the channels of the last."""
+        made = []
+        for index, (filters, size) in enumerate(layers):
+            name_of = f"{name}_{index}"
+            made.append(convolution(channels, filters, size, name_of, self.dtype_policy, relu=True))
+            channels = filters
+        return made, channels
+
+    def call(self, hidden, context, correlation, flow):
+        motion = ops.concatenate(
+            [_in_turn(self.correlation_layers, correlation), _in_turn(self.flow_layers, flow)],
+            axis=-1,
+        )
+        motion = ops.concatenate([self.merge(motion), flow], axis=-1)
+        hidden = self.unit(hidden, ops.concatenate([context, motion], axis=-1))
+        return hidden, _in_turn(self.flow_head, hidden)
+
+
+class UpsamplingHead(keras.layers.Layer):
+    """Logits of the convex upsampling, from the state.
+
+    Args:
+        hidden: Channels of the state.
+        factor: Of the upsampling.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Call arguments:
+        hidden: State (B, h, w, hidden).
+
+    Returns:
+        Tensor (B, h, w, 9 factor^2), float32.
+    """
+
+    def __init__(self, hidden, factor, **kwargs):
+        super().__init__(**kwargs)
+        dtype, logits = self.dtype_policy, 9 * factor**2
+        with keras.name_scope(self.name):
+            self.convolutions = [
+                convolution(hidden, 256, 3, "conv_0", dtype, relu=True),
+                convolution(256, logits, 1, "conv_1", dtype),
+            ]
+        self.built = True
+
+    def call(self, hidden):
+        # The released code scales the logits, "to balance gradients".
+        return 0.25 * ops.cast(_in_turn(self.convolutions, hidden), "float32")
+
+
+def _in_turn(layers, x):
+    for layer in layers:
+        x = layer(x)
+    return x

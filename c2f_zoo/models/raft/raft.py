@@ -1,0 +1,399 @@
+"""RAFT: recurrent all-pairs field transforms for optical flow (arXiv 2003.12039)."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from c2f_zoo import checks
+from c2f_zoo.hub import PresetMixin, register_model
+from c2f_zoo.layers import (
+    CorrelationPyramid,
+    convex_upsample,
+    crop_to,
+    pad_to_stride,
+    upsample_bilinear,
+)
+from c2f_zoo.layers.correlation_pyramid import VOLUME_MEMORY, pooling_factors
+from c2f_zoo.losses import SequenceLoss
+from c2f_zoo.metrics import EndPointError
+from c2f_zoo.models.raft import blocks
+from c2f_zoo.models.raft.repeating import repeat
+from c2f_zoo.models.raft.variants import VARIANTS
+from c2f_zoo.models.raft.warm_start import expected_flow
+from c2f_zoo.tasks.flow import FlowTask
+from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
+from c2f_zoo.training.optimizers import ClippedAdamW
+from c2f_zoo.training.schedules import OneCycle
+
+LARGE = 2**20  # pixels of a frame above which frames are encoded one at a time
+STRIDE = 8  # of the features and of the flow that is refined
+OPTIONS = ("iterations", "initial_flow")  # of a dictionary, beside images or frames
+PADDING = {"sintel": "centre", "kitti": "bottom"}
+
+
+@register_model(task="optical_flow")
+@keras.saving.register_keras_serializable(package="c2f_zoo")
+class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
+    """Optical flow network of Teed and Deng (ECCV 2020).
+
+    The features of all pairs of pixels are correlated once, at 1/8 resolution and four scales; a
+    recurrent unit then refines one flow field again and again, each time looking up the
+    correlations around where the flow points.
+
+    Tensor level: `model((image1, image2))`, or `model(frames)` for the flows between consecutive
+    frames; any size from 16x16 up (the coarsest scale sees something from 64x64 up). Image level:
+    `model.flow(a, b, iterations=12)`.
+
+    Args:
+        variant: `"large"` (5,257,536 parameters) or `"small"` (990,162).
+        iterations: Refinements. The paper trains with 12 and measures with 32 on Sintel and 24 on
+            KITTI and FlyingChairs.
+        radius: Of the lookup, in cells of each scale. None: 4 of the large network, 3 of the
+            small one.
+        pooling: Pooling factors of the scales.
+        padding: Where images are padded to multiples of 8: `"sintel"`, half to each side, or
+            `"kitti"`, to the bottom and half to the left and right.
+        tolerance: Refinement stops early where the mean length of the update, over a batch's
+            pixels, falls below this many pixels; 0 never stops, and training never does.
+        freeze_batch_norm: Whether the large network's batch normalization uses its running
+            statistics in training too, as the paper does after FlyingChairs.
+        correlation_memory: Largest correlation volume of a scale that is stored, in bytes; see
+            `CorrelationPyramid`.
+        **kwargs: Of `keras.Model`: `name`, `dtype`.
+
+    Call arguments:
+        inputs: Pair of images, each (B, H, W, 3), RGB in [0, 1]; or N >= 2 consecutive frames
+            (N, H, W, 3). For a stream of them a dictionary: `"frames"` (N, H, W, 3) and, from
+            the second call on, the `"features"` that the last call returned. A dictionary may
+            also hold a pair, `"images"`, and the options `"iterations"` and `"initial_flow"`.
+        iterations: Refinements of this call; an integer, or a scalar integer tensor outside of
+            training.
+        initial_flow: Flow (B, h, w, 2) to start from, at 1/8 of the padded size and in its
+            pixels. For several pairs of a stack of frames, of the first; the others start at 0.
+        training: Whether batch normalization uses the batch's own statistics.
+
+    Returns:
+        Flow (B, H, W, 2), or (N - 1, H, W, 2), float32, in pixels, of image 1 towards image 2.
+        For a dictionary a dictionary: `"features"` of the last frame, to hand on, (1, h, w, C)
+        each; and, where there are two frames, `"flow"` (N, H, W, 2) and `"coarse_flow"`
+        (N, h, w, 2), as an `initial_flow` has to be.
+
+    Raises:
+        ValueError: Unknown variant, padding or scales; images of the wrong shape or size.
+
+    Source: arXiv 2003.12039, section 3 and appendix.
+
+    Example:
+        >>> import numpy as np
+        >>> model = RAFT("small", iterations=2)
+        >>> frames = np.random.default_rng(0).random((2, 1, 40, 72, 3), dtype="float32")
+        >>> tuple(model((frames[0], frames[1])).shape)
+        (1, 40, 72, 2)
+    """
+
+    output_stride = STRIDE
+    preset_defaults = {
+        "paper": {
+            "title": "RAFT: Recurrent All-Pairs Field Transforms for Optical Flow",
+            "arxiv": "2003.12039",
+        },
+    }
+
+    def __init__(
+        self,
+        variant="large",
+        iterations=12,
+        radius=None,
+        pooling=(1, 2, 4, 8),
+        padding="sintel",
+        tolerance=0.0,
+        freeze_batch_norm=False,
+        correlation_memory=VOLUME_MEMORY,
+        **kwargs,
+    ):
+        # Coordinates and flows keep float32; the layers choose their own precision.
+        super().__init__(autocast=False, **kwargs)
+        self.variant = checks.one_of("variant", variant, VARIANTS)
+        self.sizes = sizes = VARIANTS[variant]
+        self.iterations = checks.whole("iterations", iterations, least=1)
+        radius = sizes.radius if radius is None else radius
+        self.radius = checks.whole("radius", radius, least=0)
+        self.pooling = pooling_factors(pooling)
+        self.padding = checks.one_of("padding", padding, PADDING)
+        self.tolerance = checks.number("tolerance", tolerance, least=0)
+        self.freeze_batch_norm = bool(freeze_batch_norm)
+        self.correlation_memory = checks.number("correlation_memory", correlation_memory, least=0)
+        dtype = self.dtype_policy
+        encoder = {"bottleneck": sizes.bottleneck, "dtype": dtype}
+        self.feature_encoder = blocks.Encoder(
+            sizes.widths, sizes.features, "instance", name="feature_encoder", **encoder
+        )
+        self.context_encoder = blocks.Encoder(
+            sizes.widths,
+            sizes.context_channels,
+            sizes.context_norm,
+            name="context_encoder",
+            **encoder,
+        )
+        channels = len(self.pooling) * (2 * self.radius + 1) ** 2
+        self.update = blocks.UpdateBlock(sizes, channels, dtype=dtype, name="update")
+        self.upsampling_head = None
+        if sizes.convex:
+            self.upsampling_head = blocks.UpsamplingHead(
+                sizes.hidden, STRIDE, dtype=dtype, name="upsampling_head"
+            )
+        self.built = True
+
+    @property
+    def padding_place(self):
+        """Where images are padded, as of `pad_to_stride`."""
+        return PADDING[self.padding]
+
+    # The network
+
+    def _features(self, images):
+        shape = images.shape
+        if None in shape or shape[1] * shape[2] <= LARGE or is_supervising(self):
+            return self.feature_encoder(2.0 * images - 1.0)
+        # Frame by frame, which takes as long and less memory.
+        frames = (self.feature_encoder(2.0 * images[i : i + 1] - 1.0) for i in range(shape[0]))
+        return ops.concatenate(list(frames), axis=0)
+
+    def _context(self, images, training):
+        training = False if self.freeze_batch_norm else training
+        return self.context_encoder(2.0 * images - 1.0, training=training)
+
+    def refine(self, query, key, context, iterations=None, initial_flow=None, keep_all=False):
+        """Estimate the flow between two frames by repeated refinement.
+
+        Args:
+            query: Features (B, h, w, D) of the first frames.
+            key: Features (B, h, w, D) of the second frames.
+            context: Context (B, h, w, C) of the first frames.
+            iterations: Refinements; None: `self.iterations`.
+            initial_flow: Flow (b, h, w, 2) to start the first b pairs from; the others, and all
+                if it is None, start from zeros.
+            keep_all: Whether to return the flow of every refinement.
+
+        Returns:
+            Flow (B, h, w, 2) in pixels of this grid, and the last state. With `keep_all` a list
+            of full-resolution flows (B, 8 h, 8 w, 2) in pixels.
+        """
+        pyramid = CorrelationPyramid(query, key, self.pooling, self.correlation_memory)
+        hidden, context = ops.split(context, [self.sizes.hidden], axis=-1)
+        hidden, context = ops.tanh(hidden), ops.relu(context)
+        flow = ops.cast(ops.zeros_like(query[..., :2]), "float32")
+        rows, columns = ops.shape(query)[1:3]
+        x = ops.arange(columns, dtype="float32")[None, None, :] + flow[..., 0]
+        y = ops.arange(rows, dtype="float32")[None, :, None] + flow[..., 1]
+        grid = ops.stack([x, y], axis=-1)
+        if initial_flow is not None:
+            initial_flow = ops.cast(initial_flow, "float32")
+            rest = flow[ops.shape(initial_flow)[0] :]
+            flow = ops.concatenate([initial_flow, rest], axis=0)
+
+        def step(flow, hidden):
+            # Gradients reach earlier refinements through the state alone.
+            flow = ops.stop_gradient(flow)
+            correlation = pyramid.lookup(grid + flow, self.radius)
+            hidden, change = self.update(hidden, context, correlation, flow)
+            return flow + change, hidden
+
+        iterations = self.iterations if iterations is None else iterations
+        if not keep_all:
+            return repeat(step, (flow, hidden), iterations, self.tolerance / STRIDE)
+        flows = []
+        for _ in range(iterations):
+            flow, hidden = step(flow, hidden)
+            flows.append(self.enlarge(flow, hidden))
+        return flows
+
+    def enlarge(self, flow, hidden):
+        """Enlarge a flow to full resolution.
+
+        Args:
+            flow: Flow (B, h, w, 2) in pixels of its grid.
+            hidden: The state that came with it.
+
+        Returns:
+            Flow (B, 8 h, 8 w, 2) in full-resolution pixels.
+        """
+        if self.upsampling_head is None:
+            return upsample_bilinear(STRIDE * flow, STRIDE, align_corners=True)
+        return convex_upsample(STRIDE * flow, self.upsampling_head(hidden), STRIDE)
+
+    def call(self, inputs, iterations=None, initial_flow=None, training=None):
+        if isinstance(inputs, dict):
+            return self._follow(**inputs)
+        images = self._padded_inputs(inputs)
+        if isinstance(inputs, (list, tuple)):
+            query, key = ops.split(self._features(images), 2, axis=0)
+            first = images[: ops.shape(query)[0]]
+        else:
+            features = self._features(images)
+            query, key, first = features[:-1], features[1:], images[:-1]
+        context = self._context(first, training)
+        size = ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)[-3:-1]
+        keep_all = is_supervising(self)
+        result = self.refine(query, key, context, iterations, initial_flow, keep_all)
+        if keep_all:
+            return [crop_to(flow, *size, self.padding_place) for flow in result]
+        return crop_to(self.enlarge(*result), *size, self.padding_place)
+
+    def _padded_inputs(self, inputs):
+        images = self.stack_inputs(inputs)
+        return pad_to_stride(images, self.output_stride, place=self.padding_place)
+
+    def _follow(self, frames=None, features=None, images=None, iterations=None, initial_flow=None):
+        """The pair or stream of a dictionary; see "Call arguments"."""
+        if images is not None:
+            return {"flow": self.call(images, iterations, initial_flow, training=False)}
+        padded = self._padded_inputs(frames)
+        encoded = self._features(padded), self._context(padded, training=False)
+        result = {"features": [part[-1:] for part in encoded]}
+        if features is not None:
+            query, context = (
+                ops.concatenate([ops.cast(before, part.dtype), part[:-1]], axis=0)
+                for before, part in zip(features, encoded, strict=True)
+            )
+            flow, hidden = self.refine(query, encoded[0], context, iterations, initial_flow)
+            result["coarse_flow"] = flow
+            size = ops.shape(frames)[1:3]
+            result["flow"] = crop_to(self.enlarge(flow, hidden), *size, self.padding_place)
+        return result
+
+    def check_inputs(self, inputs):
+        if not isinstance(inputs, dict):
+            return super().check_inputs(inputs)
+        inputs = {name: value for name, value in inputs.items() if name not in OPTIONS}
+        super().check_inputs(inputs["images"] if set(inputs) == {"images"} else inputs)
+        if "features" not in inputs:
+            return None
+        given, parts = inputs["features"], (self.sizes.features, self.sizes.context_channels)
+        if len(given) != len(parts):
+            raise ValueError(f"features must be two tensors. Received: {len(given)} of them")
+        grid = [size and -(-size // STRIDE) for size in inputs["frames"].shape[1:3]]
+        for part, channels in zip(given, parts, strict=True):
+            axes = (1, *grid, channels)
+            checks.shape("features of the frame before", part, str(axes), axes)
+        return None
+
+    # The image level
+
+    def flow(
+        self, image1, image2=None, batch_size=4, progress=None, iterations=None, warm_start=False
+    ):
+        """Estimate optical flow between two images, or between consecutive frames.
+
+        Args:
+            image1: As of every flow network: path, PIL image or array, (H, W, 3) and others; or
+                frames of one size.
+            image2: The second image, or second images.
+            batch_size: Frames computed at once.
+            progress: Whether to show a progress bar.
+            iterations: Refinements, an integer of at least 1; None: `self.iterations`.
+            warm_start: Whether each flow starts from the one before, carried forward. Frames
+                are computed one at a time then.
+
+        Returns:
+            numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
+            N frames a list of N - 1 of them; for N pairs a list of N.
+
+        Raises:
+            ValueError: As of `FlowTask.flow`; iterations below 1; a warm start of a pair.
+
+        Example:
+            >>> import numpy as np
+            >>> frames = np.zeros((3, 20, 30, 3), "uint8")
+            >>> [flow.shape for flow in RAFT("small").flow(frames, iterations=2)]
+            [(20, 30, 2), (20, 30, 2)]
+        """
+        if warm_start and image2 is not None:
+            raise ValueError("warm_start needs consecutive frames. Received: pairs of images")
+        options = {"iterations": iterations, "warm_start": warm_start}
+        return super().flow(image1, image2, batch_size, progress, **options)
+
+    def flow_stream(self, frames, batch_size=4, iterations=None, warm_start=False):
+        """Estimate the flows between consecutive frames of any iterable, lazily.
+
+        Args:
+            frames: Iterable of images as `flow` takes them, (H, W, 3) and others, of one size.
+            batch_size: Flows computed at once.
+            iterations: As of `flow`.
+            warm_start: As of `flow`.
+
+        Yields:
+            numpy float32 (H, W, 2) per consecutive pair, in pixels.
+        """
+        yield from super().flow_stream(
+            frames, batch_size, iterations=iterations, warm_start=warm_start
+        )
+
+    def _flow_of_two(self, frames, iterations, warm_start):
+        images = frames[:1], frames[1:]
+        batch = {"images": images, "iterations": self._count(iterations)}
+        return self.predict_on_batch(batch)["flow"]
+
+    def _flows_to(self, frames, features, iterations, warm_start):
+        flows = []
+        for part in [[frame] for frame in frames] if warm_start else [frames]:
+            batch = {"frames": self._padded(part), "iterations": self._count(iterations)}
+            if warm_start:
+                # The flow of the pair before travels with the features; the first has none.
+                features, before = features[:2], features[2:]
+                batch["initial_flow"] = expected_flow(before, features[0].shape)
+            result = self.predict_on_batch({**batch, "features": features})
+            flows += self._cropped(result["flow"], frames[0])
+            features = [*result["features"], result["coarse_flow"]]
+        return flows, features if warm_start else features[:2]
+
+    def _count(self, iterations):
+        """Refinements as an array: an input of the compiled network, which then serves any."""
+        iterations = self.iterations if iterations is None else iterations
+        return np.array(checks.whole("iterations", iterations, least=1), "int32")
+
+    # Training
+
+    def answer(self, levels):
+        """The flow of the last refinement.
+
+        Args:
+            levels: Flows (B, H, W, 2), one for each refinement.
+
+        Returns:
+            Flow (B, H, W, 2).
+        """
+        return levels[-1]
+
+    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
+        """Compile; without arguments, for training on FlyingChairs as in the paper.
+
+        Args:
+            optimizer: Default: `ClippedAdamW`, weight decay 1e-4, gradients clipped to norm 1,
+                the rate `OneCycle(4e-4, 100_100)`.
+            loss: Default: `SequenceLoss()`, which sees every refinement's flow; any other Keras
+                loss sees the last.
+            metrics: Default: `[EndPointError()]`. They see validity masks.
+            **kwargs: Of `keras.Model.compile`.
+        """
+        if optimizer is None:
+            optimizer = ClippedAdamW(OneCycle(4e-4, 100_100), weight_decay=1e-4, epsilon=1e-8)
+        super().compile(
+            optimizer=optimizer,
+            loss=SequenceLoss() if loss is None else loss,
+            metrics=[EndPointError(name="epe")] if metrics is None else metrics,
+            **kwargs,
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "variant": self.variant,
+            "iterations": self.iterations,
+            "radius": self.radius,
+            "pooling": list(self.pooling),
+            "padding": self.padding,
+            "tolerance": self.tolerance,
+            "freeze_batch_norm": self.freeze_batch_norm,
+            "correlation_memory": self.correlation_memory,
+        }
