@@ -24,7 +24,6 @@ BAND = 32  # rows of the full-size cost volume that are there at once
 
 
 @register_model(task="stereo_matching")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
     """Stereo matching network of Chang and Chen (CVPR 2018).
 
@@ -35,9 +34,6 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
     Tensor level: `model((left, right))`, any size from 16x16 up; where the released network's
     pooling has no window (images below 256 pixels) the whole feature map is one. Image level:
     `model.disparity(left, right)`.
-
-    In `fit` the statistics of batch normalization are those of left and right images together; the
-    release normalizes each side by its own.
 
     Args:
         variant: `"stacked_hourglass"` (the paper's: 5,224,768 trainable parameters, three outputs
@@ -98,8 +94,11 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
         """
         images = ops.subtract(images, np.array(MEAN, "float32"))
         images = ops.divide(images, np.array(DEVIATION, "float32"))
-        features = self.features(ops.cast(images, self.compute_dtype), training=training)
-        left, right = ops.split(features, 2, axis=0)
+        images = ops.cast(images, self.compute_dtype)
+        if training:  # as released, batch normalization takes the statistics of each side
+            left, right = (self.features(side, training=True) for side in ops.split(images, 2))
+        else:
+            left, right = ops.split(self.features(images, training=False), 2)
         volume = concatenation_volume(left, right, self.max_disparity // STRIDE)
         return self.aggregation(volume, training=training)
 

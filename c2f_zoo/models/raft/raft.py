@@ -32,7 +32,6 @@ PADDING = {"sintel": "centre", "kitti": "bottom"}
 
 
 @register_model(task="optical_flow")
-@keras.saving.register_keras_serializable(package="c2f_zoo")
 class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     """Optical flow network of Teed and Deng (ECCV 2020).
 

@@ -112,6 +112,18 @@ def test_fit_moves_every_weight_and_masks_count(pair):
     assert all(moved)  # statistics of batch normalization included
 
 
+def test_training_normalizes_each_side_by_its_own_statistics(pair):
+    left, right = pair
+    means = []
+    for inputs in ((left, right / 4), (right / 4, left)):
+        keras.utils.set_random_seed(0)
+        model = PSMNet("basic", max_disparity=16)
+        model(inputs, training=True)
+        means.append(to_numpy(model.features.stem[0].normalization.moving_mean))
+    # Together the sides would give one mean in either order; the later one counts for more.
+    assert np.abs(means[0] - means[1]).max() > 0.05 * np.abs(means[0]).max()
+
+
 def test_any_keras_loss_trains_the_last_output(basic, pair):
     basic.compile(optimizer="sgd", loss="mse")
     truth = np.full((2, 32, 48, 1), 3.0, "float32")
