@@ -12,7 +12,7 @@ from c2f_zoo.data import load_image, save_image
 ROOT = Path(__file__).parents[1]
 # Two presets per row, and the row to take from the picture of each.
 ROWS = (
-    (("unet_denoise.photos", 0), ("unet_deblur.photos", 0)),
+    (("unet_denoise.real", 0), ("unet_deblur.photos", 0)),
     (("srnet_x2.photos", 0), ("unet_inpaint.photos", 1)),
 )
 SIDE, GAP = 192, 16

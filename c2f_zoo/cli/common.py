@@ -16,7 +16,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 DEFAULT_FLOW_PRESET = "pwcnet_lite.scenes"
 DEFAULT_GENERATOR_PRESET = "progan_64.fluent"
 DEFAULT_RESTORATION_PRESETS = {
-    "denoise": "unet_denoise.photos",
+    "denoise": "unet_denoise.real",
     "deblur": "unet_deblur.photos",
     "inpaint": "unet_inpaint.photos",
     "upscale": "srnet_x2.photos",

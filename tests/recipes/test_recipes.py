@@ -253,7 +253,14 @@ def test_a_recipe_for_photographs_reads_them_and_resumes(recipe, tmp_path, name)
 
 
 @pytest.mark.parametrize(
-    "name", ["unet_denoise_photos", "unet_deblur_photos", "unet_inpaint_photos", "srnet_x2_photos"]
+    "name",
+    [
+        "unet_denoise_photos",
+        "unet_denoise_real",
+        "unet_deblur_photos",
+        "unet_inpaint_photos",
+        "srnet_x2_photos",
+    ],
 )
 def test_the_card_of_a_restoration_preset_tells_of_its_recipe(recipe, name):
     module = recipe(name)

@@ -28,6 +28,10 @@ RECIPE = PhotoRecipe(
     start="unet_denoise.photos",
     summary="Takes noise as photographs have it, grey, coarse or kept as JPEG, up to a standard "
     "deviation of 55 of 255, from photographs of any size.",
+    limits="White noise that was neither clipped nor kept as JPEG is taken 0.2 to 0.6 dB better by "
+    "`unet_denoise.photos`, which knows no other. Fine textures are smoothed where noise is "
+    "strong, above all where it is coarser than a pixel.",
+    hardware="a CPU core, 1.6 hours, beginning with the weights of `unet_denoise.photos`",
 )
 
 
