@@ -40,9 +40,10 @@ def registered_in_the_source():
 
 @pytest.mark.backend_free
 def test_the_table_lists_what_the_source_registers():
-    lines = "\n".join(f'    "{k}": "{m}",' for k, m in registered_in_the_source().items())
-    written = "\n".join(f'    "{k}": "{m}",' for k, m in registered_names.MODULES.items())
-    assert written == lines, f"MODULES must be\n{lines}"
+    found, written = registered_in_the_source(), registered_names.MODULES
+    missing = [f'"{name}": "{found[name]}",' for name in found if written.get(name) != found[name]]
+    assert not missing, "MODULES lacks " + " ".join(missing)
+    assert list(written) == list(found), "MODULES has names that nothing registers, or is not sorted"
 
 
 @pytest.mark.parametrize("name", registered_names.MODULES)
