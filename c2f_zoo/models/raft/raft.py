@@ -11,7 +11,7 @@ from c2f_zoo.layers import (
     convex_upsample,
     crop_to,
     pad_to_stride,
-    upsample_bilinear,
+    resize_bilinear,
 )
 from c2f_zoo.layers.correlation_pyramid import VOLUME_MEMORY, pooling_factors
 from c2f_zoo.losses import SequenceLoss
@@ -218,7 +218,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             Flow (B, 8 h, 8 w, 2) in full-resolution pixels.
         """
         if self.upsampling_head is None:
-            return upsample_bilinear(STRIDE * flow, STRIDE, align_corners=True)
+            size = (STRIDE * side for side in ops.shape(flow)[1:3])
+            return resize_bilinear(STRIDE * flow, *size, align_corners=True)
         return convex_upsample(STRIDE * flow, self.upsampling_head(hidden), STRIDE)
 
     def call(self, inputs, iterations=None, initial_flow=None, training=None):
