@@ -257,6 +257,31 @@ def same_shape(names, arrays, allowed, axes):
     return tuple(b if a is None else a for a, b in zip(*shapes, strict=True))
 
 
+def pixel_weight(weight):
+    """Check a mask or weight of pixels, of a loss or metric.
+
+    Args:
+        weight: Tensor (B, H, W, 1), (B, H, W), or (B,), one for all pixels of a sample.
+
+    Returns:
+        The weight as (B, H, W, 1) or (B, 1, 1, 1).
+
+    Raises:
+        ValueError: The shape is another one.
+
+    Example:
+        >>> pixel_weight(np.ones((2, 4, 5))).shape, pixel_weight(np.ones(2)).shape
+        ((2, 4, 5, 1), (2, 1, 1, 1))
+    """
+    rank = len(weight.shape)
+    if rank not in (1, 3, 4) or (rank == 4 and weight.shape[-1] != 1):
+        raise ValueError(
+            "sample_weight must have the shape (B, H, W, 1), (B, H, W) or (B,). "
+            f"Received: shape {tuple(weight.shape)}"
+        )
+    return weight[(..., *[None] * (4 - rank))]
+
+
 def _is_length(found, allowed):
     if found is None or allowed is None:
         return True

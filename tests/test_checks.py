@@ -75,3 +75,15 @@ def test_unknown_lengths_and_several_allowed_ones_pass():
         shape = (None, 4, None, 3)
 
     assert checks.shape("x", Symbolic(), "(B, H, W, 1 or 3)", (None, 4, 5, (1, 3)))
+
+
+def test_a_weight_of_pixels_broadcasts_against_a_map():
+    for shape, expected in (((2,), (2, 1, 1, 1)), ((2, 4, 5), (2, 4, 5, 1))):
+        assert checks.pixel_weight(np.ones(shape)).shape == expected
+    assert checks.pixel_weight(np.ones((2, 4, 5, 1))).shape == (2, 4, 5, 1)
+
+
+@pytest.mark.parametrize("shape", [(), (2, 4), (2, 4, 5, 2), (2, 4, 5, 1, 1)])
+def test_a_weight_of_another_shape_is_refused(shape):
+    with pytest.raises(ValueError, match=r"^sample_weight must .* Received: shape \("):
+        checks.pixel_weight(np.ones(shape))

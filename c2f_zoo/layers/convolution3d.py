@@ -28,8 +28,6 @@ class Conv3D(keras.layers.Conv3D):
     """
 
     def __init__(self, filters, strides=1, **kwargs):
-        for fixed in ("kernel_size", "padding", "data_format"):
-            kwargs.pop(fixed, None)  # in the parent class's configuration
         is_strided = strides not in (1, (1, 1, 1), [1, 1, 1])
         super().__init__(
             filters,
@@ -52,6 +50,10 @@ class Conv3D(keras.layers.Conv3D):
             for size, stride in zip(sizes, self.strides, strict=True)
         )
         return (batch, *shrunk, self.filters)
+
+    def get_config(self):
+        fixed = ("kernel_size", "padding", "data_format")
+        return {k: v for k, v in super().get_config().items() if k not in fixed}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -79,8 +81,6 @@ class Conv3DTranspose(keras.layers.Conv3DTranspose):
     """
 
     def __init__(self, filters, **kwargs):
-        for fixed in ("kernel_size", "strides", "padding", "data_format"):
-            kwargs.pop(fixed, None)  # in the parent class's configuration
         super().__init__(
             filters, 3, strides=2, padding="valid", data_format="channels_last", **kwargs
         )
@@ -91,3 +91,7 @@ class Conv3DTranspose(keras.layers.Conv3DTranspose):
     def compute_output_shape(self, input_shape):
         batch, *sizes, _ = input_shape
         return (batch, *(None if size is None else 2 * size for size in sizes), self.filters)
+
+    def get_config(self):
+        fixed = ("kernel_size", "strides", "padding", "data_format")
+        return {k: v for k, v in super().get_config().items() if k not in fixed}

@@ -10,6 +10,7 @@ from c2f_zoo import backend, checks
 # each lookup. RAFT's training crops and Sintel's frames stay below; at 1088x1920 the first level
 # would take 4.3 GB.
 VOLUME_MEMORY = 2**29
+LARGEST_VOLUME = 2**31  # numbers of a volume that int32 indices reach
 GATHER_MEMORY = 2**26  # bytes of key features that a lookup without volume gathers at once
 
 
@@ -26,8 +27,8 @@ class CorrelationPyramid:
         key: Tensor (B, h, w, D), features of image 2.
         pooling: Pooling factor of each level, increasing integers of at least 1. A level that
             pooling leaves without cells counts as outside the frame.
-        memory: Largest volume of a level that is stored, in bytes. Volumes whose size TensorFlow
-            does not know before it runs are always stored.
+        memory: Largest volume of a level that is stored, in bytes; at most 8 GiB are. Volumes
+            whose size TensorFlow does not know before it runs are always stored.
 
     Raises:
         ValueError: If the shapes differ or are not of rank 4, or the factors do not increase.
@@ -59,7 +60,9 @@ class CorrelationPyramid:
             rows, columns = ops.shape(keys)[1:3]
             keys = ops.reshape(keys, (batch, rows * columns, self.channels))
             cells = (shape[0], shape[1], shape[2], *_pooled_sizes(shape[1:3], factor))
-            is_stored = None in cells or 4 * math.prod(cells) <= self.memory
+            is_stored = None in cells or (
+                4 * math.prod(cells) <= self.memory and math.prod(cells) <= LARGEST_VOLUME
+            )
             if is_stored:
                 keys = ops.matmul(self.query, ops.transpose(keys, (0, 2, 1)))
             self.levels.append((keys, rows, columns, is_stored))

@@ -6,14 +6,14 @@ from keras import ops
 from c2f_zoo import checks
 
 
-def upsample_bilinear(x, factor, align_corners=False):
+def upsample_bilinear(x, factor):
     """Enlarge by a whole factor, bilinearly; values are not rescaled: a flow keeps its unit.
+
+    Pixels have half-pixel centres; `resize_bilinear` has the other convention too.
 
     Args:
         x: Tensor (B, H, W, C).
         factor: Integer of at least 1.
-        align_corners: Whether the centres of the corner pixels stay in place (as RAFT-small's
-            upsampling has it), instead of the corners of the image.
 
     Returns:
         Tensor (B, factor * H, factor * W, C).
@@ -29,9 +29,8 @@ def upsample_bilinear(x, factor, align_corners=False):
     factor = checks.whole("factor", factor, least=1)
     x = ops.convert_to_tensor(x)
     checks.shape("x", x, "(B, H, W, C)", (None,) * 4)
-    enlarge = _enlarge_aligned if align_corners else _enlarge
     for axis in (1, 2) if factor > 1 else ():
-        x = enlarge(x, factor, axis)
+        x = _enlarge(x, factor, axis)
     return x
 
 
@@ -48,19 +47,6 @@ def _enlarge(x, factor, axis):
         neighbour = before if offset < 0 else after
         phases.append(x * (1.0 - abs(offset)) + neighbour * abs(offset))
     return interleave(phases, axis)
-
-
-def _enlarge_aligned(x, factor, axis):
-    """Bilinear enlargement along one axis: pixel i of n f lies at i (n - 1) / (n f - 1)."""
-    size = ops.shape(x)[axis]
-    last = size * factor - 1
-    position = ops.arange(size * factor, dtype="int32") * (size - 1)
-    low = position // last
-    fraction = ops.cast(position - low * last, x.dtype) / ops.cast(last, x.dtype)
-    fraction = ops.reshape(fraction, (-1, 1, 1) if axis == 1 else (-1, 1))
-    below = ops.take(x, low, axis=axis)
-    above = ops.take(x, ops.minimum(low + 1, size - 1), axis=axis)
-    return below * (1.0 - fraction) + above * fraction
 
 
 def interleave(phases, axis):

@@ -48,7 +48,7 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         """
         truth = {"flow": y_true}
         if sample_weight is not None:
-            truth["weight"] = as_map(ops.convert_to_tensor(sample_weight))
+            truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
         return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
@@ -188,13 +188,6 @@ class MultiscaleRobust(_MultiscaleFlowLoss):
 
     def get_config(self):
         return {**super().get_config(), "epsilon": self.epsilon, "exponent": self.exponent}
-
-
-def as_map(weight):
-    """Append axes to a weight (B, H, W, 1), (B, H, W) or (B,) up to rank 4."""
-    while len(weight.shape) < 4:
-        weight = weight[..., None]
-    return weight
 
 
 def _with_factor(flow, level, stride):

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.losses.flow import as_map
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -66,7 +65,7 @@ class SequenceLoss(keras.losses.Loss):
         """
         truth = {"flow": y_true}
         if sample_weight is not None:
-            truth["weight"] = as_map(ops.convert_to_tensor(sample_weight))
+            truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
         return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):

@@ -76,7 +76,7 @@ class MultilevelSmoothL1(keras.losses.Loss):
         """
         truth = {"disparity": y_true}
         if sample_weight is not None:
-            truth["weight"] = _as_map(ops.convert_to_tensor(sample_weight))
+            truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
         return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
@@ -117,18 +117,3 @@ class MultilevelSmoothL1(keras.losses.Loss):
 def _smooth_l1(error):
     size = ops.abs(error)
     return ops.where(size < 1, 0.5 * ops.square(error), size - 0.5)
-
-
-def _as_map(weight):
-    """A weight that broadcasts against (B, H, W, 1)."""
-    rank = len(weight.shape)
-    if rank == 1:
-        return weight[:, None, None, None]
-    if rank == 3:
-        return weight[..., None]
-    if rank == 4 and weight.shape[-1] == 1:
-        return weight
-    raise ValueError(
-        "sample_weight must have the shape (B, H, W, 1), (B, H, W) or (B,). "
-        f"Received: shape {tuple(weight.shape)}"
-    )

@@ -39,7 +39,7 @@ class PixelMean(ExactMean):
         magnitude = length(truth)
         weight = ops.ones_like(magnitude)
         if sample_weight is not None:
-            weight = weight * _as_map(ops.cast(sample_weight, "float32"), truth.shape)
+            weight = weight * checks.pixel_weight(ops.cast(sample_weight, "float32"))[..., 0]
         is_counted = ops.logical_and(weight > 0, self.selects(magnitude))
         weight = ops.where(is_counted, weight, ops.zeros_like(weight))
         # Selecting, not multiplying: 0 * nan would be nan.
@@ -64,18 +64,3 @@ def length(vectors):
 def _sum(values):
     """Sum of a map (B, H, W), axis by axis: short sums keep float32 exact enough."""
     return ops.sum(ops.sum(ops.sum(values, axis=2), axis=1))
-
-
-def _as_map(weight, shape):
-    """A weight that broadcasts against (B, H, W)."""
-    rank = len(weight.shape)
-    if rank == 4 and weight.shape[-1] == 1:
-        return weight[..., 0]
-    if rank == 3:
-        return weight
-    if rank == 1:
-        return weight[:, None, None]
-    raise ValueError(
-        "sample_weight must have the shape (B, H, W, 1), (B, H, W) or (B,) for maps of shape "
-        f"{tuple(shape)}. Received: shape {tuple(weight.shape)}"
-    )

@@ -71,6 +71,15 @@ def test_what_is_not_stored_is_looked_up_in_pieces_with_equal_results(rng, monke
         )
 
 
+def test_a_volume_beyond_the_reach_of_its_indices_is_not_stored(rng, monkeypatch):
+    query, key, coordinates = samples(rng, (1, 6, 8, 4))
+    monkeypatch.setattr("c2f_zoo.layers.correlation_pyramid.LARGEST_VOLUME", 48 * 48 - 1)
+    pyramid = CorrelationPyramid(query, key, (1, 2), memory=2**40)
+    assert [level[-1] for level in pyramid.levels] == [False, True]
+    expected = slow_lookup(query, key, coordinates, (1, 2), 4)
+    np.testing.assert_allclose(to_numpy(pyramid.lookup(coordinates)), expected, atol=1e-4)
+
+
 def test_equals_torch_grid_sample_of_pooled_volumes(rng):
     torch = pytest.importorskip("torch")
     query, key, coordinates = samples(rng, (1, 16, 24, 8))

@@ -45,19 +45,17 @@ def test_padding_names_what_is_wrong():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 2)])
 @pytest.mark.parametrize("factor", [1, 2, 4])
-@pytest.mark.parametrize("align_corners", [False, True])
-def test_upsampling_equals_torch_interpolate(rng, size, factor, align_corners):
+def test_upsampling_equals_torch_interpolate(rng, size, factor):
     torch = pytest.importorskip("torch")
     flow = rng.normal(size=(2, *size, 2)).astype("float32")
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(flow).permute(0, 3, 1, 2),
         scale_factor=factor,
         mode="bilinear",
-        align_corners=align_corners,
+        align_corners=False,
     )
     expected = expected.permute(0, 2, 3, 1).numpy()
-    ways = [upsample_bilinear(flow, factor, align_corners)]
-    for up in ways if align_corners else [*ways, Upsampling(factor)(flow)]:
+    for up in (upsample_bilinear(flow, factor), Upsampling(factor)(flow)):
         np.testing.assert_allclose(ops.convert_to_numpy(up), expected, atol=1e-5)
 
 

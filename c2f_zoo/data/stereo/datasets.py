@@ -11,6 +11,7 @@ from c2f_zoo.data.flow.folders import (
     check_complete,
     either,
     find_folder,
+    join_parts,
     numbered_files,
     split_folder,
     subfolders,
@@ -121,16 +122,11 @@ class _KITTIStereo(StereoDataset):
             wanted[f"{disparity}/*_10.png"] = find_folder(folder, [disparity], title)
         wanted = {what: numbered_files(place, r"(\d{6})_10\.png") for what, place in wanted.items()}
         visible = numbered_files(folder / f"disp_noc{suffix}", r"(\d{6})_10\.png")
-        files, problems = [], []
-        for number in sorted(set().union(*wanted.values())):
-            lacking = [what for what, found in wanted.items() if number not in found]
-            if lacking:
-                names = " and ".join(what.replace("*", f"{number:06d}") for what in lacking)
-                problems.append(f"{number:06d} lacks {names}")
-                continue
-            paths = [found[number] for found in wanted.values()]
-            mask = visible.get(number) if split == "train" else None
-            files.append(StereoFiles(f"{number:06d}_10", *paths, visible=mask))
+        samples, problems = join_parts(wanted, 6)
+        files = [
+            StereoFiles(f"{number}_10", *paths, visible=visible.get(int(number)))
+            for number, *paths in samples
+        ]
         check_complete(title, folder, files, problems)
         super().__init__(root, files)
 
@@ -333,11 +329,8 @@ def open_stereo_dataset(name, root, **options):
         dataset = open_stereo_dataset("middlebury", "2006", edition="2006")
         ```
     """
-    classes = {_plain(key): value for key, value in STEREO_DATASETS.items()}
-    if _plain(name) not in classes:
+    classes = {checks.plain_name(key): value for key, value in STEREO_DATASETS.items()}
+    plain = checks.plain_name(name)
+    if plain not in classes:
         checks.one_of("name", name, STEREO_DATASETS)
-    return classes[_plain(name)](root, **options)
-
-
-def _plain(name):
-    return "".join(letter for letter in name.lower() if letter.isalnum())
+    return classes[plain](root, **options)

@@ -137,7 +137,8 @@ class GrowingNetwork(StagedNetwork):
     def load_smaller(self, other):
         """Copy the weights of a network of the same kind with fewer stages, to grow it further.
 
-        The finer stages keep their initial values. Returns the number of variables copied.
+        The finer stages keep their initial values. Returns the number of variables copied; a
+        ValueError says what does not fit.
         """
         if type(other) is not type(self):
             raise ValueError(

@@ -25,7 +25,10 @@ class StyleGAN(GenerativePair):
     0.7) and `style_mixing`; `project` finds the style of a given image.
 
     Args:
-        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
+        resolution: Final height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of a style w.
+        mapping_depth: Dense layers of the mapping network.
         base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.

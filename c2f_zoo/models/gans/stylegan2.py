@@ -26,7 +26,10 @@ class StyleGAN2(GenerativePair):
     of a given image.
 
     Args:
-        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
+        resolution: Height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of a style w.
+        mapping_depth: Dense layers of the mapping network.
         base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`; a `channel_base`
             of 16384 is the paper's config-f, 8192 its config-e.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
@@ -106,7 +109,7 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
     final sum is judged. There is no growth: all scales train at once.
 
     Args:
-        resolution, latent_size, w_size, mapping_depth: As for `StyleGANGenerator`.
+        resolution, latent_size, w_size, mapping_depth: As for `StyleGAN2`.
         channel_base: See `StagedNetwork`; 16384 is the paper's config-f, 8192 its config-e.
         fused: Modulate by grouped convolutions, see `modulated_conv2d`: the same function.
         **kwargs: Of `StagedNetwork`.

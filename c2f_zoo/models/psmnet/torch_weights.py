@@ -6,10 +6,10 @@ import numpy as np
 
 from c2f_zoo import checks
 from c2f_zoo.hub import read_torch_checkpoint
+from c2f_zoo.hub.torch_files.matching import check_tensors
 from c2f_zoo.models.psmnet.psmnet import VARIANTS, PSMNet
 
 _COUNTER = "num_batches_tracked"  # of PyTorch's batch normalization; nothing depends on it
-_MOST_LISTED = 8
 
 
 def convert_official_psmnet(path, variant=None, max_disparity=192, align_corners=False):
@@ -62,7 +62,8 @@ def convert_official_psmnet(path, variant=None, max_disparity=192, align_corners
         )
     model = PSMNet(variant, max_disparity, align_corners)
     variables = official_variables(model)
-    _check(tensors, variables, Path(path), variant)
+    shapes = {name: _official_shape(variable) for name, variable in variables.items()}
+    check_tensors(tensors, shapes, f"PSMNet, variant {variant!r}", Path(path))
     for name, variable in variables.items():
         variable.assign(_converted(tensors[name]))
     return model
@@ -141,30 +142,6 @@ def _converted(tensor):
     return tensor if tensor.ndim == 1 else tensor.transpose(*range(2, tensor.ndim), 1, 0)
 
 
-def _check(tensors, variables, path, variant):
-    """Raise if the file's tensors are not exactly those of the network."""
-    expected = {}
-    for name, variable in variables.items():
-        shape = tuple(variable.shape)
-        expected[name] = shape if len(shape) == 1 else (shape[-1], shape[-2], *shape[:-2])
-    wrong = [
-        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    faults = {
-        "missing": [name for name in expected if name not in tensors],
-        "not of this network": [name for name in tensors if name not in expected],
-        "of the wrong shape": wrong,
-    }
-    listed = "; ".join(f"{fault}: {_list(names)}" for fault, names in faults.items() if names)
-    if listed:
-        raise ValueError(
-            f"The tensors must be those of the published PSMNet, variant {variant!r}; {listed}. "
-            f"Received: {path}, with {len(tensors)} tensors"
-        )
-
-
-def _list(names):
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+def _official_shape(variable):
+    shape = tuple(variable.shape)
+    return shape if len(shape) == 1 else (shape[-1], shape[-2], *shape[:-2])

@@ -6,6 +6,7 @@ import numpy as np
 
 from c2f_zoo import checks
 from c2f_zoo.hub import read_torch_checkpoint
+from c2f_zoo.hub.torch_files.matching import check_tensors
 from c2f_zoo.models.pwcnet.blocks import LEVELS
 from c2f_zoo.models.pwcnet.pwcnet import VARIANTS, PWCNet
 
@@ -16,7 +17,6 @@ _PYRAMID_SUFFIXES = {
     "paper": {None: ("a", "b")},
 }
 _UNUSED = "deconv2"  # in the published class, but not in its forward pass
-_MOST_LISTED = 8
 
 
 def convert_official_pwcnet(path, concatenation=None):
@@ -58,7 +58,9 @@ def convert_official_pwcnet(path, concatenation=None):
         concatenation = "prepended" if variant == "released" else "appended"
     model = PWCNet(variant)
     layers = _official_layers(model, concatenation)
-    _check(tensors, layers, Path(path), variant)
+    unused = {name: tensor.shape for name, tensor in tensors.items() if _UNUSED in name}
+    network = f"PWC-Net with {VARIANTS[variant].convolutions} convolutions per level"
+    check_tensors(tensors, _shapes(layers) | unused, network, Path(path))
     for name, (layer, order) in layers.items():
         kernel = np.asarray(tensors[f"{name}.weight"], "float32")
         is_transposed = name.startswith(("deconv", "upfeat"))
@@ -128,30 +130,11 @@ def _without_prefix(tensors, prefix):
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
 
 
-def _check(tensors, layers, path, variant):
-    """Raise if the file's tensors are not exactly those of the network."""
-    expected = {}
+def _shapes(layers):
+    """Shapes of the official tensors by name."""
+    shapes = {}
     for name, (layer, _) in layers.items():
         height, width, *channels = layer.kernel.shape
-        expected[f"{name}.weight"] = (*reversed(channels), height, width)
-        expected[f"{name}.bias"] = tuple(layer.bias.shape)
-    missing = [name for name in expected if name not in tensors]
-    extra = [name for name in tensors if name not in expected and _UNUSED not in name]
-    wrong = [
-        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    faults = {"missing": missing, "not of this network": extra, "of the wrong shape": wrong}
-    listed = "; ".join(f"{fault}: {_list(names)}" for fault, names in faults.items() if names)
-    if listed:
-        count = VARIANTS[variant].convolutions
-        raise ValueError(
-            f"The tensors must be those of the published PWC-Net with {count} convolutions per "
-            f"level; {listed}. Received: {path}, with {len(tensors)} tensors"
-        )
-
-
-def _list(names):
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")
+        shapes[f"{name}.weight"] = (*reversed(channels), height, width)
+        shapes[f"{name}.bias"] = tuple(layer.bias.shape)
+    return shapes

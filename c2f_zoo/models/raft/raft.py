@@ -11,7 +11,7 @@ from c2f_zoo.layers import (
     convex_upsample,
     crop_to,
     pad_to_stride,
-    upsample_bilinear,
+    resize_bilinear,
 )
 from c2f_zoo.layers.correlation_pyramid import VOLUME_MEMORY, pooling_factors
 from c2f_zoo.losses import SequenceLoss
@@ -47,8 +47,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         variant: `"large"` (5,257,536 parameters) or `"small"` (990,162).
         iterations: Refinements. The paper trains with 12 and measures with 32 on Sintel and 24 on
             KITTI and FlyingChairs.
-        radius: Of the lookup, in cells of each scale. None: 4 of the large network, 3 of the
-            small one.
+        radius: Radius of the lookup, in cells of each scale. Defaults to the variant's: 4 for
+            the large network, 3 for the small one.
         pooling: Pooling factors of the scales.
         padding: Where images are padded to multiples of 8: `"sintel"`, half to each side, or
             `"kitti"`, to the bottom and half to the left and right.
@@ -73,12 +73,14 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     Returns:
         Flow (B, H, W, 2), or (N - 1, H, W, 2), float32, in pixels, of image 1 towards image 2.
-        For a dictionary a dictionary: `"features"` of the last frame, to hand on, (1, h, w, C)
-        each; and, where there are two frames, `"flow"` (N, H, W, 2) and `"coarse_flow"`
-        (N, h, w, 2), as an `initial_flow` has to be.
+        For a dictionary of frames a dictionary: `"features"` of the last frame, to hand on,
+        (1, h, w, C) each; and, from the second call on, `"flow"` (N, H, W, 2) and
+        `"coarse_flow"` (N, h, w, 2), in the form of an `initial_flow`. For one of `"images"`
+        `"flow"` alone.
 
     Raises:
-        ValueError: Unknown variant, padding or scales; images of the wrong shape or size.
+        ValueError: Unknown variant, padding or scales; fewer than one refinement; images or an
+            initial flow of the wrong shape or size.
 
     Source: arXiv 2003.12039, section 3 and appendix.
 
@@ -145,7 +147,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
 
     @property
     def padding_place(self):
-        """Where images are padded, as of `pad_to_stride`."""
+        """Where images are padded: a `place` of `pad_to_stride`."""
         return PADDING[self.padding]
 
     # The network
@@ -187,6 +189,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         y = ops.arange(rows, dtype="float32")[None, :, None] + flow[..., 1]
         grid = ops.stack([x, y], axis=-1)
         if initial_flow is not None:
+            axes = (None, *query.shape[1:3], 2)
+            checks.shape("initial_flow", initial_flow, f"(b, h, w, 2), here {axes}", axes)
             initial_flow = ops.cast(initial_flow, "float32")
             rest = flow[ops.shape(initial_flow)[0] :]
             flow = ops.concatenate([initial_flow, rest], axis=0)
@@ -199,6 +203,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             return flow + change, hidden
 
         iterations = self.iterations if iterations is None else iterations
+        if isinstance(iterations, int):  # and not a tensor
+            checks.whole("iterations", iterations, least=1)
         if not keep_all:
             return repeat(step, (flow, hidden), iterations, self.tolerance / STRIDE)
         flows = []
@@ -218,7 +224,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             Flow (B, 8 h, 8 w, 2) in full-resolution pixels.
         """
         if self.upsampling_head is None:
-            return upsample_bilinear(STRIDE * flow, STRIDE, align_corners=True)
+            size = (STRIDE * side for side in ops.shape(flow)[1:3])
+            return resize_bilinear(STRIDE * flow, *size, align_corners=True)
         return convex_upsample(STRIDE * flow, self.upsampling_head(hidden), STRIDE)
 
     def call(self, inputs, iterations=None, initial_flow=None, training=None):
@@ -285,8 +292,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         """Estimate optical flow between two images, or between consecutive frames.
 
         Args:
-            image1: As of every flow network: path, PIL image or array, (H, W, 3) and others; or
-                frames of one size.
+            image1: Path, PIL image or array, (H, W, 3) and others; or frames of one size: what
+                every flow network of the zoo takes.
             image2: The second image, or second images.
             batch_size: Frames computed at once.
             progress: Whether to show a progress bar.
@@ -299,7 +306,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             N frames a list of N - 1 of them; for N pairs a list of N.
 
         Raises:
-            ValueError: As of `FlowTask.flow`; iterations below 1; a warm start of a pair.
+            ValueError: Images of different sizes, empty or unreadable; fewer than two frames;
+                iterations below 1; a warm start of a pair.
 
         Example:
             >>> import numpy as np
@@ -318,8 +326,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         Args:
             frames: Iterable of images as `flow` takes them, (H, W, 3) and others, of one size.
             batch_size: Flows computed at once.
-            iterations: As of `flow`.
-            warm_start: As of `flow`.
+            iterations, warm_start: As for `flow`.
 
         Yields:
             numpy float32 (H, W, 2) per consecutive pair, in pixels.
@@ -385,14 +392,6 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         )
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "variant": self.variant,
-            "iterations": self.iterations,
-            "radius": self.radius,
-            "pooling": list(self.pooling),
-            "padding": self.padding,
-            "tolerance": self.tolerance,
-            "freeze_batch_norm": self.freeze_batch_norm,
-            "correlation_memory": self.correlation_memory,
-        }
+        names = ("variant", "iterations", "radius", "padding", "tolerance", "freeze_batch_norm")
+        config = {name: getattr(self, name) for name in (*names, "correlation_memory")}
+        return {**super().get_config(), "pooling": list(self.pooling), **config}

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from c2f_zoo.hub import read_torch_checkpoint
+from c2f_zoo.hub.torch_files.matching import check_tensors
 from c2f_zoo.models.raft.raft import RAFT
-from c2f_zoo.models.raft.variants import VARIANTS
 
 # Only the small network's recurrent unit has square kernels, and so no numbers in its names.
 _OF_SMALL = "update_block.gru.convz.weight"
-_MOST_LISTED = 8
 
 
 def convert_official_raft(path):
@@ -56,7 +55,7 @@ def load_official(model, tensors, source):
 
     Raises:
         ValueError: If they are not exactly those of the network; the message lists them, and
-            names the variant whose they are.
+            says so where they are those of the other variant.
     """
     tensors = _named(tensors)
     parts = _official_parts(model)
@@ -68,7 +67,9 @@ def load_official(model, tensors, source):
         elif others:
             shape = (shape[0] // (len(others) + 1),)
         expected |= dict.fromkeys((name, *others), shape)
-    _check(model, tensors, expected, source)
+    variant = "small" if _OF_SMALL in tensors else "large"
+    hint = f"; they look like those of RAFT({variant!r})" if variant != model.variant else ""
+    check_tensors(tensors, expected, f"RAFT, {model.variant}{hint}", source)
     for name, (variable, others) in parts.items():
         arrays = [np.asarray(tensors[each], "float32") for each in (name, *others)]
         # (out, in, h, w) to (h, w, in, out).
@@ -142,30 +143,3 @@ def _named(tensors):
         for name, tensor in tensors.items()
         if name not in twice and not name.endswith("num_batches_tracked")
     }
-
-
-def _check(model, tensors, expected, source):
-    """Raise if the file's tensors are not exactly those of the network."""
-    missing = [name for name in expected if name not in tensors]
-    extra = [name for name in tensors if name not in expected]
-    wrong = [
-        f"{name} {tuple(tensors[name].shape)} instead of {shape}"
-        for name, shape in expected.items()
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    faults = {"missing": missing, "not of this network": extra, "of the wrong shape": wrong}
-    listed = "; ".join(f"{fault}: {_list(names)}" for fault, names in faults.items() if names)
-    if not listed:
-        return
-    variant = "small" if _OF_SMALL in tensors else "large"
-    others = [name for name in VARIANTS if name != model.variant]
-    hint = f"they look like those of RAFT({variant!r}); " if variant in others else ""
-    raise ValueError(
-        f"The tensors must be those of the published RAFT, {model.variant}; {hint}{listed}. "
-        f"Received: {source}, with {len(tensors)} tensors"
-    )
-
-
-def _list(names):
-    more = len(names) - _MOST_LISTED
-    return ", ".join(names[:_MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

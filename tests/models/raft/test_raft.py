@@ -238,6 +238,12 @@ def test_bad_arguments_and_tensors_are_named(small, pair):
         RAFT("small", iterations=0)
     with pytest.raises(ValueError, match=r"16x16.*\(2, 15, 72, 3\)$"):
         small((pair[0][:, :15], pair[1][:, :15]))
+    images = (pair[0], pair[1])
+    for iterations in (0, -1):
+        with pytest.raises(ValueError, match=f"iterations must be .*Received: {iterations}"):
+            small(images, iterations=iterations)
+    with pytest.raises(ValueError, match=r"initial_flow must .*, 8, 9, 2\).*\(1, 64, 72, 2\)"):
+        small(images, initial_flow=np.zeros((1, 64, 72, 2), "float32"))
     frames = pair[0][:1]
     with pytest.raises(ValueError, match="two tensors. Received: 1 of them$"):
         small({"frames": frames, "features": [frames]})
