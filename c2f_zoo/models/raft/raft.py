@@ -287,7 +287,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
     # The image level
 
     def flow(
-        self, image1, image2=None, batch_size=4, progress=None, iterations=None, warm_start=False
+        self, image1, image2=None, batch_size=1, progress=None, iterations=None, warm_start=False
     ):
         """Estimate optical flow between two images, or between consecutive frames.
 
@@ -320,7 +320,7 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         options = {"iterations": iterations, "warm_start": warm_start}
         return super().flow(image1, image2, batch_size, progress, **options)
 
-    def flow_stream(self, frames, batch_size=4, iterations=None, warm_start=False):
+    def flow_stream(self, frames, batch_size=1, iterations=None, warm_start=False):
         """Estimate the flows between consecutive frames of any iterable, lazily.
 
         Args:
