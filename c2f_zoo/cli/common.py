@@ -181,6 +181,26 @@ def load_flow_model(preset):
     return model
 
 
+def add_iterations(parser):
+    """Add `--iterations` of networks that refine a flow again and again."""
+    parser.add_argument(
+        "--iterations",
+        type=positive_count,
+        metavar="N",
+        help="refinements, of networks that repeat them (raft; default: 12)",
+    )
+
+
+def set_iterations(model, arguments):
+    """Give a flow model the `--iterations` asked for, or refuse them."""
+    if arguments.iterations is None:
+        return
+    if not hasattr(model, "iterations"):
+        name = type(model).__name__
+        raise UsageError(f"--iterations is for networks that repeat theirs. Received: a {name}")
+    model.iterations = arguments.iterations
+
+
 def load_stereo_model(preset):
     """Load a preset that estimates disparity; raise CommandError for another task."""
     model = load_model(preset)

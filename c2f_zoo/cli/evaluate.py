@@ -10,12 +10,14 @@ from c2f_zoo.cli.baselines import BASELINES, make_baseline
 from c2f_zoo.cli.common import (
     CommandError,
     UsageError,
+    add_iterations,
     load_flow_model,
     note,
     positive_count,
     print_json,
     progress,
     say,
+    set_iterations,
     start_backend,
     table,
 )
@@ -104,6 +106,7 @@ def add_parser(verbs):
     parser.add_argument(
         "--limit", type=positive_count, metavar="N", help="only the first N pairs or images"
     )
+    add_iterations(parser)
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     evaluate_restoration.add_arguments(parser)
@@ -122,7 +125,10 @@ def run(arguments):
     backend = start_backend()  # the metrics need one too
     datasets = _open_datasets(arguments)
     methods = {name: make_baseline(name) for name in arguments.baseline}
-    methods |= {preset: load_flow_model(preset).flow for preset in arguments.presets}
+    for preset in arguments.presets:
+        model = load_flow_model(preset)
+        set_iterations(model, arguments)
+        methods[preset] = model.flow
     results = []
     for name, dataset, options in datasets:
         about = {"dataset": name, "options": options, "pairs": len(dataset)}

@@ -99,6 +99,7 @@ def is_asked_for(arguments):
     foreign += [f"--baseline {name}" for name in arguments.baseline if name in baselines.BASELINES]
     foreign += ["--split"] * bool(arguments.split) + ["--pass"] * bool(arguments.pass_name)
     foreign += ["--option"] * bool(arguments.option)
+    foreign += ["--iterations"] * (arguments.iterations is not None)
     if foreign:
         raise UsageError(f"{foreign[0]} is for optical flow. Received: --dataset {' '.join(ours)}")
     return True

@@ -10,6 +10,7 @@ from c2f_zoo.cli.common import (
     DEFAULT_FLOW_PRESET,
     CommandError,
     UsageError,
+    add_iterations,
     check_folder_is_writable,
     check_inputs_survive,
     load_flow_model,
@@ -19,6 +20,7 @@ from c2f_zoo.cli.common import (
     progress,
     say,
     say_contents,
+    set_iterations,
 )
 
 EXAMPLES = """two frames give, in the output folder (c2f_flow/ unless -o says another):
@@ -78,6 +80,7 @@ def add_parser(verbs):
         metavar="PX",
         help="motion in pixels that gets the full colour (default: the largest one)",
     )
+    add_iterations(parser)
     clip = parser.add_argument_group("for a clip")
     clip.add_argument("--only-flow", action="store_true", help="the flow without the frame")
     clip.add_argument(
@@ -135,6 +138,7 @@ def _flow_of_pair(first_path, second_path, arguments):
     check_inputs_survive(files, [first_path, second_path])
     check_folder_is_writable(folder)
     model = load_flow_model(arguments.preset)
+    set_iterations(model, arguments)
     start = time.perf_counter()
     flow = model.flow(first, second)
     seconds = time.perf_counter() - start
@@ -183,6 +187,7 @@ def _flow_of_clip(source, arguments):
     if not arguments.images:
         _check_ffmpeg()
     model = load_flow_model(arguments.preset)
+    set_iterations(model, arguments)
 
     start = time.perf_counter()
     writer = VideoWriter(output, frames.fps, size)

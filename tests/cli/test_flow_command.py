@@ -55,6 +55,13 @@ class TestTwoFrames:
         np.testing.assert_allclose(rebuilt[1:, :-2], first[1:, :-2], atol=1.5 / 255)
         assert (rebuilt[:, -2:] == 0).all()
 
+    def test_refinements_are_those_of_the_command_line(self, model, frames, tmp_path, capsys):
+        command = ["flow", *pair(frames), "-o", str(tmp_path / "out"), "--iterations", "32"]
+        assert main(command) == 2
+        assert "that repeat theirs. Received: a ShiftModel" in capsys.readouterr().err
+        model.iterations = 12
+        assert main(command) == 0 and model.iterations == 32
+
     def test_the_report_names_files_motion_and_time(self, model, frames, tmp_path, capsys):
         main(["flow", *pair(frames), "-o", str(tmp_path / "out")])
         printed = capsys.readouterr().out
