@@ -20,13 +20,15 @@ _COLORS = np.array(
 _LOWEST, _HIGHEST = 1, 99  # percentiles that get the ends of the colours
 
 
-def disparity_picture(disparity, limits=None):
+def disparity_picture(disparity, limits=None, valid=None):
     """Colour a disparity map: dark blue is far, red is near, black is unknown.
 
     Args:
         disparity: Array (H, W) or (H, W, 1), pixels; unknown where negative, NaN or infinite.
         limits: Disparities (low, high) in pixels that get the first and the last colour. Give them
             to make several pictures comparable. Default: the range of 98 % of the known pixels.
+        valid: Mask (H, W) or (H, W, 1), nonzero where the disparity is known, as data sets give
+            it. Default: everywhere.
 
     Returns:
         float32 array (H, W, 3), RGB in [0, 1].
@@ -44,6 +46,11 @@ def disparity_picture(disparity, limits=None):
         disparity = disparity[..., 0]
     checks.shape("disparity", disparity, "(H, W) or (H, W, 1)", (None, None))
     known = np.isfinite(disparity) & (disparity >= 0)
+    if valid is not None:
+        valid = np.asarray(valid)
+        valid = valid[..., 0] if valid.ndim == 3 and valid.shape[2] == 1 else valid
+        checks.same_shape(("disparity", "valid"), (disparity, valid), "(H, W)", (None, None))
+        known &= valid > 0
     if limits is None:
         values = disparity[known]
         low, high = np.percentile(values, (_LOWEST, _HIGHEST)) if values.size else (0, 1)

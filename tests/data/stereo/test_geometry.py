@@ -84,10 +84,14 @@ def test_pictures_go_from_cold_to_warm():
     beyond = disparity_picture(np.array([[-3.0, np.nan, 99.0, 64.0]]), (0, 64))
     assert (beyond[0, :2] == 0).all() and (beyond[0, 2] == beyond[0, 3]).all()
     assert np.isfinite(disparity_picture(np.full((2, 2), np.nan))).all()
+    masked = disparity_picture(disparity, (0, 64), valid=np.arange(9)[None, :, None] > 3)
+    assert (masked[0, :4] == 0).all() and (masked[0, 4:] == picture[0, 4:]).all()
 
 
 def test_pictures_name_what_does_not_fit():
     with pytest.raises(ValueError, match=r"Received: shape \(2, 2, 3\)$"):
         disparity_picture(np.zeros((2, 2, 3)))
+    with pytest.raises(ValueError, match=r"Received: shapes \(2, 2\) and \(2, 3\)$"):
+        disparity_picture(np.zeros((2, 2)), valid=np.ones((2, 3)))
     with pytest.raises(ValueError, match="limits.*Received: "):
         disparity_picture(np.zeros((2, 2)), (5, 5))
