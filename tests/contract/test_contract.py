@@ -183,7 +183,6 @@ def test_every_weight_has_a_path_of_its_own(name):
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_quantising_is_refused_rather_than_passed_over(name):
-    model, case = built(name)
-    answer(model, case.inputs(np.random.default_rng(0), (64, 64)))
+    model = SMALL[name]()
     with pytest.raises(NotImplementedError, match="Received: .*int8"):
         model.quantize("int8")

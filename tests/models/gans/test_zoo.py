@@ -207,6 +207,7 @@ def test_precision_reaches_the_networks(model_class):
     assert model.generate(1, seed=0).dtype == np.float32
 
 
+@pytest.mark.backend_free
 def test_published_sizes_by_default():
     assert ProGAN.__init__.__defaults__[:2] == (1024, 512)
     model = ProGAN(64)

@@ -38,6 +38,7 @@ def levels_of(model, inputs):
     return [backend.to_numpy(level) for level in levels(inputs)]
 
 
+@pytest.mark.backend_free
 @pytest.mark.parametrize(
     ("variant", "parameters"),
     # Published counts (the unused deconv2 of the released code, 66, is left out); ours for lite.
