@@ -14,7 +14,7 @@ def padding_before(padding, axis, place):
     Args:
         padding: Pixels of padding, an integer or an integer tensor of shape ().
         axis: 1 (height) or 2 (width).
-        place: As of `pad_to_stride`.
+        place: As in `pad_to_stride`.
 
     Returns:
         The smaller half of the padding, or 0.

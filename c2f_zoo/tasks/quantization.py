@@ -9,9 +9,9 @@ def refuse_quantization(self, mode=None, config=None, **kwargs):
 
     Args:
         self: The model.
-        mode: As of `keras.Model.quantize`.
-        config: As of `keras.Model.quantize`.
-        **kwargs: As of `keras.Model.quantize`.
+        mode: As in `keras.Model.quantize`; reported in the error.
+        config: As in `keras.Model.quantize`; reported in the error.
+        **kwargs: As in `keras.Model.quantize`; not used.
 
     Raises:
         NotImplementedError: Always. The message names what works instead.

@@ -16,10 +16,11 @@ class ClippedAdamW(keras.optimizers.AdamW):
     Args:
         learning_rate: Number or schedule.
         clip_norm: Largest norm of all gradients together, positive.
-        **kwargs: Of `keras.optimizers.AdamW`.
+        **kwargs: Of `keras.optimizers.AdamW`, without `gradient_accumulation_steps`: the sum would
+            be of parts that were clipped one by one.
 
     Raises:
-        ValueError: If `clip_norm` is not a positive number.
+        ValueError: If `clip_norm` is not a positive number, or gradients are to be accumulated.
 
     Example:
         >>> ClippedAdamW(4e-4, weight_decay=1e-4, clip_norm=1.0).clip_norm
@@ -28,6 +29,11 @@ class ClippedAdamW(keras.optimizers.AdamW):
 
     def __init__(self, learning_rate=1e-3, clip_norm=1.0, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)
+        if self.gradient_accumulation_steps is not None:
+            raise ValueError(
+                "ClippedAdamW does not accumulate gradients. Received: "
+                f"gradient_accumulation_steps={self.gradient_accumulation_steps}"
+            )
         self.clip_norm = checks.number("clip_norm", clip_norm, above=0)
 
     def apply(self, grads, trainable_variables=None):

@@ -37,6 +37,8 @@ def test_configuration_survives_with_its_schedule():
     assert again.get_config() == optimizer.get_config()
     with pytest.raises(ValueError, match="clip_norm must be .*Received: 0$"):
         ClippedAdamW(clip_norm=0)
+    with pytest.raises(ValueError, match="Received: gradient_accumulation_steps=4$"):
+        ClippedAdamW(gradient_accumulation_steps=4)
 
 
 @pytest.mark.distributed

@@ -152,7 +152,7 @@ class RestorationProtocol:
         Args:
             truth: float32 array (H, W, 3) or (H, W, 1).
             made: float32 array (H, W, 3), whose mean over the channels counts for a grey truth.
-            known: As of `degrade`.
+            known: As `degrade` returned it.
 
         Returns:
             (PSNR in dB, SSIM): floats; SSIM is NaN of images too small for its window.
