@@ -16,7 +16,6 @@ class ProGAN(GenerativePair):
 
     From coarse to fine: generator and discriminator grow together from 4x4 to the final
     resolution, each new one faded in. `model.generate(16, seed=0)` makes images; `compile()` and
-    resolution, each new one faded in. `model.generate(16, seed=0)` makes images; `compile()` and
     `fit` of an `ImageStream` with `ProgressiveGrowth` train as in the paper.
 
     Args:
