@@ -172,10 +172,19 @@ def load_model(preset):
 
 def load_flow_model(preset):
     """Load a preset that estimates optical flow; raise CommandError for another task."""
+    return _load_for("optical flow", "optical_flow", "flow", preset)
+
+
+def load_stereo_model(preset):
+    """Load a preset that estimates disparity; raise CommandError for another task."""
+    return _load_for("stereo matching", "stereo_matching", "disparity", preset)
+
+
+def _load_for(purpose, task, verb, preset):
     model = load_model(preset)
-    if not hasattr(model, "flow"):
+    if not hasattr(model, verb):
         raise CommandError(
-            f"A preset for optical flow is needed (c2f models --task optical_flow). "
+            f"A preset for {purpose} is needed (c2f models --task {task}). "
             f"Received: {preset}, a {type(model).__name__}"
         )
     return model
@@ -199,17 +208,6 @@ def set_iterations(model, arguments):
         name = type(model).__name__
         raise UsageError(f"--iterations is for networks that repeat theirs. Received: a {name}")
     model.iterations = arguments.iterations
-
-
-def load_stereo_model(preset):
-    """Load a preset that estimates disparity; raise CommandError for another task."""
-    model = load_model(preset)
-    if not hasattr(model, "disparity"):
-        raise CommandError(
-            f"A preset for stereo matching is needed (c2f models --task stereo_matching). "
-            f"Received: {preset}, a {type(model).__name__}"
-        )
-    return model
 
 
 def progress(total, unit, quiet=False):

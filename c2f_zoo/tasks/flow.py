@@ -5,17 +5,15 @@ import operator
 import os
 import sys
 
-import keras
 import numpy as np
 from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.layers import pad_to_stride, padding_before
-from c2f_zoo.tasks.pairs import pair_signature
-from c2f_zoo.tasks.quantization import refuse_quantization
+from c2f_zoo.tasks.pairs import PairTask
 
 
-class FlowTask:
+class FlowTask(PairTask):
     """Mixin that gives a flow network its image level and its input checks.
 
     The network's `call` takes a pair of images (B, H, W, 3), or a stack of consecutive frames
@@ -34,7 +32,6 @@ class FlowTask:
     minimum_size = 16
     output_stride = 1
     padding_place = "end"
-    quantize = refuse_quantization
 
     def flow(self, image1, image2=None, batch_size=4, progress=None, **options):
         """Estimate optical flow between two images, or between consecutive frames.
@@ -152,10 +149,6 @@ class FlowTask:
         left = padding_before(flows.shape[2] - width, 2, self.padding_place)
         return [np.array(flow[top : top + height, left : left + width]) for flow in flows]
 
-    def __call__(self, inputs, *args, **kwargs):
-        self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
-        return super().__call__(inputs, *args, **kwargs)
-
     def check_inputs(self, inputs):
         """Check the inputs of the network.
 
@@ -183,76 +176,13 @@ class FlowTask:
         images = inputs if is_pair else [inputs]
         if is_pair and len(images) != 2:
             raise ValueError(f"{type(self).__name__} takes two images. Received: {len(images)}")
-        shapes = [tuple(image.shape) for image in images]
-        if any(len(shape) != 4 or shape[-1] != 3 for shape in shapes):
+        self.check_images(images)
+        count = images[0].shape[0]
+        if not (is_pair or is_stream) and count is not None and count < 2:
             raise ValueError(
-                f"{type(self).__name__} takes images (B, H, W, 3) in [0, 1]. "
-                f"Received: shapes {shapes}"
+                "A stack of frames needs at least two of them. "
+                f"Received: shape {tuple(images[0].shape)}"
             )
-        if is_pair and any(a != b and None not in (a, b) for a, b in zip(*shapes, strict=True)):
-            raise ValueError(f"The two images must have one shape. Received: {shapes}")
-        if not (is_pair or is_stream) and shapes[0][0] is not None and shapes[0][0] < 2:
-            raise ValueError(
-                f"A stack of frames needs at least two of them. Received: shape {shapes[0]}"
-            )
-        if any(size is not None and size < self.minimum_size for size in shapes[0][1:3]):
-            raise ValueError(
-                f"{type(self).__name__} takes images of at least {self.minimum_size}x"
-                f"{self.minimum_size} pixels; flow() takes smaller ones too. "
-                f"Received: shape {shapes[0]}"
-            )
-
-    def stack_inputs(self, inputs):
-        """Stack the inputs into one batch of images.
-
-        Args:
-            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3).
-
-        Returns:
-            float32 tensor (2 B, H, W, 3), first all first images, or (N, H, W, 3).
-        """
-        if not isinstance(inputs, (list, tuple)):
-            return to_unit_range(ops.convert_to_tensor(inputs))
-        images = [to_unit_range(ops.convert_to_tensor(image)) for image in inputs]
-        return ops.concatenate(images, axis=0)
-
-    def export(self, filepath, *args, input_signature=None, **kwargs):
-        """Export for serving, as `keras.Model.export` does.
-
-        Args:
-            filepath: Where to.
-            *args: Of `keras.Model.export`: `format`, `verbose`.
-            input_signature: Default: a pair of images (B, H, W, 3) of any size, for TensorFlow's
-                SavedModel. Other backends and formats need `[(spec, spec)]`, two
-                `keras.InputSpec` of a fixed size.
-            **kwargs: Of `keras.Model.export`.
-
-        Returns:
-            What `keras.Model.export` returns.
-
-        Raises:
-            ValueError: The backend or format needs an input signature of a fixed size.
-        """
-        if input_signature is None:
-            input_signature = pair_signature(args, kwargs)
-        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
-
-
-def to_unit_range(image):
-    """Convert uint8 images to float32 in [0, 1]; float images keep their values.
-
-    Args:
-        image: Tensor (B, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
-
-    Returns:
-        float32 tensor (B, H, W, 3).
-    """
-    dtype = keras.backend.standardize_dtype(image.dtype)
-    if dtype == "uint8":
-        return ops.cast(image, "float32") / 255.0
-    if "int" in dtype or dtype == "bool":
-        raise ValueError(f"Images are uint8 in [0, 255] or float in [0, 1]. Received: {dtype}")
-    return ops.cast(image, "float32")
 
 
 def pad_truth(flow, weight, stride):

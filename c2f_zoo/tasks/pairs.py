@@ -1,8 +1,106 @@
-"""What networks of two images share: the signature with which they are exported."""
+"""What networks of two images share: input checks, stacking, export."""
 
 import keras
+from keras import ops
 
 from c2f_zoo import backend
+from c2f_zoo.tasks.quantization import refuse_quantization
+
+
+class PairTask:
+    """Mixin of `FlowTask` and `StereoTask`, which define `check_inputs` and the image level.
+
+    Attributes:
+        minimum_size: Smallest height and width that `call` takes.
+        pair_verb: Name of the image-level method, which takes smaller images too.
+        example_size: Height and width that `export`'s error suggests.
+    """
+
+    minimum_size = 16
+    pair_verb = "flow"
+    example_size = (448, 1024)
+    quantize = refuse_quantization
+
+    def __call__(self, inputs, *args, **kwargs):
+        self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
+        return super().__call__(inputs, *args, **kwargs)
+
+    def check_images(self, images):
+        """Check that one or two images are (B, H, W, 3), of one shape and not too small.
+
+        Args:
+            images: List of tensors; TensorFlow may not know their sizes yet.
+
+        Raises:
+            ValueError: They are not.
+        """
+        name, shapes = type(self).__name__, [tuple(image.shape) for image in images]
+        if any(len(shape) != 4 or shape[-1] != 3 for shape in shapes):
+            raise ValueError(
+                f"{name} takes images (B, H, W, 3) in [0, 1]. Received: shapes {shapes}"
+            )
+        if any(
+            len({size for size in sizes if size is not None}) > 1
+            for sizes in zip(*shapes, strict=True)
+        ):
+            raise ValueError(f"The two images must have one shape. Received: {shapes}")
+        if any(size is not None and size < self.minimum_size for size in shapes[0][1:3]):
+            raise ValueError(
+                f"{name} takes images of at least {self.minimum_size}x{self.minimum_size} pixels; "
+                f"{self.pair_verb}() takes smaller ones too. Received: shape {shapes[0]}"
+            )
+
+    def stack_inputs(self, inputs):
+        """Stack the inputs into one batch of images.
+
+        Args:
+            inputs: Pair of images (B, H, W, 3), or frames (N, H, W, 3).
+
+        Returns:
+            float32 tensor (2 B, H, W, 3) in [0, 1], first all first images, or (N, H, W, 3).
+        """
+        if not isinstance(inputs, (list, tuple)):
+            return to_unit_range(ops.convert_to_tensor(inputs))
+        images = [to_unit_range(ops.convert_to_tensor(image)) for image in inputs]
+        return ops.concatenate(images, axis=0)
+
+    def export(self, filepath, *args, input_signature=None, **kwargs):
+        """Export for serving, as `keras.Model.export` does.
+
+        Args:
+            filepath: Where to.
+            *args: Of `keras.Model.export`: `format`, `verbose`.
+            input_signature: Default: a pair of images (B, H, W, 3) of any size, for TensorFlow's
+                SavedModel. Other backends and formats need `[(spec, spec)]`, two
+                `keras.InputSpec` of a fixed size.
+            **kwargs: Of `keras.Model.export`.
+
+        Returns:
+            What `keras.Model.export` returns.
+
+        Raises:
+            ValueError: The backend or format needs an input signature of a fixed size.
+        """
+        if input_signature is None:
+            input_signature = pair_signature(args, kwargs, *self.example_size)
+        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+
+
+def to_unit_range(image):
+    """Convert uint8 images to float32 in [0, 1]; float images keep their values.
+
+    Args:
+        image: Tensor (B, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
+
+    Returns:
+        float32 tensor (B, H, W, 3).
+    """
+    dtype = keras.backend.standardize_dtype(image.dtype)
+    if dtype == "uint8":
+        return ops.cast(image, "float32") / 255.0
+    if "int" in dtype or dtype == "bool":
+        raise ValueError(f"Images are uint8 in [0, 255] or float in [0, 1]. Received: {dtype}")
+    return ops.cast(image, "float32")
 
 
 def pair_signature(args, kwargs, height=448, width=1024):

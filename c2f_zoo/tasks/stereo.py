@@ -3,16 +3,13 @@
 import warnings
 
 import numpy as np
-from keras import ops
 
 from c2f_zoo import backend
-from c2f_zoo.tasks.flow import to_unit_range
-from c2f_zoo.tasks.pairs import pair_signature
-from c2f_zoo.tasks.quantization import refuse_quantization
+from c2f_zoo.tasks.pairs import PairTask
 from c2f_zoo.tasks.swapped import seem_swapped
 
 
-class StereoTask:
+class StereoTask(PairTask):
     """Mixin that gives a stereo network its image level and its input checks.
 
     The network's `call` takes a rectified pair of images (B, H, W, 3), left and right, and returns
@@ -26,7 +23,8 @@ class StereoTask:
 
     minimum_size = 16
     output_stride = 16
-    quantize = refuse_quantization
+    pair_verb = "disparity"
+    example_size = (256, 512)
 
     def disparity(self, left, right):
         """Estimate the disparity of a rectified stereo pair, or of several.
@@ -83,10 +81,6 @@ class StereoTask:
         disparity = backend.to_numpy(self.predict_on_batch(images))
         return np.array(disparity[0, :height, :width])
 
-    def __call__(self, inputs, *args, **kwargs):
-        self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
-        return super().__call__(inputs, *args, **kwargs)
-
     def check_inputs(self, inputs):
         """Check the inputs of the network.
 
@@ -100,51 +94,7 @@ class StereoTask:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
             count = len(inputs) if isinstance(inputs, (list, tuple)) else type(inputs).__name__
             raise ValueError(f"{name} takes two images, left and right. Received: {count}")
-        shapes = [tuple(image.shape) for image in inputs]
-        if any(len(shape) != 4 or shape[-1] != 3 for shape in shapes):
-            raise ValueError(
-                f"{name} takes images (B, H, W, 3) in [0, 1]. Received: shapes {shapes}"
-            )
-        if any(a != b and None not in (a, b) for a, b in zip(*shapes, strict=True)):
-            raise ValueError(f"The two images must have one shape. Received: {shapes}")
-        if any(size is not None and size < self.minimum_size for size in shapes[0][1:3]):
-            raise ValueError(
-                f"{name} takes images of at least {self.minimum_size}x{self.minimum_size} pixels; "
-                f"disparity() takes smaller ones too. Received: shape {shapes[0]}"
-            )
-
-    def stack_inputs(self, inputs):
-        """Stack the pair into one batch of images.
-
-        Args:
-            inputs: Pair of images (B, H, W, 3).
-
-        Returns:
-            float32 tensor (2 B, H, W, 3), in [0, 1], first all left images.
-        """
-        images = [to_unit_range(ops.convert_to_tensor(image)) for image in inputs]
-        return ops.concatenate(images, axis=0)
-
-    def export(self, filepath, *args, input_signature=None, **kwargs):
-        """Export for serving, as `keras.Model.export` does.
-
-        Args:
-            filepath: Where to.
-            *args: Of `keras.Model.export`: `format`, `verbose`.
-            input_signature: Default: a pair of images (B, H, W, 3) of any size, for TensorFlow's
-                SavedModel. Other backends and formats need `[(spec, spec)]`, two
-                `keras.InputSpec` of a fixed size.
-            **kwargs: Of `keras.Model.export`.
-
-        Returns:
-            What `keras.Model.export` returns.
-
-        Raises:
-            ValueError: The backend or format needs an input signature of a fixed size.
-        """
-        if input_signature is None:
-            input_signature = pair_signature(args, kwargs, 256, 512)
-        return super().export(filepath, *args, input_signature=input_signature, **kwargs)
+        self.check_images(inputs)
 
 
 def _is_several(source):

@@ -6,7 +6,7 @@ from keras import ops
 from c2f_zoo import backend, checks
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
-from c2f_zoo.tasks.flow import to_unit_range
+from c2f_zoo.tasks.pairs import to_unit_range
 from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec
