@@ -153,7 +153,9 @@ def _pooled(x, factor):
         if known is not None and known >= factor:
             continue
         size = ops.shape(x)[axis]
-        index = ops.arange(ops.maximum(size, factor), dtype="int32")
+        # JAX makes no range up to an operation's result.
+        length = ops.maximum(size, factor) if known is None else factor
+        index = ops.arange(length, dtype="int32")
         x = ops.take(x, ops.minimum(index, size - 1), axis=axis)
         x = x * ops.cast(size >= factor, x.dtype)
     return ops.average_pool(x, factor, factor, padding="valid", data_format="channels_last")

@@ -95,6 +95,9 @@ def averaged_weights(model):
     # Copies: an array of PyTorch on the host shares the memory of its variable.
     raw = [np.array(backend.to_numpy(variable)) for variable in model.trainable_variables]
     model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        # A copy: on JAX both would be one buffer, and be lost where the model's is donated.
+        variable.assign(ops.copy(variable.value))
     try:
         yield
     finally:
