@@ -102,6 +102,10 @@ class _MeanOverReplicas(keras.losses.Loss):
     A Loss's own mean reduction is the public door to that number, on every backend.
     """
 
+    def __init__(self):
+        # The class's own name begins with an underscore, which no scope of TensorFlow may.
+        super().__init__(name="mean_over_replicas")
+
     def call(self, y_true, y_pred):
         return y_pred
 
