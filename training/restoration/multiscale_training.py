@@ -340,7 +340,8 @@ def best_preset(recipe, out):
 
         def on_epoch_end(self, epoch, logs=None):
             loss = (logs or {}).get("val_loss")
-            if loss is None or not loss < self.best:  # NaN is not less
+            # No NaN, which is not less, and no infinite one, which would stay the best for ever.
+            if loss is None or not -math.inf < loss < self.best:
                 return
             self.best = float(loss)
             command = f"training/restoration/multiscale.py, {recipe.name}, seed {recipe.seed}"

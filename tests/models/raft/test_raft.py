@@ -225,6 +225,12 @@ def test_gradients_equal_those_of_an_independent_program(variant, gradient_of):
             (g.permute(2, 3, 1, 0) if g.ndim == 4 else g).numpy() for g in expected if g is not None
         ]
         expected = np.concatenate(expected, axis=-1)
+        if name.startswith("fnet.") and name.endswith(".bias") and name != "fnet.conv2.bias":
+            # Instance normalization takes these away: both programs have rounding errors alone.
+            kernel = reference.weights[name.replace(".bias", ".weight")].grad
+            limit = 1e-4 * float(kernel.abs().max())
+            assert np.abs(expected).max() < limit and np.abs(found[id(variable)]).max() < limit
+            continue
         size = np.abs(expected).max()
         np.testing.assert_allclose(found[id(variable)], expected, atol=2e-3 * size + 1e-6)
 
