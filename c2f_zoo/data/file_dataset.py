@@ -4,6 +4,8 @@ import copy
 import operator
 from pathlib import Path
 
+from c2f_zoo import checks
+
 
 class FileDataset:
     """Sequence of samples, each of a few files.
@@ -54,3 +56,11 @@ class FileDataset:
 
     def _decode(self, files):
         raise TypeError(f"a FileDataset defines _decode(). Received: {type(self)}")
+
+
+def class_named(name, classes):
+    """Find a data set's class by its name; case, `-`, `_` and spaces do not matter."""
+    plain = {checks.plain_name(key): value for key, value in classes.items()}
+    if checks.plain_name(name) not in plain:
+        checks.one_of("name", name, classes)
+    return plain[checks.plain_name(name)]

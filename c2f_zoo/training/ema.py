@@ -58,6 +58,14 @@ def update_average(average, network, decay):
             ours.assign(theirs.value)
 
 
+def take_average(model):
+    """Give a compiled model the average of its weights that its optimizer keeps, for good."""
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    for variable in model.trainable_variables:
+        # A copy: on JAX both would be one buffer, and be lost where the model's is donated.
+        variable.assign(ops.copy(variable.value))
+
+
 @contextlib.contextmanager
 def averaged_weights(model):
     """Put the optimizer's average of the weights into a model for the length of a block.
@@ -94,10 +102,7 @@ def averaged_weights(model):
         return
     # Copies: an array of PyTorch on the host shares the memory of its variable.
     raw = [np.array(backend.to_numpy(variable)) for variable in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    for variable in model.trainable_variables:
-        # A copy: on JAX both would be one buffer, and be lost where the model's is donated.
-        variable.assign(ops.copy(variable.value))
+    take_average(model)
     try:
         yield
     finally:

@@ -173,6 +173,7 @@ def test_the_best_weights_by_the_mean_over_the_sets_are_kept(noise, tmp_path):
     from c2f_zoo.hub import load
     from c2f_zoo.models import RestorationResNet
     from c2f_zoo.training import Multilevel, MultilevelSchedule
+    from c2f_zoo.training.ema import take_average
 
     recipe = importlib.import_module("training.restoration.unet_denoise_real").RECIPE
     network = RestorationResNet(4, 1, time_embedding=False)
@@ -192,7 +193,7 @@ def test_the_best_weights_by_the_mean_over_the_sets_are_kept(noise, tmp_path):
 
     training.fit(clean, clean, epochs=1, steps_per_epoch=3, verbose=0, callbacks=[callback, Spy()])
     # After `fit` the network has the average itself; on JAX in one buffer with the optimizer.
-    importlib.import_module("training.restoration.recipe").use_average(training)
+    take_average(training)
     made = [to_numpy(network(given)).clip(0, 1) for given, _ in sets.values()]
     expected = [float(np.mean(to_numpy(psnr(clean, image)))) for image in made]
     logs = callback.measured()

@@ -109,14 +109,15 @@ def train(recipe, description, argv=None):
     training = build(recipe)
 
     from c2f_zoo.training import TrainingState
+    from c2f_zoo.training.ema import take_average
 
     state = TrainingState(out / "state.npz")
     epoch = state.restore(training)
     if int(training.steps) < recipe.iterations:
         fit(training, recipe, epoch, state, arguments)
     is_done = int(training.steps) >= recipe.iterations
-    if is_done:
-        use_average(training)
+    if is_done and training.optimizer.use_ema:
+        take_average(training)
     finish(training.model, recipe, arguments, out, is_done, state)
     return training.model
 
@@ -161,19 +162,6 @@ def prepare_of(recipe):
         return lambda x, y, weights, seed: (x, ops.cast(y, "float32") / 255.0)
     degrade = functools.partial(getattr(patches, recipe.degradation), **recipe.options)
     return lambda x, y, weights, seed: degrade(ops.cast(x, "float32") / 255.0, seed)
-
-
-def use_average(training):
-    """Give the network the average of its weights, where the optimizer keeps one."""
-    if not training.optimizer.use_ema:
-        return
-    from keras import ops
-
-    variables = training.model.trainable_variables
-    training.optimizer.finalize_variable_values(variables)
-    for variable in variables:
-        # A copy: on JAX both would be one buffer, and be lost where the network's is donated.
-        variable.assign(ops.copy(variable.value))
 
 
 def fit(training, recipe, epoch, state, arguments):

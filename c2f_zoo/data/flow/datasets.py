@@ -4,7 +4,7 @@ Each class reads what its authors publish, unpacked and not renamed. Nothing is 
 data sets have their own terms.
 """
 
-from c2f_zoo import checks
+from c2f_zoo.data.file_dataset import class_named
 from c2f_zoo.data.flow.datasets_real import HD1K, KITTI2012, KITTI2015, Middlebury
 from c2f_zoo.data.flow.datasets_synthetic import FlyingChairs, FlyingThings3D, Sintel
 
@@ -40,8 +40,4 @@ def open_flow_dataset(name, root, **options):
         dataset = open_flow_dataset("sintel", "MPI-Sintel-complete", pass_name="final")
         ```
     """
-    classes = {checks.plain_name(key): value for key, value in FLOW_DATASETS.items()}
-    plain = checks.plain_name(name)
-    if plain not in classes:
-        checks.one_of("name", name, FLOW_DATASETS)
-    return classes[plain](root, **options)
+    return class_named(name, FLOW_DATASETS)(root, **options)

@@ -7,6 +7,7 @@ data sets have their own terms.
 from pathlib import Path
 
 from c2f_zoo import checks
+from c2f_zoo.data.file_dataset import class_named
 from c2f_zoo.data.flow.folders import (
     check_complete,
     either,
@@ -329,8 +330,4 @@ def open_stereo_dataset(name, root, **options):
         dataset = open_stereo_dataset("middlebury", "2006", edition="2006")
         ```
     """
-    classes = {checks.plain_name(key): value for key, value in STEREO_DATASETS.items()}
-    plain = checks.plain_name(name)
-    if plain not in classes:
-        checks.one_of("name", name, STEREO_DATASETS)
-    return classes[plain](root, **options)
+    return class_named(name, STEREO_DATASETS)(root, **options)
