@@ -75,7 +75,7 @@ def summed_loss():
     class SummedLoss(Multilevel):
         def compute_step(self, data, calls):
             (images, times), targets, _ = self._prepared(data)
-            stage, weights = self.planner.plan, self.model.trainable_variables
+            stage, weights = self.planner.phase, self.model.trainable_variables
 
             def loss_on(mesh, chosen):
                 small, wanted = (restrict(part[chosen], 2**mesh) for part in (images, targets))

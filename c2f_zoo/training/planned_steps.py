@@ -1,31 +1,34 @@
-"""Training steps that differ from one another: one compiled function for each kind."""
+"""Training steps of several phases: one compiled function for each phase."""
 
 import functools
 
 from c2f_zoo import backend
-from c2f_zoo.training.steps import samples_of, variable_value
+from c2f_zoo.training.steps import run_phases, variable_value
 
 
 class StepPlanner:
-    """Chooses what each step of `fit` does by its number, and compiles a function for each plan.
+    """Chooses the phases of each step of `fit` by its number; each is compiled by itself.
+
+    All phases of a step take its batch, one after another. What they log is what the last returns.
 
     It also counts on the host, so that a callback need not wait for the device, nor on JAX have
     the whole state of the model copied back, to learn how far training is.
 
     A model holds a planner and calls its `make_train_function` and `fit` from its own methods of
-    these names. Its `train_step` reads `plan`.
+    these names. Its `train_step` reads `phase`.
 
     Args:
         model: `keras.Model` with a scalar variable `steps`, which its step counts up, and perhaps
             a scalar variable `images_shown`, to which its step adds the size of the batch.
-        plan_of: Function of a step's number, from 0, that returns its plan, anything hashable.
+        plan_of: Function of a step's number, from 0, that returns its phases, a sequence of
+            anything hashable.
 
     Attributes:
-        plan: Plan of the step that is being taken or compiled.
+        phase: Phase that is being taken or compiled.
     """
 
     def __init__(self, model, plan_of):
-        self.model, self.plan_of, self.plan = model, plan_of, None
+        self.model, self.plan_of, self.phase = model, plan_of, None
         self.is_fitting, self.compile_step = False, None
         self.reset()
 
@@ -61,15 +64,16 @@ class StepPlanner:
             # Keras asks whether to stop only after a step. A finished run that is started again
             # is to stay as it is.
             return ({}, args[0]) if backend.backend() == "jax" else {}
-        args, samples = samples_of(*args)
-        if samples is None:
-            self.counts["images_before"] = self.counts["images_shown"] = None
-        self.plan = self.plan_of(self.counts["steps"])
-        if self.plan not in self.functions:
-            self.functions[self.plan] = self._compile()
-        results = self.functions[self.plan](*args)
+        phases = self.plan_of(self.counts["steps"])
+        results, samples = run_phases(self._function_of, phases, *args)
         self._count(samples)
         return results
+
+    def _function_of(self, phase):
+        self.phase = phase
+        if phase not in self.functions:
+            self.functions[phase] = self._compile()
+        return self.functions[phase]
 
     def images(self):
         """Images shown before the last step and now; while `fit` runs, as counted on the host."""
@@ -81,6 +85,8 @@ class StepPlanner:
     def _count(self, samples):
         counts = self.counts
         counts["steps"] += 1
+        if samples is None:
+            counts["images_before"] = counts["images_shown"] = None
         if counts["images_shown"] is not None:
             counts["images_before"] = counts["images_shown"]
             counts["images_shown"] += samples
@@ -90,10 +96,10 @@ class StepPlanner:
         return None if variable is None else int(variable_value(self.model, variable, args))
 
     def _compile(self):
-        """Have Keras compile the model's `train_step` for the plan at hand."""
+        """Have Keras compile the model's `train_step` for the phase at hand."""
         model = self.model
         # A function of its own: jax.jit takes two bound methods of one object for the same
-        # function, and would return the trace of another plan.
+        # function, and would return the trace of another phase.
         model.train_step = functools.partial(type(model).train_step, model)
         try:
             self.compile_step(force=True)

@@ -130,6 +130,16 @@ class AdversarialTraining:
         return self.path_length_weight > 0
 
     @property
+    def has_lazy_penalty(self):
+        """Whether that takes steps of its own."""
+        return self.has_penalty and self.penalty_interval > 1
+
+    @property
+    def has_lazy_path_length(self):
+        """Whether that takes steps of its own."""
+        return self.has_path_length and self.path_length_interval > 1
+
+    @property
     def discriminator_correction(self):
         """Factor `k / (k + 1)` of a lazy penalty of the discriminator, else 1."""
         return lazy_correction(self.penalty_interval) if self.has_penalty else 1.0

@@ -16,7 +16,7 @@ from c2f_zoo.training.adversarial.checks import (
 )
 from c2f_zoo.training.adversarial.config import AdversarialTraining
 from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
-from c2f_zoo.training.adversarial.step import AdversarialStep, Plan, logged_names
+from c2f_zoo.training.adversarial.step import AdversarialStep, Phase, logged_names, phases_of
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
 from c2f_zoo.training.planned_steps import StepPlanner
 from c2f_zoo.training.steps import TrainStep, assign
@@ -62,7 +62,7 @@ class AdversarialModel(TrainStep, keras.Model):
         images_before: Variable, scalar: `images_shown` before the last step.
         steps: Variable, scalar: discriminator steps taken.
         settings: The `AdversarialTraining` set by `compile()`.
-        planner: `StepPlanner`, which counts on the host and compiles a function for each `Plan`.
+        planner: `StepPlanner`, which counts on the host and compiles each `Phase`.
         trained_stage: Stage that loaded weights were trained to, None where there are none.
 
     Raises:
@@ -185,7 +185,7 @@ class AdversarialModel(TrainStep, keras.Model):
     def metrics(self):
         return list(self._trackers)
 
-    # Training: fit -> a compiled train_step for each plan -> compute_step -> AdversarialStep
+    # Training: fit -> a compiled train_step for each phase -> compute_step -> AdversarialStep
 
     def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         signature = inspect.signature(keras.Model.fit)
@@ -206,21 +206,21 @@ class AdversarialModel(TrainStep, keras.Model):
         raise NotImplementedError(f"{MEASURE} Received: evaluate() of {self.name}")
 
     def plan_of(self, step):
-        """What a step does: lazy penalties make steps differ.
+        """Phases of a step: lazy penalties make steps differ.
 
         Args:
             step: Number of the step, from 0.
 
         Returns:
-            `Plan`.
+            Tuple of `Phase`.
         """
-        return Plan.of(step, self.settings)
+        return phases_of(step, self.settings)
 
     def make_train_function(self, force=False):
         self.planner.make_train_function(super().make_train_function, force)
 
     def compute_step(self, data, calls):
-        """Take one step, in `keras.ops`.
+        """Take the planner's phase of one step, in `keras.ops`; the last one counts the step.
 
         Args:
             data: Batch as the trainer gives it, see the class.
@@ -229,19 +229,23 @@ class AdversarialModel(TrainStep, keras.Model):
         Returns:
             Dict of scalar tensors: the running means of this epoch.
         """
-        step = AdversarialStep(self, calls, read_batch(data, self.label_size), self.planner.plan)
-        report = step.run()
-        images = ops.cast(step.batch_size, self.images_shown.dtype) * calls.replicas
+        step = AdversarialStep(self, calls, read_batch(data, self.label_size))
+        report = step.run(self.planner.phase)
+        for tracker in self._trackers:
+            if tracker.name in report:
+                tracker.update_state(report[tracker.name])
+        if self.planner.phase in (Phase.CRITIC, Phase.BOTH):
+            self._count_step(step.batch_size, calls.replicas)
+        return {tracker.name: tracker.result() for tracker in self._trackers}
+
+    def _count_step(self, batch_size, replicas):
+        images = ops.cast(batch_size, self.images_shown.dtype) * replicas
         decay, half_life = self.settings.ema_decay, self.settings.ema_half_life
         decay = decay if half_life is None else half_life_decay(images, half_life)
         update_average(self.ema_generator, self.generator, decay)
         self.images_before.assign(self.images_shown.value)
         self.images_shown.assign(self.images_shown + images)
         self.steps.assign(self.steps + 1)
-        for tracker in self._trackers:
-            if tracker.name in report:
-                tracker.update_state(report[tracker.name])
-        return {tracker.name: tracker.result() for tracker in self._trackers}
 
     # Growing
 

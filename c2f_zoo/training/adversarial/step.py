@@ -1,5 +1,6 @@
 """One step of adversarial training, in `keras.ops` alone: the same code on every backend."""
 
+import enum
 import typing
 
 import keras
@@ -17,25 +18,31 @@ from c2f_zoo.losses import (
 )
 
 
-class Plan(typing.NamedTuple):
-    """What one step does beside updating the discriminator; each plan is compiled separately."""
+class Phase(enum.Enum):
+    """Part of a step; each is compiled by itself."""
 
-    generator: bool
-    penalty: bool
-    path_length: bool
+    PENALTY = "the discriminator descends its lazy penalty"
+    PATH_LENGTH = "the generator descends its lazy path length penalty"
+    CRITIC = "the discriminator is updated"
+    BOTH = "the discriminator is updated, then the generator"
 
-    @classmethod
-    def of(cls, step, settings):
-        """Plan of step number `step`, from 0, with `settings`."""
-        generator = (step + 1) % settings.critic_steps == 0
-        generator_step = step // settings.critic_steps
-        return cls(
-            generator,
-            settings.has_penalty and step % settings.penalty_interval == 0,
-            generator
-            and settings.has_path_length
-            and generator_step % settings.path_length_interval == 0,
-        )
+
+def phases_of(step, settings):
+    """Phases of step number `step`, from 0, with `settings`, in order.
+
+    Lazy penalties come first, for the moving average to follow all updates. R1 needs no generator
+    and path lengths need no discriminator: each network's updates alternate as in the released
+    code, where each lazy penalty comes after its network's main update.
+    """
+    is_critic = (step + 1) % settings.critic_steps != 0
+    generator_step = step // settings.critic_steps
+    phases = []
+    if settings.has_lazy_penalty and step % settings.penalty_interval == 0:
+        phases.append(Phase.PENALTY)
+    if not is_critic and settings.has_lazy_path_length:
+        if generator_step % settings.path_length_interval == 0:
+            phases.append(Phase.PATH_LENGTH)
+    return (*phases, Phase.CRITIC if is_critic else Phase.BOTH)
 
 
 class Judgement(typing.NamedTuple):
@@ -49,38 +56,42 @@ class Judgement(typing.NamedTuple):
 
 
 class AdversarialStep:
-    """Updates discriminator and generator of an `AdversarialModel` once, as a `Plan` says.
+    """One `Phase` of a step of an `AdversarialModel`.
 
     `calls` are the backend's `GradientCalls`; `batch` is what `read_batch` returns.
     """
 
-    def __init__(self, model, calls, batch, plan):
-        self.model, self.calls, self.plan, self.given = model, calls, plan, batch
+    def __init__(self, model, calls, batch):
+        self.model, self.calls, self.given = model, calls, batch
         self.images, self.labels = batch["images"], batch.get("labels")
         self.settings, self.batch_size = model.settings, ops.shape(self.images)[0]
         self.loss = adversarial_loss(self.settings.loss)
 
-    def run(self):
-        """Take the step and return {name: scalar tensor} to be logged."""
+    def run(self, phase):
+        """Take a `Phase` and return {name: scalar tensor} to be logged."""
+        if phase is Phase.PATH_LENGTH:
+            return self.update_path_length()
         # Outside of any gradient call: the generator's activations are not kept. The fakes have
         # the classes of the real images, as in ProGAN's released code.
         labels = self.given.get("discriminator_labels", self.labels)
-        fakes = self.generate(self.latents("discriminator_latents"), labels)
+        if phase is Phase.PENALTY and self.loss.penalty == "r1":
+            fakes = self.sample()
+        else:
+            fakes = self.generate(self.latents("discriminator_latents"), labels)
         self.reals = self.match(fakes)
+        if phase is Phase.PENALTY:
+            return self.update_lazy_penalty(fakes)
         report = self.update_discriminator(fakes, labels)
-        if self.plan.generator:
+        if phase is Phase.BOTH:
             report |= self.update_generator()
-            if self.plan.path_length and self.settings.path_length_interval > 1:
-                report |= self.update_path_length()
         keys = ("d_loss", "d_label_loss", "penalty", "g_loss", "g_label_loss", "path_penalty")
         report["loss"] = sum(report[key] for key in keys if key in report)
-        report.pop("path_penalty", None)
         return report
 
     # The discriminator
 
     def update_discriminator(self, fakes, fake_labels):
-        is_merged = self.plan.penalty and self.settings.penalty_interval == 1
+        is_merged = self.settings.has_penalty and not self.settings.has_lazy_penalty
         options = {"drift": self.settings.drift, "average": self.calls.average}
 
         def loss():
@@ -104,10 +115,7 @@ class AdversarialStep:
             report["d_label_loss"] = self.settings.label_weight * sum(losses)
             return report["d_loss"] + penalty + report["d_label_loss"], report
 
-        report = self.descend(loss, "discriminator")
-        if self.plan.penalty and not is_merged:
-            report |= self.update_lazy_penalty(fakes)
-        return report
+        return self.descend(loss, "discriminator")
 
     def update_lazy_penalty(self, fakes):
         def loss():
@@ -141,7 +149,7 @@ class AdversarialStep:
 
     def update_generator(self):
         latents, labels = self.latents("generator_latents"), self.generator_labels()
-        is_merged = self.plan.path_length and self.settings.path_length_interval == 1
+        is_merged = self.settings.has_path_length and not self.settings.has_lazy_path_length
 
         def loss():
             fake = self.judge(self.generate(latents, labels, track=True))
@@ -203,6 +211,12 @@ class AdversarialStep:
         past.assign(ops.stop_gradient(moved))
         penalty = path_length_penalty(lengths, moved, weight=self.settings.path_length_weight)
         return {"path_penalty": penalty, "path_length": mean_length}
+
+    def sample(self):
+        """One image, for its sizes."""
+        sizes = (self.model.latent_size, self.model.label_size)
+        inputs = [ops.zeros((1, size)) for size in sizes if size]
+        return as_scales(self.model.generator(*inputs, training=False))
 
     def generate(self, latents, labels=None, track=False):
         """Images of latents as a list of scales, with style mixing.

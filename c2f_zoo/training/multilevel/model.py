@@ -124,15 +124,15 @@ class Multilevel(TrainStep, keras.Model):
         return self.model(inputs)
 
     def plan_of(self, step):
-        """Return the `MultilevelStage` of a step.
+        """Phases of a step: one, its `MultilevelStage`.
 
         Args:
             step: Number of the step, from 0.
 
         Returns:
-            `MultilevelStage`.
+            Tuple of a `MultilevelStage`.
         """
-        return self.schedule.at(step)
+        return (self.schedule.at(step),)
 
     def compile(self, *args, **kwargs):
         """Compile as `keras.Model.compile`, with `steps_per_execution` 1: stages end after any."""
@@ -242,7 +242,7 @@ class Multilevel(TrainStep, keras.Model):
         Returns:
             Dictionary of scalar tensors to log.
         """
-        stage = self.planner.plan
+        stage = self.planner.phase
         batch = self._prepared(data)
         counts = shares(stage.batch_sizes, calls.replicas)
         batch = map_batch(lambda tensor: of_length(tensor, sum(counts)), batch)
@@ -307,7 +307,7 @@ class Multilevel(TrainStep, keras.Model):
 
     def _report(self, estimate, finest, count):
         x, y, sample_weight, outputs = finest
-        stage = self.planner.plan
+        stage = self.planner.phase
         self._loss_tracker.update_state(estimate, sample_weight=count)
         logs = dict(self.compute_metrics(x, y, outputs, sample_weight=sample_weight))
         self.steps.assign(self.steps + 1)

@@ -3,7 +3,7 @@
 Each file defines the same names: `GradientCalls` (see `calls.py`); `take_step(model, ...)`, the
 body of a `train_step` with the signature that the backend's trainer expects, which runs
 `model.compute_step(data, calls)`; `value_and_gradients`, for optimisations outside of training;
-and, unless `calls.py` serves, `samples_of`, `variable_value` and `assign`, for what happens on the
+and, unless `calls.py` serves, `run_phases`, `variable_value` and `assign`, for what happens on the
 host between steps.
 """
 
@@ -15,9 +15,23 @@ _backend = importlib.import_module(f"{__name__}.{backend.backend()}")
 
 GradientCalls = _backend.GradientCalls
 assign = _backend.assign
-samples_of = _backend.samples_of
 take_step = _backend.take_step
 variable_value = _backend.variable_value
+
+
+def run_phases(function_of, phases, *args):
+    """Call a train function for each phase, one after another, with the data's next batch.
+
+    Args:
+        function_of: Function of a phase that returns its train function, as Keras'
+            `make_train_function` makes one.
+        phases: Sequence of phases.
+        *args: The arguments with which the trainer calls its train function.
+
+    Returns:
+        What the last function returns, and the batch's number of samples, None if unknown.
+    """
+    return _backend.run_phases(function_of, phases, *args)
 
 
 def value_and_gradients(function, variables=()):

@@ -51,9 +51,9 @@ class GradientCalls:
         optimizer.apply([gradient for gradient, _ in pairs], [weight for _, weight in pairs])
 
 
-def count(data):
-    """Number of samples in a trainer's batch."""
-    return next(array for array in keras.tree.flatten(data) if array is not None).shape[0]
+def first_array(data):
+    """The first array of a trainer's batch."""
+    return next(array for array in keras.tree.flatten(data) if array is not None)
 
 
 def assign(model, variables, value):

@@ -72,10 +72,12 @@ def take_step(model, state, data):
     return logs, tuple(_values(scope, group) for group in groups)
 
 
-def samples_of(state, iterator):
-    """The arguments of Keras' train function, and the number of samples in their batch."""
+def run_phases(function_of, phases, state, iterator):
+    """See `c2f_zoo.training.steps.run_phases`; the state travels from one function to the next."""
     data = next(iterator)
-    return (state, iter([data])), calls.count(data)
+    for phase in phases:
+        logs, state = function_of(phase)(state, iter([data]))
+    return (logs, state), calls.first_array(data).shape[0]
 
 
 def variable_value(model, variable, args):

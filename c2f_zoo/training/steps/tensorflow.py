@@ -55,9 +55,20 @@ def take_step(model, data):
         return model.compute_step(data, GradientCalls(model))
 
 
-def samples_of(iterator):
-    """The arguments of Keras' train function; a graph reads the batch, whose size is not known."""
-    return (iterator,), None
+def run_phases(function_of, phases, iterator):
+    """See `c2f_zoo.training.steps.run_phases`; the size of a batch read in a graph is unknown."""
+    if len(phases) == 1:
+        return function_of(phases[0])(iterator), None
+    data = next(iterator)
+    for phase in phases:
+        function, batches = function_of(phase), iter([data])
+        if isinstance(iterator, tf.data.Iterator) and not hasattr(function, "is_traced"):
+            # To be traced for all sizes that the data set may have, not for this batch's alone.
+            spec = iterator.element_spec
+            batches = iter(tf.data.Dataset.from_generator(lambda: [data], output_signature=spec))
+            function.is_traced = True
+        logs = function(batches)
+    return logs, None
 
 
 @contextlib.contextmanager

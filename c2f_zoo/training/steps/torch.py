@@ -37,9 +37,11 @@ def take_step(model, data):
     return {name: value.detach() for name, value in logs.items()}
 
 
-def samples_of(data):
-    """The arguments of Keras' train function, and the number of samples in their batch."""
-    return (data,), calls.count(data)
+def run_phases(function_of, phases, data):
+    """See `c2f_zoo.training.steps.run_phases`."""
+    for phase in phases:
+        logs = function_of(phase)(data)
+    return logs, len(calls.first_array(data))
 
 
 def value_and_gradients(function, variables=()):

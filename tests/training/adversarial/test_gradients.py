@@ -91,25 +91,27 @@ def reference(training, generator, discriminator, batch):
         fake = Numpy.scores(discriminator, Numpy.fake(g, batch["generator_latents"]))
         return generator_loss(training.loss, Numpy.scores(discriminator, real), fake)
 
-    report["d_loss"] = adversarial(discriminator)
     interval = training.penalty_interval
-    merged = penalty if interval == 1 else (lambda d: 0.0)
     report["penalty"] = penalty(discriminator)
-    discriminator = descended(lambda d: adversarial(d) + merged(d), discriminator)
     if interval > 1:
-        report["penalty"] = penalty(discriminator)
         discriminator = descended(lambda d: interval * penalty(d), discriminator)
-    report["g_loss"] = adversarial_generator(generator)
-    if not training.has_path_length:
-        return report, descended(adversarial_generator, generator), discriminator
-    interval = training.path_length_interval
-    if interval == 1:
+    path_weight = 0.0
+    if training.has_path_length:
         report["path_length"] = path(generator)[1]
-        both = descended(lambda g: adversarial_generator(g) + path(g)[0], generator)
-        return report, both, discriminator
-    generator = descended(adversarial_generator, generator)
-    report["path_length"] = path(generator)[1]
-    return report, descended(lambda g: interval * path(g)[0], generator), discriminator
+        path_weight = float(training.path_length_interval == 1)
+        if not path_weight:
+            weight = training.path_length_interval
+            generator = descended(lambda g: weight * path(g)[0], generator)
+        fake = Numpy.fake(generator, batch["discriminator_latents"])
+    report["d_loss"] = adversarial(discriminator)
+    merged = penalty if interval == 1 else (lambda d: 0.0)
+    discriminator = descended(lambda d: adversarial(d) + merged(d), discriminator)
+    report["g_loss"] = adversarial_generator(generator)
+
+    def total(g):
+        return adversarial_generator(g) + (path_weight * path(g)[0] if path_weight else 0.0)
+
+    return report, descended(total, generator), discriminator
 
 
 @pytest.mark.parametrize("name", SETTINGS)

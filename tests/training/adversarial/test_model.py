@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.backend import backend
 from c2f_zoo.losses import adversarial_loss
 from c2f_zoo.training import AdversarialModel, AdversarialTraining, StopOnNaN, TrainingState
-from c2f_zoo.training.adversarial.step import Plan
+from c2f_zoo.training.adversarial.step import Phase
 from tests.training.adversarial.adversarial_toys import (
     LATENT,
     DenseGenerator,
@@ -19,8 +20,8 @@ LAZY = AdversarialTraining.named(
 )
 
 
-# Two plans rather than four to compile.
-TWO_PLANS = AdversarialTraining(loss="logistic-r1", penalty_interval=3, ema_decay=0.9)
+# Two phases rather than three to compile.
+TWO_PHASES = AdversarialTraining(loss="logistic-r1", penalty_interval=3, ema_decay=0.9)
 
 
 def compiled(training="progan", **options):
@@ -80,14 +81,37 @@ def test_pictures_come_from_the_average_in_zero_to_one():
 # Lazy penalties
 
 
-def test_a_plan_says_which_updates_a_step_takes():
-    training = AdversarialTraining.named(
-        "stylegan2", penalty_interval=4, path_length_interval=2, critic_steps=2
+def test_lazy_penalties_are_phases_of_some_steps_before_the_main_update():
+    model = compiled(
+        AdversarialTraining.named(
+            "stylegan2", penalty_interval=4, path_length_interval=2, critic_steps=2
+        )
     )
-    plans = [Plan.of(step, training) for step in range(8)]
-    assert [plan.penalty for plan in plans] == [True, False, False, False] * 2
-    assert [plan.generator for plan in plans] == [False, True] * 4
-    assert [plan.path_length for plan in plans] == [False, True, False, False] * 2
+    assert [model.plan_of(step) for step in range(8)] == 2 * [
+        (Phase.PENALTY, Phase.CRITIC),
+        (Phase.PATH_LENGTH, Phase.BOTH),
+        (Phase.CRITIC,),
+        (Phase.BOTH,),
+    ]
+    model.compile(AdversarialTraining.named("stylegan"))  # a penalty at every step is merged
+    assert model.plan_of(0) == model.plan_of(1) == (Phase.BOTH,)
+
+
+def test_each_phase_is_compiled_once_and_reads_the_batch_of_its_step():
+    model, traced = compiled(LAZY), []
+    compute = model.compute_step
+
+    def compute_step(data, calls):
+        traced.append(model.planner.phase)
+        return compute(data, calls)
+
+    model.compute_step = compute_step
+    model.fit(IMAGES[:14], batch_size=4, epochs=2, verbose=0)
+    assert set(traced) == {Phase.PENALTY, Phase.PATH_LENGTH, Phase.BOTH}
+    # TensorFlow traces for the sizes of the data set, JAX again for the last batch's two images;
+    # torch compiles nothing.
+    assert len(traced) == {"tensorflow": 3, "jax": 3 + 2, "torch": 8 + 3 + 4}[backend()]
+    assert int(model.steps) == 8 and int(model.images_shown) == 28
 
 
 def test_lazy_penalties_take_steps_of_their_own_and_adam_is_corrected():
@@ -177,10 +201,10 @@ def test_a_reset_forgets_the_moments_but_not_the_rates():
 
 
 def test_a_stopped_run_continues_to_the_same_weights(tmp_path):
-    unbroken = compiled(TWO_PLANS)
+    unbroken = compiled(TWO_PHASES)
     fit(unbroken, epochs=2)
-    fit(compiled(TWO_PLANS), 1, callbacks=[TrainingState(tmp_path / "state.npz")])
-    resumed, state = compiled(TWO_PLANS), TrainingState(tmp_path / "state.npz")
+    fit(compiled(TWO_PHASES), 1, callbacks=[TrainingState(tmp_path / "state.npz")])
+    resumed, state = compiled(TWO_PHASES), TrainingState(tmp_path / "state.npz")
     assert state.restore(resumed) == 1
     fit(resumed, 2, first=1, callbacks=[state])
     for ours, theirs in zip(arrays(resumed.variables), arrays(unbroken.variables), strict=True):
@@ -188,11 +212,11 @@ def test_a_stopped_run_continues_to_the_same_weights(tmp_path):
 
 
 def test_a_saved_model_continues_with_its_optimizers(tmp_path):
-    model = compiled(TWO_PLANS)
+    model = compiled(TWO_PHASES)
     fit(model)
     model.save(tmp_path / "pair.keras")
     loaded = keras.saving.load_model(tmp_path / "pair.keras")
-    assert loaded.settings == TWO_PLANS
+    assert loaded.settings == TWO_PHASES
     for one in (model, loaded):
         fit(one)
     for ours, theirs in zip(arrays(loaded.variables), arrays(model.variables), strict=True):
