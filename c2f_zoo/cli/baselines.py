@@ -1,4 +1,4 @@
-"""What a trained flow model is compared with: OpenCV's classical methods, and no motion at all."""
+"""What a trained model is compared with: OpenCV's classical methods, and no motion at all."""
 
 from c2f_zoo.cli.common import CommandError
 
@@ -6,6 +6,10 @@ BASELINES = {
     "zero": "no motion anywhere: what the numbers are without any method",
     "farneback": "OpenCV's Farneback (2003) with the parameters of its documentation",
     "dis": "OpenCV's DIS (Kroeger et al. 2016), preset medium",
+}
+STEREO_BASELINES = {
+    "sgbm": "OpenCV's semi-global matching (Hirschmüller 2008) in three directions, blocks of 3x3; "
+    "holes take the disparity to their left, those at the edge that to their right",
 }
 
 
@@ -26,6 +30,42 @@ def make_baseline(name):
     )
 
 
+def make_stereo_baseline(name, max_disparity=128):
+    """Make a method of `STEREO_BASELINES`: left and right (H, W, 3) to disparity (H, W, 1)."""
+    cv2 = opencv(name)
+    area = 3 * 3**2  # channels and pixels of a block
+    matcher = cv2.StereoSGBM_create(
+        numDisparities=-(-max_disparity // 16) * 16,
+        blockSize=3,
+        P1=8 * area,
+        P2=32 * area,
+        disp12MaxDiff=2,
+        preFilterCap=31,
+        uniquenessRatio=10,
+        speckleWindowSize=100,
+        speckleRange=2,
+        mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
+    )
+
+    def match(left, right):
+        levels = matcher.compute(*(_bytes(image)[..., ::-1].copy() for image in (left, right)))
+        return _filled_from_left(levels / 16)[..., None]
+
+    return match
+
+
+def _filled_from_left(disparity):
+    """Give holes of a map (H, W), negative values, the value to their left, or else right."""
+    import numpy as np
+
+    columns = np.arange(disparity.shape[1])
+    known = disparity >= 0
+    left = np.maximum.accumulate(np.where(known, columns, -1), axis=1)
+    first = np.where(known.any(axis=1), known.argmax(axis=1), 0)[:, None]
+    filled = np.take_along_axis(disparity, np.where(left < 0, first, left), axis=1)
+    return np.maximum(filled, 0).astype(np.float32)  # 0 in rows without any
+
+
 def opencv(baseline):
     """Import OpenCV for a baseline."""
     try:
@@ -39,6 +79,10 @@ def opencv(baseline):
 
 
 def _grey(cv2, image):
+    return cv2.cvtColor(_bytes(image), cv2.COLOR_RGB2GRAY)
+
+
+def _bytes(image):
     import numpy as np
 
-    return cv2.cvtColor(np.round(255 * image).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    return np.round(255 * image).astype(np.uint8)

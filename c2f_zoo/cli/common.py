@@ -161,30 +161,37 @@ def _held_back_messages():
             os.close(terminal)
 
 
-def load_model(preset):
-    """Load a preset, a name, folder or `hf://` address, on the chosen backend."""
+def load_model(preset, **overrides):
+    """Load a preset, a name, folder or `hf://` address, on the chosen backend.
+
+    `overrides` are constructor arguments that replace the preset's.
+    """
     start_backend()
     from c2f_zoo.hub import load
 
     dtype = _options.get().dtype
-    return load(preset, dtype=dtype) if dtype else load(preset)
+    return load(preset, **overrides, **({"dtype": dtype} if dtype else {}))
 
 
 def load_flow_model(preset):
     """Load a preset that estimates optical flow; raise CommandError for another task."""
-    return _load_for("optical flow", "optical_flow", "flow", preset)
+    return check_task(load_model(preset), preset, "optical flow")
 
 
-def load_stereo_model(preset):
-    """Load a preset that estimates disparity; raise CommandError for another task."""
-    return _load_for("stereo matching", "stereo_matching", "disparity", preset)
+def load_stereo_model(preset, max_disparity=None):
+    """Load a preset that estimates disparity; raise CommandError for another task.
+
+    `max_disparity`, unless None, is the range of the network, in pixels.
+    """
+    overrides = {} if max_disparity is None else {"max_disparity": max_disparity}
+    return check_task(load_model(preset, **overrides), preset, "stereo matching")
 
 
-def _load_for(purpose, task, verb, preset):
-    model = load_model(preset)
-    if not hasattr(model, verb):
+def check_task(model, preset, purpose):
+    """Return a model if it is for "optical flow" or "stereo matching"; else raise CommandError."""
+    if not hasattr(model, {"optical flow": "flow", "stereo matching": "disparity"}[purpose]):
         raise CommandError(
-            f"A preset for {purpose} is needed (c2f models --task {task}). "
+            f"A preset for {purpose} is needed (c2f models --task {purpose.replace(' ', '_')}). "
             f"Received: {preset}, a {type(model).__name__}"
         )
     return model
@@ -208,6 +215,16 @@ def set_iterations(model, arguments):
         name = type(model).__name__
         raise UsageError(f"--iterations is for networks that repeat theirs. Received: a {name}")
     model.iterations = arguments.iterations
+
+
+def add_max_disparity(parser):
+    """Add `--max-disparity` of networks whose range is an argument."""
+    parser.add_argument(
+        "--max-disparity",
+        type=positive_count,
+        metavar="PX",
+        help="range of the network: disparities below this (psmnet; default: the preset's)",
+    )
 
 
 def progress(total, unit, quiet=False):

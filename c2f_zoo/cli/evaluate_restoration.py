@@ -83,7 +83,7 @@ def add_arguments(parser):
 
 
 def is_asked_for(arguments):
-    """Tell whether images are to be measured, not flow; a mixture of both is refused."""
+    """Tell whether images are to be measured, not pairs; a mixture of both is refused."""
     ours = [name for name in arguments.dataset if plain_name(name) in DATASETS]
     options = [name for name in _OPTIONS if getattr(arguments, name)]
     if not ours:
@@ -96,12 +96,17 @@ def is_asked_for(arguments):
             )
         return False
     foreign = [name for name in arguments.dataset if name not in ours]
-    foreign += [f"--baseline {name}" for name in arguments.baseline if name in baselines.BASELINES]
+    others = baselines.BASELINES | baselines.STEREO_BASELINES
+    foreign += [f"--baseline {name}" for name in arguments.baseline if name in others]
     foreign += ["--split"] * bool(arguments.split) + ["--pass"] * bool(arguments.pass_name)
     foreign += ["--option"] * bool(arguments.option)
-    foreign += ["--iterations"] * (arguments.iterations is not None)
+    foreign += ["--confidence"] * arguments.confidence
+    for name in ("iterations", "max_disparity"):
+        foreign += ["--" + name.replace("_", "-")] * (getattr(arguments, name) is not None)
     if foreign:
-        raise UsageError(f"{foreign[0]} is for optical flow. Received: --dataset {' '.join(ours)}")
+        raise UsageError(
+            f"{foreign[0]} is for pairs of images. Received: --dataset {' '.join(ours)}"
+        )
     return True
 
 

@@ -2,6 +2,7 @@
 
 import collections
 import importlib.resources
+import inspect
 import math
 import time
 from pathlib import Path
@@ -28,7 +29,11 @@ EXAMPLES = """two frames give, in the output folder (c2f_flow/ unless -o says an
   a_flow.png     the flow as a picture: hue is direction, saturation is speed; with legend
   a_warped.png   b warped back by the flow: a, rebuilt from the pixels of b. Where it differs
                  from a, the flow is wrong or the place is hidden in b; black lies outside b.
-a video, or a folder of frames, gives clip_flow.mp4 beside it: frame left, flow right.
+with --confidence, from the flow back from b to a, which takes twice the time:
+  a_confidence.png  white where both agree, darker where less sure
+  a_occlusion.png   white where the way there and back does not return: hidden in b, or wrong
+a video, or a folder of frames, gives clip_flow.mp4 beside it: frame left, flow right; with
+--confidence this as a third picture, and a png of each beside the flow files.
 
 examples:
   c2f flow                                   try it on two frames shipped with the package
@@ -37,6 +42,7 @@ examples:
   c2f flow clip.mp4                          writes clip_flow.mp4
   c2f flow frames/ -o out/ --images          writes out/frames_flow/frame_000001.png, ...
   c2f flow clip.mp4 --only-flow --max-magnitude 20 -o flow.mp4
+  c2f flow clip.mp4 --preset raft.things --warm-start
   c2f flow clip.mp4 --format flo             also writes clip_flow_files/000001.flo, ..."""
 
 # Suffix of the flow file by format. A KITTI file is a png, and must not take an image's name.
@@ -81,10 +87,18 @@ def add_parser(verbs):
         help="motion in pixels that gets the full colour (default: the largest one)",
     )
     add_iterations(parser)
+    parser.add_argument(
+        "--confidence", action="store_true", help="check by the flow of the opposite direction"
+    )
     clip = parser.add_argument_group("for a clip")
     clip.add_argument("--only-flow", action="store_true", help="the flow without the frame")
     clip.add_argument(
         "--images", action="store_true", help="write a folder of png files rather than a video"
+    )
+    clip.add_argument(
+        "--warm-start",
+        action="store_true",
+        help="begin each flow from the one before (raft); frames are computed one at a time",
     )
     fps = "frames per second (default: the clip's; 24)"
     clip.add_argument("--fps", type=positive_number, help=fps)
@@ -123,7 +137,7 @@ def run(arguments):
 def _flow_of_pair(first_path, second_path, arguments):
     from c2f_zoo.data.files.images import check_same_size, load_image
 
-    for name in ("only_flow", "images", "fps", "batch_size"):
+    for name in ("only_flow", "images", "fps", "batch_size", "warm_start"):
         if getattr(arguments, name):
             option = "--" + name.replace("_", "-")
             raise UsageError(f"{option} is for a clip. Received: two images")
@@ -135,38 +149,52 @@ def _flow_of_pair(first_path, second_path, arguments):
     stem = folder / first_path.stem
     files = [f"{stem}{FLOW_FILES[arguments.format or 'flo']}", f"{stem}_flow.png"]
     files.append(f"{stem}_warped.png")
+    if arguments.confidence:
+        files += _confidence_files(stem)
     check_inputs_survive(files, [first_path, second_path])
     check_folder_is_writable(folder)
     model = load_flow_model(arguments.preset)
     set_iterations(model, arguments)
     start = time.perf_counter()
-    flow = model.flow(first, second)
+    if arguments.confidence:
+        flow, *checked = model.flow(first, second, confidence=True)
+    else:
+        flow, checked = model.flow(first, second), []
     seconds = time.perf_counter() - start
     folder.mkdir(parents=True, exist_ok=True)
-    _write_pair(files, second, flow, arguments.max_magnitude)
+    _write_pair(files, second, flow, checked, arguments.max_magnitude)
     if not arguments.quiet:
         height, width = flow.shape[:2]
         contents = [
             f"the flow from {first_path.name} to {second_path.name}",
             "as a picture: hue is direction, saturation is speed",
             f"{second_path.name} warped back by the flow: {first_path.name} rebuilt",
+            "how far the flow back confirms it: white is sure",
+            f"white: hidden in {second_path.name}, or wrong",
         ]
-        say_contents(list(zip(files, contents, strict=True)))
+        say_contents(list(zip(files, contents, strict=False)))
         say(
             f"motion: {_motion(flow)}",
+            *(f"confirmed: {1 - occlusion.mean():.1%}" for occlusion in checked[1:]),
             f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
             "(the first call at a size includes compilation)",
         )
 
 
-def _write_pair(files, second, flow, max_magnitude):
+def _confidence_files(stem):
+    return [f"{stem}_{what}.png" for what in ("confidence", "occlusion")]
+
+
+def _write_pair(files, second, flow, checked, max_magnitude):
     from c2f_zoo.data.files.flow import write_flow
     from c2f_zoo.data.files.images import save_image
     from c2f_zoo.data.flow.picture import flow_picture
 
-    flow_file, picture_file, warped_file = files
+    flow_file, picture_file, warped_file, *checked_files = files
     save_image(picture_file, flow_picture(flow, max_magnitude=max_magnitude))
     save_image(warped_file, _warp_back(second, flow))
+    for file, image in zip(checked_files, checked, strict=True):
+        save_image(file, image)
     # Last, because a KITTI file refuses motions beyond 512 pixels.
     write_flow(flow_file, flow)
 
@@ -181,19 +209,20 @@ def _flow_of_clip(source, arguments):
     output, flow_folder = _clip_outputs(source, arguments)
     frames = read_frames(source, fps=arguments.fps, min_frames=2)
     height, width = next(iter(frames)).shape[:2]
-    size = (height, width if arguments.only_flow else 2 * width)
+    size = (height, width * _panels(arguments))
     check_inputs_survive([output], [source])
     check_folder_is_writable(output.parent)
     if not arguments.images:
         _check_ffmpeg()
     model = load_flow_model(arguments.preset)
     set_iterations(model, arguments)
+    options = _stream_options(model, arguments)
 
     start = time.perf_counter()
     writer = VideoWriter(output, frames.fps, size)
     try:
         with writer as video:
-            _write_clip(video, flow_folder, model, frames, arguments)
+            _write_clip(video, flow_folder, model, frames, options, arguments)
     except KeyboardInterrupt:
         if writer.result:
             note(f"the {writer.written} frames done so far are in {writer.result}")
@@ -209,27 +238,47 @@ def _flow_of_clip(source, arguments):
         )
 
 
-def _write_clip(video, flow_folder, model, frames, arguments):
+def _panels(arguments):
+    """Number of pictures side by side: frame, flow, confidence."""
+    return 1 + (not arguments.only_flow) + arguments.confidence
+
+
+def _stream_options(model, arguments):
+    """Options of the model's `flow_stream` that the command line asks for."""
+    options = {"confidence": True} if arguments.confidence else {}
+    if arguments.warm_start:
+        if "warm_start" not in inspect.signature(model.flow_stream).parameters:
+            name = type(model).__name__
+            raise UsageError(f"--warm-start is for networks that refine a flow. Received: a {name}")
+        options["warm_start"] = True
+    return options
+
+
+def _write_clip(video, flow_folder, model, frames, options, arguments):
     import numpy as np
 
     from c2f_zoo.data.files.flow import write_flow
+    from c2f_zoo.data.files.images import save_image
     from c2f_zoo.data.flow.picture import flow_picture
 
-    height, width = video.size[0], video.size[1] // (1 if arguments.only_flow else 2)
+    height, width = video.size[0], video.size[1] // _panels(arguments)
     batch_size = arguments.batch_size or _flows_at_once(height, width)
     scale = ColorScale(arguments.max_magnitude)
     total = frames.count - 1 if frames.count else None
     if flow_folder:
         flow_folder.mkdir(parents=True, exist_ok=True)
     with progress(total, "frame", arguments.quiet) as bar:
-        for frame, flow in _with_frames(model, frames, batch_size):
-            picture = flow_picture(flow, "corner", scale.follow(flow))
-            if not arguments.only_flow:
-                picture = np.concatenate([frame, picture], axis=1)
-            video.write(picture)
+        for frame, flow in _with_frames(model, frames, batch_size, options):
+            flow, *checked = flow if arguments.confidence else (flow,)
+            pictures = [] if arguments.only_flow else [frame]
+            pictures.append(flow_picture(flow, "corner", scale.follow(flow)))
+            pictures += [np.repeat(confidence, 3, axis=-1) for confidence in checked[:1]]
+            video.write(np.concatenate(pictures, axis=1))
             if flow_folder:
-                suffix = FLOW_FILES[arguments.format]
-                write_flow(flow_folder / f"{video.written:06d}{suffix}", flow)
+                stem = flow_folder / f"{video.written:06d}"
+                write_flow(f"{stem}{FLOW_FILES[arguments.format]}", flow)
+                for file, image in zip(_confidence_files(stem), checked, strict=False):
+                    save_image(file, image)
             bar.update()
 
 
@@ -291,7 +340,7 @@ def _clip_outputs(source, arguments):
     return output, flow_folder
 
 
-def _with_frames(model, frames, batch_size):
+def _with_frames(model, frames, batch_size, options):
     """Yield each flow with the frame it starts from; frames are read as they are needed."""
     waiting = collections.deque()
 
@@ -300,7 +349,7 @@ def _with_frames(model, frames, batch_size):
             waiting.append(frame)
             yield frame
 
-    for flow in model.flow_stream(remembered(), batch_size=batch_size):
+    for flow in model.flow_stream(remembered(), batch_size=batch_size, **options):
         yield waiting.popleft(), flow
 
 

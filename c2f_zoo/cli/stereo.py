@@ -6,9 +6,11 @@ from pathlib import Path
 from c2f_zoo.cli.common import (
     CommandError,
     UsageError,
+    add_max_disparity,
     check_folder_is_writable,
     check_inputs_survive,
     load_stereo_model,
+    note,
     positive_number,
     say,
 )
@@ -16,10 +18,15 @@ from c2f_zoo.cli.common import (
 EXAMPLES = """written into the output folder (c2f_stereo/ unless -o says another):
   left.pfm            the disparity: what is at column x of the left image is at x - disparity of
                       the right one, in pixels
-  left_kitti.png      the same as 16-bit png, disparity times 256 (up to 255.996 pixels)
+  left_kitti.png      the same as 16-bit png, disparity times 256; not written where one is beyond
+                      255.996 pixels, which it cannot hold
   left_disparity.png  as a picture: dark blue is far, red is near
   left.ply            the points in space, in colour, where the cameras are known: by --calib, or by
                       --focal-length and --baseline
+with --confidence, from the disparity of the right image, which takes twice the time:
+  left_confidence.png  white where both agree, darker where less sure
+  left_occlusion.png   white where they differ by more than a pixel: hidden in the right image,
+                       or wrong
 
 examples:
   c2f stereo left.png right.png -o out/ --preset psmnet.official
@@ -43,11 +50,15 @@ def add_parser(verbs):
         required=True,
         help="model: a name (see c2f models), a folder (see c2f convert) or hf://owner/repo",
     )
+    add_max_disparity(parser)
     parser.add_argument(
-        "--max-disparity",
+        "--color-range",
         type=positive_number,
         metavar="PX",
         help="disparity in pixels that gets the last colour, 0 the first (default: of the image)",
+    )
+    parser.add_argument(
+        "--confidence", action="store_true", help="check by the disparity of the right image"
     )
     cameras = parser.add_argument_group("the cameras, for a point cloud")
     cameras.add_argument("--calib", metavar="FILE", help="a calib.txt of Middlebury or ETH3D")
@@ -73,6 +84,7 @@ def run(arguments):
     Raises:
         CommandError: The inputs or the output cannot be used.
     """
+    from c2f_zoo.data.files.disparity import holds_disparity
     from c2f_zoo.data.files.images import check_same_size, load_image
 
     paths = [Path(path).expanduser() for path in (arguments.left, arguments.right)]
@@ -86,29 +98,41 @@ def run(arguments):
     if folder.suffix.lower() in (".pfm", ".png", ".ply") and not folder.is_dir():
         raise UsageError(f"-o names a folder. Received: {folder}")
     stem = folder / paths[0].stem
-    files = {kind: f"{stem}{suffix}" for kind, suffix in _suffixes(calibration).items()}
+    suffixes = _suffixes(calibration, arguments.confidence)
+    files = {kind: f"{stem}{suffix}" for kind, suffix in suffixes.items()}
     check_inputs_survive(files.values(), paths)
     check_folder_is_writable(folder)
-    model = load_stereo_model(arguments.preset)
+    model = load_stereo_model(arguments.preset, arguments.max_disparity)
 
     start = time.perf_counter()
-    disparity = model.disparity(left, right)
+    if arguments.confidence:
+        disparity, *checked = model.disparity(left, right, confidence=True)
+    else:
+        disparity, checked = model.disparity(left, right), ()
     seconds = time.perf_counter() - start
 
+    if not holds_disparity(disparity):
+        note(
+            f"{files.pop('kitti')} is not written: a 16-bit png holds disparities up to 255.996. "
+            f"Received: {disparity.max():.6g}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    _write(files, left, disparity, calibration, arguments.max_disparity)
+    _write(files, left, disparity, checked, calibration, arguments.color_range)
     if not arguments.quiet:
         height, width = disparity.shape[:2]
         say(
             *files.values(),
             f"disparity: {disparity.min():.2f} to {disparity.max():.2f} px",
+            *(f"confirmed: {1 - occlusion.mean():.1%}" for occlusion in checked[1:]),
             f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
             "(the first call at a size includes compilation)",
         )
 
 
-def _suffixes(calibration):
+def _suffixes(calibration, confidence):
     suffixes = {"picture": "_disparity.png", "pfm": ".pfm", "kitti": "_kitti.png"}
+    if confidence:
+        suffixes |= {"confidence": "_confidence.png", "occlusion": "_occlusion.png"}
     return suffixes | ({"points": ".ply"} if calibration else {})
 
 
@@ -126,17 +150,18 @@ def _calibration(arguments):
     return Calibration(*given) if all(given) else None
 
 
-def _write(files, left, disparity, calibration, max_disparity):
+def _write(files, left, disparity, checked, calibration, color_range):
     from c2f_zoo.data.files.disparity import write_disparity
     from c2f_zoo.data.files.images import save_image
     from c2f_zoo.data.files.ply import write_ply
     from c2f_zoo.data.stereo.picture import disparity_picture
 
-    limits = (0, max_disparity) if max_disparity else None
+    limits = (0, color_range) if color_range else None
     save_image(files["picture"], disparity_picture(disparity, limits))
-    write_disparity(files["pfm"], disparity)
+    for kind in {"pfm", "kitti"} & set(files):
+        write_disparity(files[kind], disparity)
+    for kind, image in zip(("confidence", "occlusion"), checked, strict=False):
+        save_image(files[kind], image)
     if calibration:
         points = calibration.points(disparity)
         write_ply(files["points"], points.reshape(-1, 3), left.reshape(-1, 3))
-    # Last, because a png refuses disparities beyond 255 pixels.
-    write_disparity(files["kitti"], disparity)

@@ -63,6 +63,7 @@ from .flow import (
     color_wheel_legend as color_wheel_legend,
     flow_picture as flow_picture,
     flow_to_color as flow_to_color,
+    forward_backward_check as forward_backward_check,
     open_flow_dataset as open_flow_dataset,
 )
 from .images import (

@@ -12,8 +12,61 @@ from c2f_zoo import backend
 KERNEL_BYTES = 2 * 2**20
 
 
+class FixedArguments:
+    """Mixin of layers that settle some arguments of Keras' layer: they are refused and not saved.
+
+    Attributes:
+        fixed: Their names.
+    """
+
+    fixed = ("padding", "data_format")
+
+    def refuse_fixed(self, arguments):
+        """Raise ValueError if one of the fixed arguments is given.
+
+        Args:
+            arguments: dict by name.
+
+        Raises:
+            ValueError: One is.
+        """
+        for name in self.fixed:
+            if name in arguments:
+                raise ValueError(
+                    f"{type(self).__name__} takes no {name}: its geometry is settled. "
+                    f"Received: {name}={arguments[name]!r}"
+                )
+
+    def get_config(self):
+        config = super().get_config()
+        return {name: value for name, value in config.items() if name not in self.fixed}
+
+
+def strided_shape(input_shape, strides, filters):
+    """Shape of a convolution's output, whose sizes are those of its input over the strides.
+
+    Args:
+        input_shape: (B, ..., C); sizes may be None.
+        strides: Stride along each axis.
+        filters: Output channels.
+
+    Returns:
+        Tuple (B, ..., filters).
+
+    Example:
+        >>> strided_shape((None, 7, 10, 3), (2, 2), 8)
+        (None, 4, 5, 8)
+    """
+    batch, *sizes, _ = input_shape
+    shrunk = (
+        None if size is None else -(-size // stride)
+        for size, stride in zip(sizes, strides, strict=True)
+    )
+    return (batch, *shrunk, filters)
+
+
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Conv2D(keras.layers.Conv2D):
+class Conv2D(FixedArguments, keras.layers.Conv2D):
     """Convolution padded by `dilation * (kernel - 1) / 2` zeros on all four sides.
 
     This is `torch.nn.Conv2d(..., padding=dilation * (kernel - 1) // 2)`. Keras' `"same"` equals
@@ -34,7 +87,7 @@ class Conv2D(keras.layers.Conv2D):
         Tensor (B, ceil(H / strides), ceil(W / strides), filters).
 
     Raises:
-        ValueError: If the kernel size is even.
+        ValueError: If the kernel size is even, or `padding` or `data_format` is given.
 
     Example:
         >>> tuple(Conv2D(8, 3, strides=2)(np.ones((1, 7, 10, 3), "float32")).shape)
@@ -42,11 +95,10 @@ class Conv2D(keras.layers.Conv2D):
     """
 
     def __init__(self, filters, kernel_size, strides=1, dilation_rate=1, **kwargs):
+        self.refuse_fixed(kwargs)
         sizes = kernel_size if isinstance(kernel_size, (tuple, list)) else (kernel_size,) * 2
         if any(size % 2 == 0 for size in sizes):
             raise ValueError(f"kernel_size must be odd. Received: {kernel_size}")
-        kwargs.pop("padding", None)  # in the parent class's configuration
-        kwargs.pop("data_format", None)
         is_strided = strides not in (1, (1, 1), [1, 1])
         super().__init__(
             filters,
@@ -77,21 +129,17 @@ class Conv2D(keras.layers.Conv2D):
         return backend.backend() == "tensorflow" and not backend.on_accelerator()
 
     def compute_output_shape(self, input_shape):
-        batch, *sizes, _ = input_shape
-        shrunk = (
-            None if size is None else -(-size // stride)
-            for size, stride in zip(sizes, self.strides, strict=True)
-        )
-        return (batch, *shrunk, self.filters)
+        return strided_shape(input_shape, self.strides, self.filters)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Conv2DTranspose(keras.layers.Conv2DTranspose):
+class Conv2DTranspose(FixedArguments, keras.layers.Conv2DTranspose):
     """Transposed convolution that doubles the size: kernel 4, stride 2, padding 1 as in PyTorch.
 
     Args:
         filters: Output channels.
-        **kwargs: Of `keras.layers.Conv2DTranspose`, without kernel, stride and padding.
+        **kwargs: Of `keras.layers.Conv2DTranspose`, without kernel size, strides, `padding` and
+            `data_format`.
 
     Call arguments:
         x: Tensor (B, H, W, C).
@@ -99,14 +147,18 @@ class Conv2DTranspose(keras.layers.Conv2DTranspose):
     Returns:
         Tensor (B, 2 H, 2 W, filters).
 
+    Raises:
+        ValueError: If one of the settled arguments is given.
+
     Example:
         >>> tuple(Conv2DTranspose(2)(np.ones((1, 3, 5, 8), "float32")).shape)
         (1, 6, 10, 2)
     """
 
+    fixed = ("kernel_size", "strides", *FixedArguments.fixed)
+
     def __init__(self, filters, **kwargs):
-        for fixed in ("kernel_size", "strides", "padding", "data_format"):
-            kwargs.pop(fixed, None)  # in the parent class's configuration
+        self.refuse_fixed(kwargs)
         super().__init__(
             filters, 4, strides=2, padding="same", data_format="channels_last", **kwargs
         )

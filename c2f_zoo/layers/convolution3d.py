@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from c2f_zoo.layers.convolution import FixedArguments, strided_shape
+
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Conv3D(keras.layers.Conv3D):
+class Conv3D(FixedArguments, keras.layers.Conv3D):
     """3x3x3 convolution padded by one zero on all six sides.
 
     This is `torch.nn.Conv3d(..., 3, padding=1)`. Keras' `"same"` equals it at stride 1 only.
@@ -21,13 +23,19 @@ class Conv3D(keras.layers.Conv3D):
     Returns:
         Tensor (B, ceil(D / strides), ceil(H / strides), ceil(W / strides), filters).
 
+    Raises:
+        ValueError: If one of the settled arguments is given.
+
     Example:
         >>> import numpy as np
         >>> tuple(Conv3D(2, strides=2)(np.ones((1, 5, 4, 8, 3), "float32")).shape)
         (1, 3, 2, 4, 2)
     """
 
+    fixed = ("kernel_size", *FixedArguments.fixed)
+
     def __init__(self, filters, strides=1, **kwargs):
+        self.refuse_fixed(kwargs)
         is_strided = strides not in (1, (1, 1, 1), [1, 1, 1])
         super().__init__(
             filters,
@@ -44,20 +52,11 @@ class Conv3D(keras.layers.Conv3D):
         return super().call(x)
 
     def compute_output_shape(self, input_shape):
-        batch, *sizes, _ = input_shape
-        shrunk = (
-            None if size is None else -(-size // stride)
-            for size, stride in zip(sizes, self.strides, strict=True)
-        )
-        return (batch, *shrunk, self.filters)
-
-    def get_config(self):
-        fixed = ("kernel_size", "padding", "data_format")
-        return {k: v for k, v in super().get_config().items() if k not in fixed}
+        return strided_shape(input_shape, self.strides, self.filters)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Conv3DTranspose(keras.layers.Conv3DTranspose):
+class Conv3DTranspose(FixedArguments, keras.layers.Conv3DTranspose):
     """Transposed 3x3x3 convolution that doubles the size.
 
     This is `torch.nn.ConvTranspose3d(..., 3, stride=2, padding=1, output_padding=1)`: of the
@@ -74,13 +73,19 @@ class Conv3DTranspose(keras.layers.Conv3DTranspose):
     Returns:
         Tensor (B, 2 D, 2 H, 2 W, filters).
 
+    Raises:
+        ValueError: If one of the settled arguments is given.
+
     Example:
         >>> import numpy as np
         >>> tuple(Conv3DTranspose(2)(np.ones((1, 1, 3, 5, 8), "float32")).shape)
         (1, 2, 6, 10, 2)
     """
 
+    fixed = ("kernel_size", "strides", *FixedArguments.fixed)
+
     def __init__(self, filters, **kwargs):
+        self.refuse_fixed(kwargs)
         super().__init__(
             filters, 3, strides=2, padding="valid", data_format="channels_last", **kwargs
         )
@@ -91,7 +96,3 @@ class Conv3DTranspose(keras.layers.Conv3DTranspose):
     def compute_output_shape(self, input_shape):
         batch, *sizes, _ = input_shape
         return (batch, *(None if size is None else 2 * size for size in sizes), self.filters)
-
-    def get_config(self):
-        fixed = ("kernel_size", "strides", "padding", "data_format")
-        return {k: v for k, v in super().get_config().items() if k not in fixed}

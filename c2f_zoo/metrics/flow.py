@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.metrics.pixel_mean import PixelMean, length
+from c2f_zoo.metrics.pixel_mean import PixelMean, WrongShare
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -55,16 +55,13 @@ class EndPointError(PixelMean):
             selected = ops.logical_and(selected, magnitude < self.max_magnitude)
         return selected
 
-    def per_pixel(self, truth, estimate, magnitude):
-        return length(estimate - truth)
-
     def get_config(self):
         config = {"min_magnitude": self.min_magnitude, "max_magnitude": self.max_magnitude}
         return {**super().get_config(), **config}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class OutlierRate(PixelMean):
+class OutlierRate(WrongShare, PixelMean):
     """Share of wrong pixels in percent: KITTI's Fl-all.
 
     A pixel is wrong if its end-point error exceeds 3 px and 5 % of the length of the true flow.
@@ -92,20 +89,7 @@ class OutlierRate(PixelMean):
 
     def __init__(self, threshold=3.0, relative_threshold=0.05, name="fl_all", dtype=None):
         super().__init__(name=name, dtype=dtype)
-        self.threshold = checks.number("threshold", threshold, least=0)
-        self.relative_threshold = checks.number("relative_threshold", relative_threshold, least=0)
-
-    def per_pixel(self, truth, estimate, magnitude):
-        error = length(estimate - truth)
-        # "not small" rather than "large" makes an estimate of NaN wrong.
-        is_right = ops.logical_or(
-            error <= self.threshold, error <= self.relative_threshold * magnitude
-        )
-        return 100.0 * ops.cast(ops.logical_not(is_right), "float32")
-
-    def get_config(self):
-        thresholds = {"threshold": self.threshold, "relative_threshold": self.relative_threshold}
-        return {**super().get_config(), **thresholds}
+        self.set_thresholds(threshold, relative_threshold)
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")

@@ -9,8 +9,8 @@ from c2f_zoo.metrics.exact_mean import ExactMean
 class PixelMean(ExactMean):
     """Weighted mean of a per-pixel figure over all pixels.
 
-    A subclass says in `channels` how many a map has (2 of a flow, 1 of a disparity) and defines
-    `per_pixel`.
+    A subclass says in `channels` how many a map has (2 of a flow, 1 of a disparity). The figure is
+    the end-point error unless it defines another `per_pixel`.
 
     Args:
         name: Name in logs.
@@ -53,7 +53,30 @@ class PixelMean(ExactMean):
 
     def per_pixel(self, truth, estimate, magnitude):
         """Compute the figure of each pixel, (B, H, W), from two maps (B, H, W, C)."""
-        raise TypeError(f"a PixelMean defines per_pixel(). Received: {type(self)}")
+        return length(estimate - truth)
+
+
+class WrongShare:
+    """Mixin of a `PixelMean`: the share of the pixels that are wrong, in percent.
+
+    A pixel is wrong if its end-point error exceeds `threshold` pixels and `relative_threshold` of
+    the length of the truth.
+    """
+
+    def set_thresholds(self, threshold, relative_threshold):
+        """Check and keep the thresholds, numbers of at least 0."""
+        self.threshold = checks.number("threshold", threshold, least=0)
+        self.relative_threshold = checks.number("relative_threshold", relative_threshold, least=0)
+
+    def per_pixel(self, truth, estimate, magnitude):
+        limit = ops.maximum(self.relative_threshold * magnitude, self.threshold)
+        # "not small" rather than "large" makes an estimate of NaN wrong.
+        is_wrong = ops.logical_not(length(estimate - truth) <= limit)
+        return 100.0 * ops.cast(is_wrong, "float32")
+
+    def get_config(self):
+        thresholds = {"threshold": self.threshold, "relative_threshold": self.relative_threshold}
+        return {**super().get_config(), **thresholds}
 
 
 def length(vectors):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.metrics.pixel_mean import PixelMean
+from c2f_zoo.metrics.pixel_mean import PixelMean, WrongShare
 
 
 class _DisparityMean(PixelMean):
@@ -62,12 +62,9 @@ class DisparityError(_DisparityMean):
     def __init__(self, max_disparity=None, name="epe", dtype=None):
         super().__init__(max_disparity, name, dtype)
 
-    def per_pixel(self, truth, estimate, magnitude):
-        return ops.abs(estimate - truth)[..., 0]
-
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class BadPixelRate(_DisparityMean):
+class BadPixelRate(WrongShare, _DisparityMean):
     """Share of the pixels whose disparity is wrong, in percent.
 
     A pixel is wrong if its error exceeds `threshold` pixels and, with a `relative_threshold`, this
@@ -100,20 +97,9 @@ class BadPixelRate(_DisparityMean):
     def __init__(
         self, threshold=3.0, relative_threshold=0.0, max_disparity=None, name=None, dtype=None
     ):
-        self.threshold = checks.number("threshold", threshold, least=0)
-        self.relative_threshold = checks.number("relative_threshold", relative_threshold, least=0)
+        self.set_thresholds(threshold, relative_threshold)
         default = "d1" if self.relative_threshold else f"bad_{self.threshold:g}"
         super().__init__(max_disparity, name or default, dtype)
-
-    def per_pixel(self, truth, estimate, magnitude):
-        error = ops.abs(estimate - truth)[..., 0]
-        limit = ops.maximum(self.relative_threshold * magnitude, self.threshold)
-        # "not small" rather than "large" makes an estimate of NaN wrong.
-        return 100.0 * ops.cast(ops.logical_not(error <= limit), "float32")
-
-    def get_config(self):
-        thresholds = {"threshold": self.threshold, "relative_threshold": self.relative_threshold}
-        return {**super().get_config(), **thresholds}
 
 
 def stereo_metrics(max_disparity=None) -> list:

@@ -1,3 +1,9 @@
+from .confidence import (
+    DisparityWithConfidence as DisparityWithConfidence,
+    FlowWithConfidence as FlowWithConfidence,
+    checked_disparity as checked_disparity,
+    checked_flow as checked_flow,
+)
 from .restoration import (
     RestorationProtocol as RestorationProtocol,
     figures_of as figures_of,

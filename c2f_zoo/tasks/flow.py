@@ -1,16 +1,15 @@
 """Optical flow: the image level of every flow network of the zoo, and its input checks."""
 
-import itertools
 import operator
-import os
-import sys
 
 import numpy as np
 from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.layers import pad_to_stride, padding_before
+from c2f_zoo.tasks.confidence import checked_flow
 from c2f_zoo.tasks.pairs import PairTask
+from c2f_zoo.tasks.several import images_of, is_several, pairs_of, with_progress
 
 
 class FlowTask(PairTask):
@@ -33,23 +32,27 @@ class FlowTask(PairTask):
     output_stride = 1
     padding_place = "end"
 
-    def flow(self, image1, image2=None, batch_size=4, progress=None, **options):
+    def flow(self, image1, image2=None, batch_size=4, progress=None, confidence=False, **options):
         """Estimate optical flow between two images, or between consecutive frames.
 
         Args:
             image1: Path, PIL image or array (H, W), (H, W, 1 to 4), uint8 or float in [0, 1], of
                 any size. Without `image2` frames of one size: a list, a generator, an array
                 (N, H, W, C), or the path of a folder of images or a video.
-            image2: The second image, of the size of the first; or, if `image1` is a list, array
-                or folder, as many second images, for the flow of each pair.
+            image2: The second image, of the size of the first; or, if `image1` is a list, array,
+                folder or video, as many second images, for the flow of each pair.
             batch_size: Frames computed at once. Each goes through the feature pyramid once.
             progress: Whether to show a progress bar with the mean time per flow. By default for
                 several flows, where standard error is a terminal.
+            confidence: Whether to estimate the flow of the opposite direction too, which takes
+                twice the time, and to tell by `forward_backward_check` what it confirms.
             **options: Of the network, if it has any.
 
         Returns:
             numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
-            N frames a list of N - 1 of them; for N pairs a list of N.
+            N frames a list of N - 1 of them; for N pairs a list of N. With `confidence` instead
+            of each flow a named tuple `FlowWithConfidence`: `flow` (H, W, 2), `confidence`
+            (H, W, 1) in [0, 1], and `occlusion` (H, W, 1), 1 where the flow is not confirmed.
 
         Raises:
             ValueError: Images of different sizes, empty or unreadable; fewer than two frames;
@@ -62,40 +65,41 @@ class FlowTask(PairTask):
             [(20, 30, 2), (20, 30, 2)]
         """
         if image2 is None:
-            frames = _images(image1)
+            frames = images_of(image1, "flow")
             total = max(0, operator.length_hint(frames) - 1)
-            return _all(self.flow_stream(frames, batch_size, **options), total, progress)
-        if not _is_several(image1):
-            return self._flow_of_pair(image1, image2, **options)
-        first, second = _images(image1), _images(image2)
-        counts = operator.length_hint(first), operator.length_hint(second)
-        if 0 not in counts and counts[0] != counts[1]:
-            raise ValueError(
-                "image1 and image2 must hold equally many images. "
-                f"Received: {counts[0]} and {counts[1]}"
-            )
-        flows = (self._flow_of_pair(*pair, **options) for pair in _pairs(first, second))
-        return _all(flows, counts[0], progress)
+            flows = self.flow_stream(frames, batch_size, confidence=confidence, **options)
+        elif not is_several(image1):
+            return self._flow_of_pair(image1, image2, confidence, **options)
+        else:
+            pairs, total = pairs_of(image1, image2, ("image1", "image2"), "flow")
+            flows = (self._flow_of_pair(*pair, confidence, **options) for pair in pairs)
+        return list(with_progress(flows, total, progress, "flow"))
 
-    def _flow_of_pair(self, image1, image2, **options):
+    def _flow_of_pair(self, image1, image2, confidence, **options):
         first = _load(image1)
         pair = [first, _load(image2, first)]
-        return self._cropped(self._flow_of_two(self._padded(pair), **options), first)[0]
+        flow = self._cropped(self._flow_of_two(self._padded(pair), **options), first)[0]
+        if not confidence:
+            return flow
+        backward = self._flow_of_two(self._padded(pair[::-1]), **options)
+        return checked_flow(flow, self._cropped(backward, first)[0])
 
     def _flow_of_two(self, frames):
         """Flow (1, H, W, 2) between two padded frames (2, H, W, 3)."""
         return self.predict_on_batch(frames)
 
-    def flow_stream(self, frames, batch_size=4, **options):
+    def flow_stream(self, frames, batch_size=4, confidence=False, **options):
         """Estimate the flows between consecutive frames of any iterable, lazily.
 
         Args:
             frames: Iterable of images as `flow` takes them, all of one size.
             batch_size: Flows computed at once.
+            confidence: As for `flow`.
             **options: Of the network, if it has any.
 
         Yields:
-            numpy float32 (H, W, 2) per consecutive pair, in pixels.
+            numpy float32 (H, W, 2) per consecutive pair, in pixels; with `confidence` a
+            `FlowWithConfidence`.
 
         Raises:
             ValueError: Fewer than two frames, or frames of different sizes.
@@ -107,30 +111,43 @@ class FlowTask(PairTask):
             2
         """
         batch_size = checks.whole("batch_size", batch_size, least=1)
-        # A batch holds the new frames; of the frame before them only the features are kept.
-        held, last, count, features = [], None, 0, None
+        # A batch holds the new frames; of the frame before them only the features are kept, and
+        # the frame itself for the way back.
+        held, before, count, features = [], None, 0, None
         for frame in frames:
             count += 1
-            last = _load(frame, last)
+            frame = _load(frame, held[-1] if held else before)
             if count == 1:
-                first = self._padded([last])
+                before = frame
                 continue
             if count == 2:
-                features = self.predict_on_batch({"frames": first})["features"]
-            held.append(last)
+                features = self.predict_on_batch({"frames": self._padded([before])})["features"]
+            held.append(frame)
             if len(held) == batch_size:
-                flows, features = self._flows_to(held, features, **options)
+                flows, features = self._flows_of(before, held, features, confidence, options)
                 yield from flows
-                held = []
+                before, held = held[-1], []
         if count < 2:
             raise ValueError(f"flow needs at least two frames. Received: {count}")
         if held:
-            yield from self._flows_to(held, features, **options)[0]
+            yield from self._flows_of(before, held, features, confidence, options)[0]
+
+    def _flows_of(self, before, frames, features, confidence, options):
+        """Flows from the frame before through new ones, checked if asked; the last's features."""
+        flows, features = self._flows_to(frames, features, **options)
+        if confidence:
+            back = self._flows_back([*frames[-2::-1], before], features, **options)
+            flows = list(map(checked_flow, flows, reversed(back)))
+        return flows, features
 
     def _flows_to(self, frames, features):
         """Flows that lead to each new frame, and the features of the last."""
         result = self.predict_on_batch({"frames": self._padded(frames), "features": features})
         return self._cropped(result["flow"], frames[0]), result["features"]
+
+    def _flows_back(self, frames, features, **options):
+        """Flows that lead back through frames, from that whose features are given."""
+        return self._flows_to(frames, features, **options)[0]
 
     def _padded(self, images):
         """Stack images, padded on the host to the network's stride and minimum size."""
@@ -204,53 +221,6 @@ def pad_truth(flow, weight, stride):
         weight = weight[..., None]
     weight = ops.broadcast_to(weight, (*ops.shape(flow)[:3], 1))
     return pad_to_stride(flow, stride), pad_to_stride(weight, stride, mode="zero")
-
-
-def _is_several(source):
-    """Whether `source` stands for several images: a folder, or an iterable that is no image."""
-    if isinstance(source, (str, os.PathLike)):
-        return os.path.isdir(os.path.expanduser(source))
-    if hasattr(source, "shape"):
-        return len(source.shape) == 4
-    return hasattr(source, "__iter__") and not isinstance(source, dict)
-
-
-def _images(source):
-    """An iterable of the images that `source` stands for."""
-    if isinstance(source, (str, os.PathLike)):
-        from c2f_zoo.data.files.video import read_frames
-
-        return read_frames(os.path.expanduser(source))
-    if not _is_several(source):
-        raise ValueError(
-            "flow takes two images; or a list, generator, array (N, H, W, C), folder or video of "
-            f"frames. Received: one {type(source).__name__}"
-        )
-    return source
-
-
-def _pairs(first, second):
-    """Yield pairs of images; one iterable that ends before the other is an error."""
-    end = object()
-    pairs = itertools.zip_longest(first, second, fillvalue=end)
-    for count, (image1, image2) in enumerate(pairs):
-        if image1 is end or image2 is end:
-            # The longer one may be endless: the rest of it is not counted.
-            more = f"at least {count + 1}"
-            counts = f"{count} and {more}" if image1 is end else f"{more} and {count}"
-            raise ValueError(f"image1 and image2 must hold equally many images. Received: {counts}")
-        yield image1, image2
-
-
-def _all(flows, total, progress):
-    """The list of flows, computed under a progress bar if there are several."""
-    if progress is None:
-        progress = total != 1 and sys.stderr.isatty()
-    if progress:
-        from tqdm import tqdm
-
-        flows = tqdm(flows, total=total or None, unit="flow", dynamic_ncols=True)
-    return list(flows)
 
 
 def _load(image, previous=None):

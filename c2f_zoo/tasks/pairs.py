@@ -22,8 +22,21 @@ class PairTask:
     quantize = refuse_quantization
 
     def __call__(self, inputs, *args, **kwargs):
-        self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own
+        # Before Keras, which wraps the errors of `call` in its own.
+        self.check_inputs(inputs)
+        self.check_options(inputs, *args, **kwargs)
         return super().__call__(inputs, *args, **kwargs)
+
+    def check_options(self, inputs, *args, **kwargs):
+        """Check what `call` takes besides its inputs, which are checked; by default nothing.
+
+        Args:
+            inputs: Of `call`.
+            *args, **kwargs: Likewise.
+
+        Raises:
+            ValueError: An option does not fit.
+        """
 
     def check_images(self, images):
         """Check that one or two images are (B, H, W, 3), of one shape and not too small.
@@ -44,6 +57,8 @@ class PairTask:
             for sizes in zip(*shapes, strict=True)
         ):
             raise ValueError(f"The two images must have one shape. Received: {shapes}")
+        for image in images:
+            _is_bytes(image)
         if any(size is not None and size < self.minimum_size for size in shapes[0][1:3]):
             raise ValueError(
                 f"{name} takes images of at least {self.minimum_size}x{self.minimum_size} pixels; "
@@ -94,13 +109,20 @@ def to_unit_range(image):
 
     Returns:
         float32 tensor (B, H, W, 3).
+
+    Raises:
+        ValueError: The images are of another type.
     """
+    values = ops.cast(image, "float32")
+    return values / 255.0 if _is_bytes(image) else values
+
+
+def _is_bytes(image):
+    """Whether an image is uint8 rather than floating point; other types are refused."""
     dtype = keras.backend.standardize_dtype(image.dtype)
-    if dtype == "uint8":
-        return ops.cast(image, "float32") / 255.0
-    if "int" in dtype or dtype == "bool":
+    if dtype != "uint8" and ("int" in dtype or dtype == "bool"):
         raise ValueError(f"Images are uint8 in [0, 255] or float in [0, 1]. Received: {dtype}")
-    return ops.cast(image, "float32")
+    return dtype == "uint8"
 
 
 def pair_signature(args, kwargs, height=448, width=1024):

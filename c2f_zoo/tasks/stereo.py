@@ -5,7 +5,9 @@ import warnings
 import numpy as np
 
 from c2f_zoo import backend
+from c2f_zoo.tasks.confidence import checked_disparity
 from c2f_zoo.tasks.pairs import PairTask
+from c2f_zoo.tasks.several import is_several, pairs_of, with_progress
 from c2f_zoo.tasks.swapped import seem_swapped
 
 
@@ -26,19 +28,25 @@ class StereoTask(PairTask):
     pair_verb = "disparity"
     example_size = (256, 512)
 
-    def disparity(self, left, right):
+    def disparity(self, left, right, confidence=False, progress=None):
         """Estimate the disparity of a rectified stereo pair, or of several.
 
         Args:
             left: Path, PIL image or array (H, W), (H, W, 1 to 4), uint8 or float in [0, 1], of any
-                size: the image of the left camera. For several pairs a list of them, or an array
-                (N, H, W, C).
-            right: The image of the right camera, of the size of the left one; or a list or array
-                of equally many.
+                size: the image of the left camera. For several pairs a list or generator of
+                them, an array (N, H, W, C), or the path of a folder of images or a video.
+            right: The image of the right camera, of the size of the left one; or equally many.
+            confidence: Whether to estimate the disparity of the right image too, which takes
+                twice the time, and to tell by `left_right_check` what it confirms. The network
+                gets both images mirrored and in the other order.
+            progress: Whether to show a progress bar. By default for several pairs, where standard
+                error is a terminal.
 
         Returns:
             numpy float32 (H, W, 1), pixels: what is at column x of the left image is at
-            x - disparity of the right one. For N pairs a list of N.
+            x - disparity of the right one. For N pairs a list of N. With `confidence` instead of
+            each disparity a named tuple `DisparityWithConfidence`: `disparity`, `confidence`
+            (H, W, 1) in [0, 1], and `occlusion` (H, W, 1), 1 where it is not confirmed.
 
         Raises:
             ValueError: Images of different sizes, empty or unreadable; not as many right images
@@ -54,17 +62,15 @@ class StereoTask(PairTask):
             >>> PSMNet("basic", max_disparity=16).disparity(left, right).shape
             (20, 30, 1)
         """
-        if not _is_several(left) and not _is_several(right):
-            return self._disparity_of_pair(left, right)
-        if not (_is_several(left) and _is_several(right) and len(left) == len(right)):
-            counts = [len(x) if _is_several(x) else "one image" for x in (left, right)]
-            raise ValueError(
-                "left and right must hold equally many images. "
-                f"Received: {counts[0]} and {counts[1]}"
-            )
-        return [self._disparity_of_pair(*pair) for pair in zip(left, right, strict=True)]
+        if not (is_several(left) or is_several(right)):
+            return self._disparity_of_pair(left, right, confidence)
+        pairs, total = pairs_of(left, right, ("left", "right"), "disparity")
+        results = []  # in a loop of this method, so that warnings name the line that calls it
+        for pair in with_progress(pairs, total, progress, "pair"):
+            results.append(self._disparity_of_pair(*pair, confidence))
+        return results
 
-    def _disparity_of_pair(self, left, right):
+    def _disparity_of_pair(self, left, right, confidence):
         left, right = _load_pair(left, right)
         if seem_swapped(left, right):
             warnings.warn(
@@ -72,6 +78,13 @@ class StereoTask(PairTask):
                 "the second if things move to the right from one to the other.",
                 stacklevel=3,
             )
+        disparity = self._disparity_of_images(left, right)
+        if not confidence:
+            return disparity
+        mirrored = self._disparity_of_images(right[:, ::-1], left[:, ::-1])
+        return checked_disparity(disparity, mirrored[:, ::-1])
+
+    def _disparity_of_images(self, left, right):
         height, width = left.shape[:2]
         pads = []
         for size in (height, width):
@@ -95,11 +108,6 @@ class StereoTask(PairTask):
             count = len(inputs) if isinstance(inputs, (list, tuple)) else type(inputs).__name__
             raise ValueError(f"{name} takes two images, left and right. Received: {count}")
         self.check_images(inputs)
-
-
-def _is_several(source):
-    """Whether `source` stands for several images: a list, or an array of four axes."""
-    return isinstance(source, (list, tuple)) or len(getattr(source, "shape", ())) == 4
 
 
 def _load_pair(left, right):

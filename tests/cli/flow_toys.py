@@ -3,6 +3,7 @@
 import numpy as np
 
 from c2f_zoo.cli.main import main
+from c2f_zoo.tasks.confidence import checked_flow
 
 
 class ShiftModel:
@@ -11,16 +12,17 @@ class ShiftModel:
     def __init__(self):
         self.calls = []
 
-    def flow(self, first, second):
+    def flow(self, first, second, confidence=False):
         assert first.shape == second.shape
-        return np.full((*first.shape[:2], 2), (2.0, -1.0), np.float32)
+        flow = np.full((*first.shape[:2], 2), (2.0, -1.0), np.float32)
+        return checked_flow(flow, -flow) if confidence else flow
 
-    def flow_stream(self, frames, batch_size=4):
+    def flow_stream(self, frames, batch_size=4, confidence=False):
         self.calls.append(batch_size)
         held = None
         for frame in frames:
             if held is not None:
-                yield self.flow(held, frame)
+                yield self.flow(held, frame, confidence)
             held = frame
 
 

@@ -111,7 +111,7 @@ def test_opencv_s_methods_are_better_than_nothing(tmp_path, capsys, baseline, op
             2,
             "--scale and --noise",
         ),
-        (["PLAIN", "--dataset", "folder", "--noise", "5", "--baseline", "dis"], 2, "optical flow"),
+        (["PLAIN", "--dataset", "folder", "--noise", "5", "--baseline", "dis"], 2, "for pairs"),
         (["PLAIN", "--dataset", "folder", "--noise", "5", "--pass", "final"], 2, "--pass is for"),
         (["PLAIN", "--dataset", "sintel", "--noise", "5"], 2, "--noise is for restoration"),
         (["PLAIN", "--dataset", "sintel", "--baseline", "noisy"], 2, "noisy is for restoration"),

@@ -55,6 +55,22 @@ class TestTwoFrames:
         np.testing.assert_allclose(rebuilt[1:, :-2], first[1:, :-2], atol=1.5 / 255)
         assert (rebuilt[:, -2:] == 0).all()
 
+    def test_confidence_and_occlusion_are_written_where_they_are_asked_for(
+        self, model, frames, tmp_path, capsys
+    ):
+        out = tmp_path / "out"
+        assert main(["flow", *pair(frames), "-o", str(out), "--confidence"]) == 0
+        assert sorted(path.name for path in out.iterdir()) == [
+            *("a.flo", "a_confidence.png", "a_flow.png", "a_occlusion.png", "a_warped.png"),
+        ]
+        confidence, occlusion = (
+            load_image(out / f"a_{what}.png") for what in ("confidence", "occlusion")
+        )
+        assert confidence[1:, :-2].min() == 1 and confidence[0].max() == 0
+        np.testing.assert_array_equal(occlusion, 1 - confidence)
+        printed = capsys.readouterr().out
+        assert f"confirmed: {39 * 58 / (40 * 60):.1%}" in printed and "a_occlusion.png" in printed
+
     def test_refinements_are_those_of_the_command_line(self, model, frames, tmp_path, capsys):
         command = ["flow", *pair(frames), "-o", str(tmp_path / "out"), "--iterations", "32"]
         assert main(command) == 2

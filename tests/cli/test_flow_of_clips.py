@@ -85,6 +85,31 @@ class TestClip:
         assert names == [f"00000{number}{suffix}" for number in (1, 2, 3, 4)]
         assert (read_flow(tmp_path / "clip_flow_files" / names[0])[0] == (2.0, -1.0)).all()
 
+    def test_confidence_is_a_third_picture_and_files(self, model, clip, tmp_path):
+        assert main(["flow", str(clip), "--images", "--confidence", "--format", "flo"]) == 0
+        picture = next(iter(read_frames(tmp_path / "clip_flow")))
+        assert picture.shape == (32, 3 * 48, 3)
+        assert picture[1:, 96:-2].min() == 1 and picture[0, 96:].max() == 0
+        names = sorted(path.name for path in (tmp_path / "clip_flow_files").iterdir())
+        assert names[:3] == ["000001.flo", "000001_confidence.png", "000001_occlusion.png"]
+
+    def test_a_warm_start_is_for_networks_that_have_it(self, model, clip, monkeypatch, capsys):
+        command = ["flow", str(clip), "--images", "--quiet", "--warm-start"]
+        line = error_of(capsys, command, status=2)
+        assert "--warm-start is for networks that refine" in line and "a ShiftModel" in line
+        warm = []
+
+        class Refining(ShiftModel):
+            def flow_stream(self, frames, batch_size=4, confidence=False, warm_start=False):
+                warm.append(warm_start)
+                yield from super().flow_stream(frames, batch_size, confidence)
+
+        monkeypatch.setattr(flow_command, "load_flow_model", lambda preset: Refining())
+        assert main(command) == 0 and warm == [True]
+        images = [str(clip / "0.png"), str(clip / "1.png")]
+        line = error_of(capsys, ["flow", *images, "--warm-start"], status=2)
+        assert line.endswith("--warm-start is for a clip. Received: two images")
+
     def test_small_frames_are_computed_several_at_once(self, model, clip):
         main(["flow", str(clip), "--images", "--quiet"])
         main(["flow", str(clip), "--images", "--quiet", "--batch-size", "3"])
@@ -154,7 +179,7 @@ class TestClip:
     def test_ctrl_c_keeps_what_is_done(self, model, clip, tmp_path, capsys, monkeypatch):
         real = ShiftModel.flow
 
-        def interrupted(self, first, second):
+        def interrupted(self, first, second, confidence):
             if first[0, 0, 0] > 0.4:  # the fourth frame
                 raise KeyboardInterrupt
             return real(self, first, second)

@@ -5,10 +5,12 @@ import pytest
 from PIL import Image
 
 from c2f_zoo.cli import stereo as stereo_command
+from c2f_zoo.cli.common import load_stereo_model
 from c2f_zoo.cli.main import main
 from c2f_zoo.data.files.disparity import read_disparity
 from c2f_zoo.data.files.images import load_image
 from c2f_zoo.data.stereo.picture import disparity_picture
+from c2f_zoo.tasks.confidence import checked_disparity
 from tests.cli.flow_toys import error_of
 
 CALIBRATION = "cam0=[100 0 30; 0 100 20; 0 0 1]\nbaseline=50\ndoffs=6\n"
@@ -17,16 +19,27 @@ CALIBRATION = "cam0=[100 0 30; 0 100 20; 0 0 1]\nbaseline=50\ndoffs=6\n"
 class Ramp:
     """Answers with a disparity that grows from 0.5 px by 0.5 px a column."""
 
-    def disparity(self, left, right):
+    scale = 1
+
+    def disparity(self, left, right, confidence=False):
         assert left.shape == right.shape
         height, width = left.shape[:2]
-        ramp = np.arange(1, width + 1, dtype="float32") / 2
-        return np.broadcast_to(ramp[None, :, None], (height, width, 1))
+        ramp = self.scale * np.arange(1, width + 1, dtype="float32") / 2
+        disparity = np.broadcast_to(ramp[None, :, None], (height, width, 1))
+        return checked_disparity(disparity, disparity) if confidence else disparity
 
 
 @pytest.fixture
 def model(monkeypatch):
-    monkeypatch.setattr(stereo_command, "load_stereo_model", lambda preset: Ramp())
+    ramp, ranges = Ramp(), []
+
+    def load(preset, max_disparity=None):
+        ranges.append(max_disparity)
+        return ramp
+
+    monkeypatch.setattr(stereo_command, "load_stereo_model", load)
+    ramp.ranges = ranges
+    return ramp
 
 
 @pytest.fixture
@@ -84,11 +97,49 @@ def test_known_cameras_give_a_point_cloud(model, images, tmp_path, is_file):
     np.testing.assert_allclose(vertices["place"][0], expected, rtol=1e-5)
 
 
-def test_a_maximal_disparity_sets_the_scale_of_the_picture(model, images, tmp_path):
-    main(command(images, tmp_path / "out", "--max-disparity", "60"))
+def test_a_range_of_colours_sets_the_scale_of_the_picture(model, images, tmp_path):
+    main(command(images, tmp_path / "out", "--color-range", "60"))
     picture = load_image(tmp_path / "out" / "l_disparity.png")
     expected = disparity_picture([[0.5, 30.0]], (0, 60))
     np.testing.assert_allclose(picture[0, [0, -1]], expected[0], atol=1 / 255)
+    assert model.ranges == [None]
+
+
+def test_a_maximal_disparity_is_that_of_the_network(model, images, tmp_path):
+    main(command(images, tmp_path / "out", "--max-disparity", "96"))
+    assert model.ranges == [96]
+
+
+def test_a_preset_is_loaded_with_the_maximal_disparity(tmp_path, images):
+    from c2f_zoo.models import PSMNet
+
+    PSMNet("basic", max_disparity=16).save_pretrained(tmp_path / "preset")
+    assert load_stereo_model(str(tmp_path / "preset"), 48).max_disparity == 48
+    assert load_stereo_model(str(tmp_path / "preset")).max_disparity == 16
+
+
+def test_confidence_and_occlusion_are_written_where_they_are_asked_for(
+    model, images, tmp_path, capsys
+):
+    assert main(command(images, tmp_path / "out", "--confidence")) == 0
+    files = ["l.pfm", "l_confidence.png", "l_disparity.png", "l_kitti.png", "l_occlusion.png"]
+    assert names(tmp_path / "out") == files
+    disparity = Ramp().disparity(*map(load_image, images))
+    checked = checked_disparity(disparity, disparity)
+    for name in ("confidence", "occlusion"):
+        picture = load_image(tmp_path / "out" / f"l_{name}.png")
+        expected = np.repeat(getattr(checked, name), 3, axis=-1)
+        np.testing.assert_allclose(picture, expected, atol=1 / 255)
+    assert f"confirmed: {1 - checked.occlusion.mean():.1%}" in capsys.readouterr().out
+
+
+def test_what_a_png_cannot_hold_is_said_and_the_rest_written(model, images, tmp_path, capsys):
+    model.scale = 9
+    assert main(command(images, tmp_path / "out")) == 0
+    assert names(tmp_path / "out") == ["l.pfm", "l_disparity.png"]
+    printed = capsys.readouterr()
+    assert "l_kitti.png is not written" in printed.err and "Received: 270" in printed.err
+    assert "kitti" not in printed.out
 
 
 def test_quiet_prints_nothing(model, images, tmp_path, capsys):

@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from c2f_zoo.layers import Conv2D, Conv2DTranspose
+from c2f_zoo.layers.convolution3d import Conv3D, Conv3DTranspose
 
 
 @pytest.mark.parametrize("size", [(5, 8), (6, 7), (1, 1)])
@@ -78,3 +79,19 @@ def test_a_large_kernel_is_applied_in_parts_with_equal_values(rng, monkeypatch):
     monkeypatch.setattr(keras.layers.Conv2D, "convolution_op", convolve)
     np.testing.assert_allclose(ops.convert_to_numpy(layer(x)), whole, atol=1e-5)
     assert applied == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["padding", "data_format"])
+def test_arguments_that_the_geometry_settles_are_refused(name):
+    makers = (
+        lambda **options: Conv2D(4, 3, **options),
+        lambda **options: Conv3D(4, **options),
+        lambda **options: Conv2DTranspose(4, **options),
+        lambda **options: Conv3DTranspose(4, **options),
+    )
+    for make in makers:
+        with pytest.raises(ValueError, match=f"takes no {name}.*Received: {name}='other'$"):
+            make(**{name: "other"})
+        assert name not in make().get_config()
+    with pytest.raises(ValueError, match="takes no kernel_size.*Received: kernel_size=5$"):
+        Conv3DTranspose(4, kernel_size=5)

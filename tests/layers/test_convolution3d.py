@@ -39,10 +39,3 @@ def test_transposed_convolution_has_pytorchs_geometry(rng, shape):
 @pytest.mark.parametrize("layer", [Conv3D(2, strides=2, use_bias=False), Conv3DTranspose(2)])
 def test_a_configuration_makes_the_layer_again(layer):
     assert type(layer).from_config(layer.get_config()).get_config() == layer.get_config()
-
-
-@pytest.mark.parametrize("layer", [Conv3D, Conv3DTranspose])
-@pytest.mark.parametrize("fixed", [{"kernel_size": 5}, {"padding": "same"}])
-def test_what_is_fixed_is_no_argument(layer, fixed):
-    with pytest.raises(TypeError, match=next(iter(fixed))):
-        layer(2, **fixed)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.tasks.confidence import FlowWithConfidence, checked_flow
 from c2f_zoo.tasks.flow import FlowTask
 
 
@@ -87,6 +88,34 @@ def test_many_pairs_give_a_flow_each(kind, model, frames, tmp_path):
         first, second = save(first, tmp_path / "a"), save(second, tmp_path / "b")
     flows = model.flow(first, second)
     np.testing.assert_allclose(np.stack(flows), differences(frames), atol=1e-6)
+
+
+def expected_checks(frames):
+    """The flows between frames, each checked by that of the opposite direction."""
+    flows = differences(frames)
+    return [checked_flow(flow, -flow) for flow in flows]
+
+
+@pytest.mark.parametrize("kind", ["pair", "pairs", "list", "generator", "folder"])
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_confidence_compares_with_the_flow_of_the_opposite_direction(
+    kind, batch_size, model, frames, tmp_path
+):
+    sources = {
+        "pair": lambda: tuple(frames[:2]),
+        "pairs": lambda: (frames[:-1], frames[1:]),
+        "list": lambda: (list(frames),),
+        "generator": lambda: ((frame for frame in frames),),
+        "folder": lambda: (save(frames, tmp_path / "frames"),),
+    }
+    found = model.flow(*sources[kind](), batch_size=batch_size, confidence=True)
+    found, expected = [found] if kind == "pair" else found, expected_checks(frames)
+    assert len(found) == (1 if kind == "pair" else 3)
+    for one, other in zip(found, expected, strict=False):
+        assert isinstance(one, FlowWithConfidence)
+        for name in one._fields:
+            np.testing.assert_allclose(getattr(one, name), getattr(other, name), atol=1e-5)
+            assert getattr(one, name).dtype == np.float32
 
 
 def test_pairs_need_not_have_one_size(model, frames):

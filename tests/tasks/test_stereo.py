@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import pytest
 
+from c2f_zoo.data.files.images import save_image
+from c2f_zoo.tasks.confidence import DisparityWithConfidence, checked_disparity
 from c2f_zoo.tasks.stereo import StereoTask
 from c2f_zoo.tasks.swapped import seem_swapped
 
@@ -56,13 +58,43 @@ def test_several_pairs_give_a_list(model, rng, kind):
     np.testing.assert_allclose(np.stack(disparities), 100 * left[..., :1], atol=1e-4)
 
 
+def save(images, folder):
+    folder.mkdir()
+    for index, image in enumerate(images):
+        save_image(folder / f"{index}.png", image)
+    return folder
+
+
+def test_folders_and_generators_give_a_list(model, rng, tmp_path):
+    left, right = rng.integers(0, 256, (2, 3, 20, 31, 3)).astype("uint8")
+    expected = left[..., :1] * (100 / 255)
+    folders = save(left, tmp_path / "left"), str(save(right, tmp_path / "right"))
+    for pair in (folders, (iter(left), (image for image in right))):
+        np.testing.assert_allclose(model.disparity(*pair), expected, atol=1e-4)
+    with pytest.raises(ValueError, match="equally many images. Received: 3 and at least 4$"):
+        model.disparity(iter(left), (image for _ in range(2) for image in right))
+
+
+@pytest.mark.parametrize("size", [(15, 16), (20, 31)])
+def test_confidence_compares_with_the_disparity_of_the_mirrored_pair(model, rng, size):
+    left, right = rng.uniform(0, 0.05, (2, *size, 3)).astype("float32")
+    checked = model.disparity(left, right, confidence=True)
+    assert isinstance(checked, DisparityWithConfidence)
+    expected = checked_disparity(100 * left[..., :1], 100 * right[..., :1])
+    for name in checked._fields:
+        np.testing.assert_allclose(getattr(checked, name), getattr(expected, name), atol=1e-4)
+    assert 0 < checked.occlusion.mean() < 1
+    several = model.disparity([left, left], [right, right], confidence=True)
+    np.testing.assert_array_equal(several[1].confidence, checked.confidence)
+
+
 @pytest.mark.parametrize(
     ("left", "right", "message"),
     [
         ((20, 20, 3), (20, 24, 3), "left and right must have the same size.*20x20.*24x20"),
         ((0, 5, 3), (0, 5, 3), r"\(0, 5, 3\)"),
         ((2, 9, 9, 3), (3, 9, 9, 3), "equally many images. Received: 2 and 3$"),
-        ((2, 9, 9, 3), (9, 9, 3), "equally many images. Received: 2 and one image$"),
+        ((2, 9, 9, 3), (9, 9, 3), "disparity takes two images.*Received: one ndarray$"),
     ],
 )
 def test_inputs_that_do_not_fit_are_named(model, left, right, message):
@@ -78,7 +110,7 @@ def test_inputs_that_do_not_fit_are_named(model, left, right, message):
         ([np.zeros((1, 32, 32, 1))] * 2, r"takes images \(B, H, W, 3\).*Received: shapes"),
         ([np.zeros((1, 32, 32, 3)), np.zeros((1, 32, 33, 3))], "one shape. Received"),
         ([np.zeros((1, 12, 32, 3))] * 2, r"at least 16x16.*Received: shape \(1, 12, 32, 3\)$"),
-        ([np.zeros((1, 16, 16, 3), "int32")] * 2, "uint8 in.*Received: int32"),
+        ([np.zeros((1, 16, 16, 3), "int32")] * 2, "uint8 in.*Received: int32$"),
     ],
 )
 def test_tensors_that_do_not_fit_are_named(model, inputs, message):
@@ -88,8 +120,11 @@ def test_tensors_that_do_not_fit_are_named(model, inputs, message):
 
 def test_swapped_images_are_warned_of(model, rng):
     left, right = scene(rng)
-    with pytest.warns(UserWarning, match="seem to be swapped"):
-        model.disparity(right, left)
+    for pair in ((right, left), ([right] * 2, [left] * 2), (iter([right]), iter([left]))):
+        with pytest.warns(UserWarning, match="seem to be swapped") as caught:
+            model.disparity(*pair)
+        swapped = [w for w in caught if "swapped" in str(w.message)]
+        assert swapped and {warning.filename for warning in swapped} == {__file__}
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         model.disparity(left, right)

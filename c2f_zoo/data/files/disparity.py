@@ -96,13 +96,32 @@ def write_disparity(path, disparity, valid=None):
         return
     if suffix != ".png":
         raise ValueError(f"A disparity map is written as .pfm or .png. Received: {path}")
-    levels = np.rint(np.where(known, disparity, 0) * float(_KITTI_SCALE))
-    if levels.max(initial=0) > 65535:
+    if not holds_disparity(disparity, known):
         raise ValueError(
             "A 16-bit png holds disparities up to 255.996; write a .pfm. "
             f"Received: {disparity[known].max():.6g}"
         )
+    levels = np.rint(np.where(known, disparity, 0) * float(_KITTI_SCALE))
     write_pixels(path, np.where(known, np.maximum(levels, 1), 0).astype(np.uint16))
+
+
+def holds_disparity(disparity, known=None):
+    """Tell whether KITTI's 16-bit png can hold a disparity map.
+
+    Args:
+        disparity: Array of any shape, pixels; what is negative, NaN or infinite is unknown.
+        known: Mask of the same shape, true where it is known besides. Default: everywhere.
+
+    Returns:
+        bool: whether no known value exceeds 255.996.
+
+    Example:
+        >>> holds_disparity([[255.9, np.inf]]), holds_disparity([[256.0]])
+        (True, False)
+    """
+    disparity = np.asarray(disparity)
+    is_known = np.isfinite(disparity) & (True if known is None else known)
+    return bool(np.rint(np.where(is_known, disparity, 0) * float(_KITTI_SCALE)).max() <= 65535)
 
 
 def _as_map(name, array):

@@ -18,6 +18,7 @@ from c2f_zoo.data.files.checks import regular_file
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 WRITABLE_VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4")
+VIDEO_SUFFIXES = (*WRITABLE_VIDEO_SUFFIXES, ".mpeg", ".mpg", ".ogv", ".webm", ".wmv")
 
 # Folders of images carry no rate; this is the rate of film, and of MPI-Sintel.
 DEFAULT_FPS = 24.0

@@ -1,5 +1,6 @@
 from .augmentation import FlowAugmentation as FlowAugmentation
 from .augmented_stream import AugmentedStream as AugmentedStream
+from .consistency import forward_backward_check as forward_backward_check
 from .datasets import FLOW_DATASETS as FLOW_DATASETS, open_flow_dataset as open_flow_dataset
 from .datasets_real import (
     HD1K as HD1K,

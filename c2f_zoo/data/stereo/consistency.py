@@ -31,19 +31,38 @@ def left_right_check(left, right, tolerance=1.0):
         >>> left_right_check(left, right).tolist()
         [[0.0, 0.0, 1.0, 0.0]]
     """
-    left, right = np.asarray(left, np.float32), np.asarray(right, np.float32)
     tolerance = checks.number("tolerance", tolerance, least=0)
+    return (left_right_difference(left, right) <= tolerance).astype(np.float32)
+
+
+def left_right_difference(left, right):
+    """Compute by how much the disparity of a pixel differs from that of its counterpart.
+
+    Args:
+        left, right: As for `left_right_check`.
+
+    Returns:
+        float32 array of the same shape, pixels, at least 0; infinite where one of the two is
+        unknown or the counterpart lies outside of the right image.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Example:
+        >>> left_right_difference(np.array([[2.0, 1.0, 1.0]]), np.array([[1.5, 2.0, 1.0]])).tolist()
+        [[inf, 0.5, 1.0]]
+    """
+    left, right = np.asarray(left, np.float32), np.asarray(right, np.float32)
     is_flat = left.ndim == 2
     if is_flat:
         left, right = left[..., None], np.atleast_3d(right)
     checks.same_shape(("left", "right"), (left, right), "(H, W, 1)", (None, None, 1))
     known = np.isfinite(left) & (left > 0)
-    column = np.arange(left.shape[1])[None, :, None]
-    place = column - np.where(known, left, 0)
+    place = np.arange(left.shape[1])[None, :, None] - np.where(known, left, 0)
     inside = known & (place >= 0)
     target = np.rint(np.where(inside, place, 0)).astype(int)
     there = np.take_along_axis(right, target, axis=1)
+    is_compared = inside & (there > 0) & np.isfinite(there)
     with np.errstate(invalid="ignore"):
-        agrees = inside & (there > 0) & (np.abs(there - left) <= tolerance)
-    agrees = agrees.astype(np.float32)
-    return agrees[..., 0] if is_flat else agrees
+        off = np.where(is_compared, np.abs(there - left), np.inf).astype(np.float32)
+    return off[..., 0] if is_flat else off

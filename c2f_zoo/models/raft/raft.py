@@ -1,7 +1,8 @@
 """RAFT: recurrent all-pairs field transforms for optical flow (arXiv 2003.12039)."""
 
+import numbers
+
 import keras
-import numpy as np
 from keras import ops
 
 from c2f_zoo import checks
@@ -17,10 +18,9 @@ from c2f_zoo.layers.correlation_pyramid import VOLUME_MEMORY, pooling_factors
 from c2f_zoo.losses import SequenceLoss
 from c2f_zoo.metrics import EndPointError
 from c2f_zoo.models.raft import blocks
+from c2f_zoo.models.raft.image_level import RefinedFlowTask
 from c2f_zoo.models.raft.repeating import repeat
 from c2f_zoo.models.raft.variants import VARIANTS
-from c2f_zoo.models.raft.warm_start import expected_flow
-from c2f_zoo.tasks.flow import FlowTask
 from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 from c2f_zoo.training.optimizers import ClippedAdamW
 from c2f_zoo.training.schedules import OneCycle
@@ -32,7 +32,7 @@ PADDING = {"sintel": "centre", "kitti": "bottom"}
 
 
 @register_model(task="optical_flow")
-class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
+class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
     """Optical flow network of Teed and Deng (ECCV 2020).
 
     The features of all pairs of pixels are correlated once, at 1/8 resolution and four scales; a
@@ -188,9 +188,8 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         x = ops.arange(columns, dtype="float32")[None, None, :] + flow[..., 0]
         y = ops.arange(rows, dtype="float32")[None, :, None] + flow[..., 1]
         grid = ops.stack([x, y], axis=-1)
+        _check_options(iterations, initial_flow, query.shape[:3])
         if initial_flow is not None:
-            axes = (None, *query.shape[1:3], 2)
-            checks.shape("initial_flow", initial_flow, f"(b, h, w, 2), here {axes}", axes)
             initial_flow = ops.cast(initial_flow, "float32")
             rest = flow[ops.shape(initial_flow)[0] :]
             flow = ops.concatenate([initial_flow, rest], axis=0)
@@ -203,8 +202,6 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             return flow + change, hidden
 
         iterations = self.iterations if iterations is None else iterations
-        if isinstance(iterations, int):  # and not a tensor
-            checks.whole("iterations", iterations, least=1)
         if not keep_all:
             return repeat(step, (flow, hidden), iterations, self.tolerance / STRIDE)
         flows = []
@@ -284,79 +281,16 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             checks.shape("features of the frame before", part, str(axes), axes)
         return None
 
-    # The image level
-
-    def flow(
-        self, image1, image2=None, batch_size=1, progress=None, iterations=None, warm_start=False
-    ):
-        """Estimate optical flow between two images, or between consecutive frames.
-
-        Args:
-            image1: Path, PIL image or array, (H, W, 3) and others; or frames of one size: what
-                every flow network of the zoo takes.
-            image2: The second image, or second images.
-            batch_size: Frames computed at once.
-            progress: Whether to show a progress bar.
-            iterations: Refinements, an integer of at least 1; None: `self.iterations`.
-            warm_start: Whether each flow starts from the one before, carried forward. Frames
-                are computed one at a time then.
-
-        Returns:
-            numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
-            N frames a list of N - 1 of them; for N pairs a list of N.
-
-        Raises:
-            ValueError: Images of different sizes, empty or unreadable; fewer than two frames;
-                iterations below 1; a warm start of a pair.
-
-        Example:
-            >>> import numpy as np
-            >>> frames = np.zeros((3, 20, 30, 3), "uint8")
-            >>> [flow.shape for flow in RAFT("small").flow(frames, iterations=2)]
-            [(20, 30, 2), (20, 30, 2)]
-        """
-        if warm_start and image2 is not None:
-            raise ValueError("warm_start needs consecutive frames. Received: pairs of images")
-        options = {"iterations": iterations, "warm_start": warm_start}
-        return super().flow(image1, image2, batch_size, progress, **options)
-
-    def flow_stream(self, frames, batch_size=1, iterations=None, warm_start=False):
-        """Estimate the flows between consecutive frames of any iterable, lazily.
-
-        Args:
-            frames: Iterable of images as `flow` takes them, (H, W, 3) and others, of one size.
-            batch_size: Flows computed at once.
-            iterations, warm_start: As for `flow`.
-
-        Yields:
-            numpy float32 (H, W, 2) per consecutive pair, in pixels.
-        """
-        yield from super().flow_stream(
-            frames, batch_size, iterations=iterations, warm_start=warm_start
-        )
-
-    def _flow_of_two(self, frames, iterations, warm_start):
-        images = frames[:1], frames[1:]
-        batch = {"images": images, "iterations": self._count(iterations)}
-        return self.predict_on_batch(batch)["flow"]
-
-    def _flows_to(self, frames, features, iterations, warm_start):
-        flows = []
-        for part in [[frame] for frame in frames] if warm_start else [frames]:
-            batch = {"frames": self._padded(part), "iterations": self._count(iterations)}
-            if warm_start:
-                # The flow of the pair before travels with the features; the first has none.
-                features, before = features[:2], features[2:]
-                batch["initial_flow"] = expected_flow(before, features[0].shape)
-            result = self.predict_on_batch({**batch, "features": features})
-            flows += self._cropped(result["flow"], frames[0])
-            features = [*result["features"], result["coarse_flow"]]
-        return flows, features if warm_start else features[:2]
-
-    def _count(self, iterations):
-        """Refinements as an array: an input of the compiled network, which then serves any."""
-        iterations = self.iterations if iterations is None else iterations
-        return np.array(checks.whole("iterations", iterations, least=1), "int32")
+    def check_options(self, inputs, iterations=None, initial_flow=None, training=None):
+        images = inputs
+        if isinstance(inputs, dict):
+            iterations, initial_flow = map(inputs.get, OPTIONS)
+            images = inputs.get("images", inputs.get("frames"))
+        is_pair = isinstance(images, (list, tuple))
+        count, height, width, _ = (images[0] if is_pair else images).shape
+        is_stack = not (is_pair or isinstance(inputs, dict))
+        grid = [size and -(-size // STRIDE) for size in (height, width)]
+        _check_options(iterations, initial_flow, (count and count - is_stack, *grid))
 
     # Training
 
@@ -395,3 +329,14 @@ class RAFT(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
         names = ("variant", "iterations", "radius", "padding", "tolerance", "freeze_batch_norm")
         config = {name: getattr(self, name) for name in (*names, "correlation_memory")}
         return {**super().get_config(), "pooling": list(self.pooling), **config}
+
+
+def _check_options(iterations, initial_flow, grid):
+    """Check the options of a call for features of the shape `grid`, (B, h, w), or None each."""
+    if isinstance(iterations, numbers.Number):  # and not a tensor
+        checks.whole("iterations", iterations, least=1)
+    if initial_flow is not None:
+        pairs, *sizes = grid
+        axes = (None if pairs is None else range(pairs + 1), *sizes, 2)
+        allowed = f"(b, h, w, 2), here ({pairs or 'b'} or fewer, {', '.join(map(str, sizes))}, 2)"
+        checks.shape("initial_flow", initial_flow, allowed, axes)
