@@ -1,4 +1,4 @@
-"""Concatenation cost volume of a rectified stereo pair."""
+"""Cost volumes of a rectified stereo pair: concatenation and correlation."""
 
 from keras import ops
 
@@ -40,3 +40,54 @@ def concatenation_volume(left, right, disparities):
     inside = ops.arange(width, dtype="int32") >= ops.arange(disparities, dtype="int32")[:, None]
     inside = ops.cast(inside, left.dtype)[:, None, :, None]
     return ops.concatenate([left[:, None] * inside, shifted], axis=-1)
+
+
+def correlation_volume(left, right, disparities, groups=1):
+    """Correlate each left feature with the right features that it may correspond to.
+
+    `volume[y, x, d, g] = mean_c left[y, x, c] right[y, x - d, c]` over the channels c of group g,
+    for d = 0, 1, ..., `disparities` - 1; where x < d, outside of the right image, it is zero.
+
+    Args:
+        left: Tensor (B, H, W, C), features of the left image.
+        right: Tensor (B, H, W, C), features of the right image.
+        disparities: Number D of disparities, at least 1, in pixels of the feature map.
+        groups: Number G of groups of consecutive channels; divides C.
+
+    Returns:
+        Tensor (B, H, W, D, G), dtype of `left`.
+
+    Raises:
+        ValueError: If the known sizes differ, the rank is not 4, D is not positive, or G does not
+            divide C.
+
+    Source: GwcNet (arXiv 1903.04025), equation 2.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.arange(1, 4, dtype="float32").reshape(1, 1, 3, 1)
+        >>> np.asarray(correlation_volume(features, features, 2))[0, 0, :, 1, 0].tolist()
+        [0.0, 2.0, 6.0]
+    """
+    left, right = ops.convert_to_tensor(left), ops.convert_to_tensor(right)
+    checks.same_shape(("left", "right"), (left, right), "(B, H, W, C)", (None,) * 4)
+    disparities = checks.whole("disparities", disparities, least=1)
+    groups = checks.whole("groups", groups, least=1)
+    channels = left.shape[-1]
+    if channels % groups:
+        raise ValueError(f"groups must divide the {channels} channels. Received: {groups}")
+    batch, height, width = ops.shape(left)[:3]
+    size = channels // groups
+    # Pixels are counted from the right, so that the keys of a query begin at its own place.
+    grouped = (batch, height, width, groups, size)
+    query = ops.transpose(ops.reshape(ops.flip(left, axis=2), grouped), (0, 1, 3, 2, 4))
+    key = ops.pad(ops.flip(right, axis=2), ((0, 0), (0, 0), (0, disparities - 1), (0, 0)))
+    length = width + disparities - 1
+    key = ops.reshape(key, (batch, height, length, groups, size))
+    # Products of every query with every key of its row; of query i the keys i to i + D - 1 count.
+    products = ops.matmul(query, ops.transpose(key, (0, 1, 3, 4, 2)))
+    # In rows that are one longer, that diagonal band stands upright.
+    flat = ops.reshape(products, (batch, height, groups, width * length))
+    flat = ops.pad(flat, ((0, 0), (0, 0), (0, 0), (0, width)))
+    band = ops.reshape(flat, (batch, height, groups, width, length + 1))[..., :disparities]
+    return ops.flip(ops.transpose(band, (0, 1, 3, 4, 2)), axis=2) / size

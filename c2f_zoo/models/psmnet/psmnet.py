@@ -1,30 +1,22 @@
 """Pyramid stereo matching network (PSMNet), both published variants."""
 
-import warnings
-
-import keras
-import numpy as np
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.hub import PresetMixin, register_model
+from c2f_zoo.hub import register_model
 from c2f_zoo.layers import concatenation_volume, crop_to, pad_to_stride, soft_argmin
-from c2f_zoo.losses import MultilevelSmoothL1
-from c2f_zoo.metrics import DisparityError
 from c2f_zoo.models.psmnet.aggregation import BasicAggregation, StackedHourglass
+from c2f_zoo.models.psmnet.base import StereoNetwork
 from c2f_zoo.models.psmnet.features import Features
-from c2f_zoo.tasks.stereo import StereoTask
-from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
+from c2f_zoo.training.deep_supervision import is_supervising
 
 VARIANTS = {"basic": BasicAggregation, "stacked_hourglass": StackedHourglass}
 STRIDE = 4  # of the features and the cost volume
-# Of ImageNet's images, with which the published network normalizes.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BAND = 32  # rows of the full-size cost volume that are there at once
 
 
 @register_model(task="stereo_matching")
-class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
+class PSMNet(StereoNetwork):
     """Stereo matching network of Chang and Chen (CVPR 2018).
 
     The features of both images, which see context through spatial pyramid pooling, are joined into
@@ -71,12 +63,10 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
     def __init__(
         self, variant="stacked_hourglass", max_disparity=192, align_corners=False, **kwargs
     ):
-        # Features choose their precision layer by layer; images and disparities keep float32.
-        super().__init__(autocast=False, **kwargs)
-        self.variant = checks.one_of("variant", variant, VARIANTS)
-        self.align_corners = bool(align_corners)
-        self.output_stride = STRIDE * VARIANTS[variant].stride
-        self.max_disparity = _rounded_up(max_disparity, self.output_stride)
+        stride = STRIDE * VARIANTS[checks.one_of("variant", variant, VARIANTS)].stride
+        super().__init__(max_disparity, stride, **kwargs)
+        self.variant, self.align_corners = variant, bool(align_corners)
+        self.output_stride = stride
         self.features = Features(self.align_corners, self.dtype_policy)
         self.aggregation = VARIANTS[variant](self.dtype_policy)
         self.built = True
@@ -92,9 +82,7 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
         Returns:
             List of tensors (B, max_disparity / 4, H / 4, W / 4); a large value is likely.
         """
-        images = ops.subtract(images, np.array(MEAN, "float32"))
-        images = ops.divide(images, np.array(DEVIATION, "float32"))
-        images = ops.cast(images, self.compute_dtype)
+        images = self.normalized(images)
         if training:  # as released, batch normalization takes the statistics of each side
             left, right = (self.features(side, training=True) for side in ops.split(images, 2))
         else:
@@ -115,50 +103,9 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
         ]
         return levels if is_supervising(self) else levels[0]
 
-    def answer(self, levels):
-        """Take the last output.
-
-        Args:
-            levels: List of disparities (B, H, W, 1).
-
-        Returns:
-            Disparity (B, H, W, 1).
-        """
-        return levels[-1]
-
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """Compile; without arguments, for training as in the paper.
-
-        Args:
-            optimizer: Default: Adam with learning rate 1e-3.
-            loss: Default: `MultilevelSmoothL1` below this model's `max_disparity`. A loss of the
-                zoo sees every output; any other Keras loss sees the last.
-            metrics: Default: `[DisparityError()]`, likewise. They see validity masks.
-            **kwargs: Of `keras.Model.compile`.
-        """
-        limit = self.max_disparity
-        super().compile(
-            optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer,
-            loss=MultilevelSmoothL1(max_disparity=limit) if loss is None else loss,
-            metrics=[DisparityError(max_disparity=limit)] if metrics is None else metrics,
-            **kwargs,
-        )
-
     def get_config(self):
         return {
             **super().get_config(),
             "variant": self.variant,
-            "max_disparity": self.max_disparity,
             "align_corners": self.align_corners,
         }
-
-
-def _rounded_up(max_disparity, stride):
-    given = checks.whole("max_disparity", max_disparity, least=1)
-    rounded = -(-given // stride) * stride
-    if rounded != given:
-        warnings.warn(
-            f"max_disparity must be a multiple of {stride}: {rounded} is used. Received: {given}",
-            stacklevel=3,
-        )
-    return rounded
