@@ -88,6 +88,8 @@ from .scenes import (
     MotionMixture as MotionMixture,
     Scenes as Scenes,
     SceneStream as SceneStream,
+    StereoScenes as StereoScenes,
+    Surfaces as Surfaces,
 )
 from .stereo import (
     ETH3D as ETH3D,
