@@ -141,8 +141,8 @@ class SceneStream(keras.utils.PyDataset):
     """Batches of `Scenes` or `StereoScenes` as a `keras.utils.PyDataset`; see their `stream`.
 
     Item i of epoch e is batch number `e * steps_per_epoch + i`: two tensors (B, H, W, 3), the
-    images, and their flow (B, H, W, 2) or disparity (B, H, W, 1). For a run that repeats exactly give `fit`
-    `shuffle=False` and the callback `FollowEpoch(stream)`.
+    images, and their flow (B, H, W, 2) or disparity (B, H, W, 1). For a run that repeats exactly
+    give `fit` `shuffle=False` and the callback `FollowEpoch(stream)`.
 
     Args:
         scenes: `Scenes` or `StereoScenes`.
