@@ -102,6 +102,7 @@ from .stereo import (
     StereoDataset as StereoDataset,
     StereoFiles as StereoFiles,
     StereoSample as StereoSample,
+    StereoStream as StereoStream,
     disparity_picture as disparity_picture,
     left_right_check as left_right_check,
     open_stereo_dataset as open_stereo_dataset,
