@@ -12,6 +12,14 @@ SIZE = (24, 33)
 SHAPES = {"left": 3, "right": 3, "disparity": 1, "occlusion": 1, "outside": 1, "layer": 1}
 
 
+MEANS = {
+    "disparity": [0.6619, 2.5368, 0.6782],
+    "left": [0.6325, 0.4197, 0.4651],
+    "right": [0.6414, 0.5187, 0.5257],
+    "occlusion": [0.0631, 0.0909, 0.0417],
+}
+
+
 @pytest.fixture(scope="module")
 def textures():
     return np.random.default_rng(0).integers(0, 256, (4, 40, 30, 3)).astype("uint8")
@@ -50,6 +58,13 @@ def test_rendering_gives_masks_too(scenes):
     assert set(plain) == {"left", "right", "disparity"}
     for name, value in plain.items():
         np.testing.assert_array_equal(value, result[name])
+
+
+def test_every_backend_renders_the_same(scenes):
+    """Means that were computed on PyTorch."""
+    result = numpy_of(scenes.render(scenes.parameters(2)))
+    for name, expected in MEANS.items():
+        np.testing.assert_allclose(result[name].mean((1, 2, 3)), expected, atol=2e-3, err_msg=name)
 
 
 def test_a_batch_follows_from_seed_and_number(scenes, textures):
