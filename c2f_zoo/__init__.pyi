@@ -15,6 +15,7 @@ from .models import (
     MultiscaleUNet as MultiscaleUNet,
     ProGAN as ProGAN,
     PSMNet as PSMNet,
+    PSMNetLite as PSMNetLite,
     PWCNet as PWCNet,
     PWCNetLite as PWCNetLite,
     RestorationResNet as RestorationResNet,

@@ -48,6 +48,7 @@ MODULES = {
     "OptimizerPair": "training.adversarial.optimizer_pair",
     "OutlierRate": "metrics.flow",
     "PSMNet": "models.psmnet.psmnet",
+    "PSMNetLite": "models.psmnet.lite",
     "PSNR": "metrics.image_quality",
     "PWCNet": "models.pwcnet.pwcnet",
     "PWCNetLite": "models.pwcnet.lite",

@@ -10,6 +10,8 @@ BASELINES = {
 STEREO_BASELINES = {
     "sgbm": "OpenCV's semi-global matching (Hirschmüller 2008) in three directions, blocks of 3x3; "
     "holes take the disparity to their left, those at the edge that to their right",
+    "sgbm_padded": "the same with images that are continued to the left by the range, without which "
+    "it finds nothing there",
 }
 
 
@@ -32,6 +34,8 @@ def make_baseline(name):
 
 def make_stereo_baseline(name, max_disparity=128):
     """Make a method of `STEREO_BASELINES`: left and right (H, W, 3) to disparity (H, W, 1)."""
+    import numpy as np
+
     cv2 = opencv(name)
     area = 3 * 3**2  # channels and pixels of a block
     matcher = cv2.StereoSGBM_create(
@@ -47,8 +51,12 @@ def make_stereo_baseline(name, max_disparity=128):
         mode=cv2.STEREO_SGBM_MODE_SGBM_3WAY,
     )
 
+    border = max_disparity if name == "sgbm_padded" else 0
+
     def match(left, right):
-        levels = matcher.compute(*(_bytes(image)[..., ::-1].copy() for image in (left, right)))
+        images = [_bytes(image)[..., ::-1] for image in (left, right)]
+        images = [np.pad(image, ((0, 0), (border, 0), (0, 0)), "edge") for image in images]
+        levels = matcher.compute(*images)[:, border:]
         return _filled_from_left(levels / 16)[..., None]
 
     return match

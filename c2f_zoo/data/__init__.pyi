@@ -89,6 +89,8 @@ from .scenes import (
     MotionMixture as MotionMixture,
     Scenes as Scenes,
     SceneStream as SceneStream,
+    StereoScenes as StereoScenes,
+    Surfaces as Surfaces,
 )
 from .stereo import (
     ETH3D as ETH3D,
@@ -101,6 +103,7 @@ from .stereo import (
     StereoDataset as StereoDataset,
     StereoFiles as StereoFiles,
     StereoSample as StereoSample,
+    StereoStream as StereoStream,
     disparity_picture as disparity_picture,
     left_right_check as left_right_check,
     open_stereo_dataset as open_stereo_dataset,

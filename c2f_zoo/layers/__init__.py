@@ -6,7 +6,7 @@ from c2f_zoo.layers.convolution import Conv2D, Conv2DTranspose
 from c2f_zoo.layers.convolution3d import Conv3D, Conv3DTranspose
 from c2f_zoo.layers.correlation import local_correlation
 from c2f_zoo.layers.correlation_pyramid import CorrelationPyramid
-from c2f_zoo.layers.cost_volume import concatenation_volume
+from c2f_zoo.layers.cost_volume import concatenation_volume, correlation_volume, narrow_volume
 from c2f_zoo.layers.equalized import EqualizedConv2D, EqualizedDense, scaled_leaky_relu
 from c2f_zoo.layers.fir import (
     blur,
@@ -62,6 +62,7 @@ __all__ = [
     "blur",
     "concatenation_volume",
     "convex_upsample",
+    "correlation_volume",
     "crop_to",
     "depth_to_space",
     "downsample_fir",
@@ -74,6 +75,7 @@ __all__ = [
     "max_pool",
     "minibatch_stddev",
     "modulated_conv2d",
+    "narrow_volume",
     "pad_to_stride",
     "padding_before",
     "pixel_norm",

@@ -5,23 +5,28 @@ from keras import ops
 from c2f_zoo import checks
 from c2f_zoo.layers.resampling import depth_to_space
 
+BORDERS = ("zero", "replicate")
 
-def convex_upsample(x, logits, factor=8):
+
+def convex_upsample(x, logits, factor=8, border="zero"):
     """Enlarge: every fine pixel is a convex combination of the 3x3 coarse pixels around it.
 
     `y[f i + a, f j + b] = sum_k softmax_k(logits[i, j, k, a, b]) x[i + dy_k, j + dx_k]`, with k
-    row-major over (dy, dx) in [-1, 1] and zeros outside the frame. Values are not rescaled.
+    row-major over (dy, dx) in [-1, 1]. Values are not rescaled.
 
     Args:
         x: Tensor (B, h, w, C), floating point, such as a flow in pixels of the fine grid.
         logits: Tensor (B, h, w, 9 factor^2), the channels in the order (k, a, b).
         factor: Integer f of at least 1.
+        border: What is outside the frame: `"zero"`, as in RAFT, or `"replicate"`, the outermost
+            pixels, so that a constant stays one whatever the logits.
 
     Returns:
         Tensor (B, factor * h, factor * w, C), dtype of `x`.
 
     Raises:
-        ValueError: If a shape is not one of the above, or the factor no positive integer.
+        ValueError: If a shape or the border is not one of the above, or the factor no positive
+            integer.
 
     Source: RAFT (arXiv 2003.12039), section 3.3, "Upsampling".
 
@@ -40,7 +45,9 @@ def convex_upsample(x, logits, factor=8):
     batch, height, width, channels = ops.shape(x)
     weights = ops.reshape(ops.cast(logits, x.dtype), (batch, height, width, 9, factor**2))
     weights = ops.softmax(weights, axis=3)
-    padded = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    # By one pixel, symmetric is replicate.
+    mode = "symmetric" if checks.one_of("border", border, BORDERS) == "replicate" else "constant"
+    padded = ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode=mode)
     neighbours = ops.stack(
         [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=3
     )

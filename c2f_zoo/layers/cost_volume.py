@@ -1,4 +1,4 @@
-"""Concatenation cost volume of a rectified stereo pair."""
+"""Cost volumes of a rectified stereo pair: concatenation and correlation."""
 
 from keras import ops
 
@@ -40,3 +40,108 @@ def concatenation_volume(left, right, disparities):
     inside = ops.arange(width, dtype="int32") >= ops.arange(disparities, dtype="int32")[:, None]
     inside = ops.cast(inside, left.dtype)[:, None, :, None]
     return ops.concatenate([left[:, None] * inside, shifted], axis=-1)
+
+
+def correlation_volume(left, right, disparities, groups=1):
+    """Correlate each left feature with the right features that it may correspond to.
+
+    `volume[y, x, d, g] = mean_c left[y, x, c] right[y, x - d, c]` over the channels c of group g,
+    for d = 0, 1, ..., `disparities` - 1; where x < d, outside of the right image, it is zero.
+
+    Args:
+        left: Tensor (B, H, W, C), features of the left image.
+        right: Tensor (B, H, W, C), features of the right image.
+        disparities: Number D of disparities, at least 1, in pixels of the feature map.
+        groups: Number G of groups of consecutive channels; divides C.
+
+    Returns:
+        Tensor (B, H, W, D, G), dtype of `left`.
+
+    Raises:
+        ValueError: If the known sizes differ, the rank is not 4, D is not positive, or G does not
+            divide C.
+
+    Source: GwcNet (arXiv 1903.04025), equation 2.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.arange(1, 4, dtype="float32").reshape(1, 1, 3, 1)
+        >>> np.asarray(correlation_volume(features, features, 2))[0, 0, :, 1, 0].tolist()
+        [0.0, 2.0, 6.0]
+    """
+    left, right = ops.convert_to_tensor(left), ops.convert_to_tensor(right)
+    checks.same_shape(("left", "right"), (left, right), "(B, H, W, C)", (None,) * 4)
+    disparities = checks.whole("disparities", disparities, least=1)
+    groups = checks.whole("groups", groups, least=1)
+    channels = left.shape[-1]
+    if channels % groups:
+        raise ValueError(f"groups must divide the {channels} channels. Received: {groups}")
+    batch, height, width = ops.shape(left)[:3]
+    size = channels // groups
+    # Pixels are counted from the right, so that the keys of a query begin at its own place.
+    grouped = (batch, height, width, groups, size)
+    query = ops.transpose(ops.reshape(ops.flip(left, axis=2), grouped), (0, 1, 3, 2, 4))
+    key = ops.pad(ops.flip(right, axis=2), ((0, 0), (0, 0), (0, disparities - 1), (0, 0)))
+    length = width + disparities - 1
+    key = ops.reshape(key, (batch, height, length, groups, size))
+    # Products of every query with every key of its row; of query i the keys i to i + D - 1 count.
+    products = ops.matmul(query, ops.transpose(key, (0, 1, 3, 4, 2)))
+    # In rows that are one longer, that diagonal band stands upright.
+    flat = ops.reshape(products, (batch, height, groups, width * length))
+    flat = ops.pad(flat, ((0, 0), (0, 0), (0, 0), (0, width)))
+    band = ops.reshape(flat, (batch, height, groups, width, length + 1))
+    # Not by indexing, whose gradient takes TensorFlow several times as long.
+    band = ops.slice(band, (0,) * 5, (batch, height, groups, width, disparities))
+    return ops.flip(ops.transpose(band, (0, 1, 3, 4, 2)), axis=2) / size
+
+
+def narrow_volume(left, right, lowest, disparities):
+    """Put each left feature beside the right ones at a few disparities of its own.
+
+    `volume[d, y, x] = [left[y, x], right[y, x - lowest[y, x] - d]]` for d = 0, 1, ...,
+    `disparities` - 1, interpolated linearly; where that place is outside of the right image, both
+    halves are zero. With `lowest` 0 this is `concatenation_volume`. Differentiable in all three.
+
+    Args:
+        left: Tensor (B, H, W, C), features of the left image.
+        right: Tensor (B, H, W, C), features of the right image.
+        lowest: Tensor (B, H, W, 1), where the disparities of each pixel begin, in pixels of the
+            feature map.
+        disparities: Number D of disparities, at least 1.
+
+    Returns:
+        Tensor (B, D, H, W, 2 C), dtype of `left`.
+
+    Raises:
+        ValueError: If the known sizes differ, a rank is not 4, or D is not positive.
+
+    Source: CasStereo (arXiv 1912.06378), section 3.2.
+
+    Example:
+        >>> import numpy as np
+        >>> features = np.arange(1, 5, dtype="float32").reshape(1, 1, 4, 1)
+        >>> lowest = np.full((1, 1, 4, 1), 0.5, "float32")
+        >>> np.asarray(narrow_volume(features, features, lowest, 2))[0, :, 0, :, 1].tolist()
+        [[0.0, 1.5, 2.5, 3.5], [0.0, 0.0, 1.5, 2.5]]
+    """
+    left, right, lowest = (ops.convert_to_tensor(x) for x in (left, right, lowest))
+    checks.same_shape(("left", "right"), (left, right), "(B, H, W, C)", (None,) * 4)
+    checks.shape("lowest", lowest, "(B, H, W, 1), of the features", (*left.shape[:3], 1))
+    disparities = checks.whole("disparities", disparities, least=1)
+    batch, height, width, channels = ops.shape(right)
+    limit = ops.cast(width - 1, "float32")
+    place = ops.arange(width, dtype="float32") - ops.cast(lowest[..., 0], "float32")
+    low = ops.floor(place)
+    # The taps of neighbouring disparities are neighbours: D + 1 of them serve all.
+    steps = ops.arange(disparities + 1, dtype="float32")[:, None, None]
+    column = ops.clip(low[:, None] + 1 - steps, 0.0, limit)
+    # Clipped before the cast, which huge values would not survive, and after it, for NaN.
+    column = ops.clip(ops.cast(column, "int32"), 0, width - 1)
+    row = ops.reshape(ops.arange(batch * height, dtype="int32") * width, (batch, 1, height, 1))
+    taps = ops.take(ops.reshape(right, (-1, channels)), row + column, axis=0)
+    fraction = ops.cast(place - low, right.dtype)[:, None, :, :, None]
+    found = taps[:, 1:] * (1 - fraction) + taps[:, :-1] * fraction
+    place = place[:, None] - steps[:-1]
+    inside = ops.logical_and(place >= 0, place <= limit)
+    inside = ops.cast(inside, left.dtype)[..., None]
+    return ops.concatenate([left[:, None] * inside, found * inside], axis=-1)

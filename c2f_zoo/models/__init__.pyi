@@ -18,7 +18,10 @@ from .gans import (
     mix_styles as mix_styles,
 )
 from .inception import InceptionV3Features as InceptionV3Features
-from .psmnet import PSMNet as PSMNet
+from .psmnet import (
+    PSMNet as PSMNet,
+    PSMNetLite as PSMNetLite,
+)
 from .pwcnet import (
     PWCNet as PWCNet,
     PWCNetLite as PWCNetLite,

@@ -296,15 +296,28 @@ class FlowPictures(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         from c2f_zoo.data.files.images import save_image
-        from c2f_zoo.data.flow.picture import flow_to_color
 
         if (epoch + 1) % self.every:
             return
         estimate = backend.to_numpy(self.model.predict_on_batch(self.images))
         rows = []
         for image, truth, flow in zip(self.images[0], self.truth, estimate, strict=True):
-            scale = float(np.percentile(np.linalg.norm(truth, axis=-1), 99)) + 1e-3
-            colors = [flow_to_color(field, max_magnitude=scale) for field in (truth, flow)]
+            colors = self.pictures(truth, flow)
             rows.append(np.concatenate([np.asarray(image), *colors], axis=1))
         os.makedirs(self.folder, exist_ok=True)
         save_image(self.folder / f"epoch_{epoch + 1:04d}.png", np.concatenate(rows, axis=0))
+
+    def pictures(self, truth, estimate):
+        """Colour ground truth and estimate of one sample on the same scale.
+
+        Args:
+            truth: Array (H, W, 2).
+            estimate: Array (H, W, 2).
+
+        Returns:
+            List of two arrays (H, W, 3), RGB in [0, 1].
+        """
+        from c2f_zoo.data.flow.picture import flow_to_color
+
+        scale = float(np.percentile(np.linalg.norm(truth, axis=-1), 99)) + 1e-3
+        return [flow_to_color(field, max_magnitude=scale) for field in (truth, estimate)]

@@ -11,6 +11,7 @@ SMALL = {
         width=8, multipliers=(1, 2), norm="pixel", attention=0, time_embedding=False, **options
     ),
     "PSMNet": lambda **options: models.PSMNet("basic", max_disparity=16, **options),
+    "PSMNetLite": lambda **options: models.PSMNetLite(max_disparity=32, **options),
     "PWCNet": lambda **options: models.PWCNet("small", **options),
     "PWCNetLite": lambda **options: models.PWCNetLite(**options),
     "ProGAN": lambda **options: models.ProGAN(8, latent_size=4, num_filters=(8, 4), **options),

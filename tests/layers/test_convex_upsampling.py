@@ -32,6 +32,17 @@ def test_equals_the_sum_over_neighbours(rng, shape, factor):
     np.testing.assert_allclose(found, slow_upsample(x, logits, factor), atol=1e-5)
 
 
+def test_beyond_a_replicated_border_lie_the_outermost_pixels(rng):
+    x = rng.normal(size=(2, 3, 4, 2)).astype("float32")
+    logits = rng.normal(scale=3, size=(2, 3, 4, 36)).astype("float32")
+    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+    expected = slow_upsample(np.pad(x, padding, "edge"), np.pad(logits, padding), 2)[:, 2:-2, 2:-2]
+    found = to_numpy(convex_upsample(x, logits, 2, border="replicate"))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    with pytest.raises(ValueError, match="border must be one of.*Received: 'wrap'$"):
+        convex_upsample(x, logits, 2, border="wrap")
+
+
 def test_equals_torch_unfold_and_permute(rng):
     torch = pytest.importorskip("torch")
     x = rng.normal(size=(2, 4, 6, 2)).astype("float32")

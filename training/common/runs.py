@@ -73,3 +73,42 @@ def stop_after(minutes, model):
             model.stop_training = True
 
     return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)
+
+
+def run_stages(recipe, model, out, until, run_stage):
+    """Run the stages of a recipe, from where the run in the folder `out` stopped.
+
+    `run_stage(recipe, number, done, last, model, state)` trains stage `number` from epoch `done`
+    to `last` with the callback `state`; `until` is the epoch to stop after, or None. Returns
+    whether the recipe is done.
+    """
+    from c2f_zoo.training import TrainingState
+
+    state = TrainingState(out / "state.npz")
+    done, first = 0, 0
+    for number, stage in enumerate(recipe.stages):
+        # Before every stage: Keras leaves the average in the model when `fit` ends.
+        done = state.restore(model)
+        last = min(first + stage.epochs, until or recipe.epochs)
+        if done < last:
+            run_stage(recipe, number, done, last, model, state)
+            done = last
+            if model.stop_training:
+                print(f"Stopped. The same command resumes from {state.path}")
+                return False
+        first += stage.epochs
+    return done >= recipe.epochs
+
+
+def Throughput(samples):
+    """A callback that logs the samples a second of every epoch, validation left out."""
+    import keras
+
+    class Printed(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.start = time.time()
+
+        def on_epoch_end(self, epoch, logs=None):
+            logs["samples_per_second"] = samples / (time.time() - self.start)
+
+    return Printed()

@@ -1,11 +1,11 @@
 """Shared parts of the recipes of the flow networks on rendered scenes."""
 
 import argparse
-import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from training.common.runs import rehearsed, remember
+from training.common.runs import Throughput, rehearsed, remember, run_stages
 
 
 @dataclass(frozen=True)
@@ -108,23 +108,13 @@ def train(recipe, description, argv=None, continued=None):
     remember(recipe, out, start=arguments.start, textures=arguments.textures)
     model = build(recipe, arguments.start)
 
-    from c2f_zoo.training import TrainingState, averaged_weights
+    from c2f_zoo.training import averaged_weights
 
-    state = TrainingState(out / "state.npz")
-    done, first = 0, 0
-    for number, stage in enumerate(recipe.stages):
-        # Before every stage: Keras leaves the average in the model when `fit` ends.
-        done = state.restore(model)
-        last = min(first + stage.epochs, arguments.until or recipe.epochs)
-        if done < last:
-            run_stage(recipe, number, done, last, model, state, arguments)
-            done = last
-            if model.stop_training:
-                print(f"Stopped. The same command resumes from {state.path}")
-                return model
-        first += stage.epochs
+    is_done = run_stages(
+        recipe, model, out, arguments.until, partial(run_stage, arguments=arguments)
+    )
     model.finest_level = 2
-    if done >= recipe.epochs:
+    if is_done:
         folder = arguments.export or out / recipe.preset
         with averaged_weights(model):
             model.save_pretrained(folder, precision="float16")
@@ -257,17 +247,3 @@ def tell_motion(title, scenes):
         f"{name} px {share:.0%}" for name, share in zip(length_names(), shares, strict=True)
     )
     print(f"Motion ({title}): {told}")
-
-
-def Throughput(samples):
-    """A callback that logs the samples a second of every epoch, validation left out."""
-    import keras
-
-    class Printed(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.start = time.time()
-
-        def on_epoch_end(self, epoch, logs=None):
-            logs["samples_per_second"] = samples / (time.time() - self.start)
-
-    return Printed()

@@ -1,16 +1,13 @@
 """Held-out figures of a flow network while it trains, and the best weights by them."""
 
-import csv
-import io
-import math
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from c2f_zoo import backend
-from c2f_zoo.data import atomic_write, load_image
+from c2f_zoo.data import load_image
 from c2f_zoo.data.scenes.textures import load_textures
+from training.common.held_out import HeldOutTable
 
 # Lower ends, in pixels, of the ranges of true motion.
 LENGTHS = (0, 3, 10, 20, 40)
@@ -100,13 +97,11 @@ def translation_error(estimate, photographs, shift, size):
     return float(np.median(np.concatenate(errors)))
 
 
-class HeldOut(keras.callbacks.Callback):
-    """Measures every epoch on held-out data, into the logs and a table; keeps the best weights.
+class HeldOut(HeldOutTable):
+    """Measures flow on held-out scenes and on photographs that move.
 
-    The best are those of the least `score`: the geometric mean of the error on scenes and of the
-    mean of the medians on photographs that move, so that neither wide nor fine motion is given
-    up for the other. All of it is a function of the epoch, so a run that resumes goes on with the
-    table that it finds.
+    The score is the geometric mean of the error on scenes and of the mean of the medians on
+    photographs, so that neither wide nor fine motion is given up for the other.
 
     Args:
         table: File of the figures, `.csv`.
@@ -117,30 +112,10 @@ class HeldOut(keras.callbacks.Callback):
     """
 
     def __init__(self, table, preset, batches, photographs, size):
-        super().__init__()
-        self.table, self.preset = Path(table), Path(preset)
+        super().__init__(table, preset)
         self.batches, self.photographs, self.size = batches, photographs, size
 
-    def on_epoch_end(self, epoch, logs=None):
-        figures = self.measure()
-        row = {"epoch": str(epoch + 1), "step": str(int(self.model.optimizer.iterations))}
-        row |= {name: f"{value:.4f}" for name, value in figures.items()}
-        earlier = [old for old in self._rows() if int(old["epoch"]) <= epoch]
-        scores = [float(old["score"]) for old in earlier]
-        best = min((score for score in scores if math.isfinite(score)), default=math.inf)
-        if float(row["score"]) < best:
-            self.model.save_pretrained(self.preset, precision="float16")
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*earlier, row])
-        with atomic_write(self.table) as file:
-            file.write(text.getvalue().encode())
-        if logs is not None:
-            logs.update({f"val_{name}": value for name, value in figures.items()})
-
     def measure(self):
-        """The figures of the model as it is, a dictionary."""
         errors = LengthErrors()
         for images, truth in self.batches:
             errors.update(truth, backend.to_numpy(self.model.predict_on_batch(images)))
@@ -153,9 +128,3 @@ class HeldOut(keras.callbacks.Callback):
         figures = {**errors.result(), **medians}
         moving = np.mean([medians[f"median_{shift}px"] for shift in SHIFTS if shift])
         return {"score": float(np.sqrt(figures["epe"] * moving)), **figures}
-
-    def _rows(self):
-        if not self.table.is_file():
-            return []
-        with self.table.open(newline="") as file:
-            return list(csv.DictReader(file))

@@ -90,22 +90,26 @@ def metadata(arguments, figures):
         ],
     }
     if arguments.photographs:
-        entries = json.loads((Path(arguments.photographs) / "ATTRIBUTION.json").read_text())
-        used = {}
-        for entry in entries:
-            if entry["file"].startswith("train/"):
-                key = entry["package"], entry["version"], entry["licence"]
-                used.setdefault(key, []).append(entry.get("author"))
-        said["training_data"] = [
-            {
-                "name": f"{len(authors)} photographs of {package} {version}, as textures of "
-                "rendered scenes (c2f_zoo.data.Scenes)",
-                "licence": licence,
-                "attribution": ", ".join(sorted({*filter(None, authors)})) or package,
-            }
-            for (package, version, licence), authors in sorted(used.items())
-        ]
+        said["training_data"] = photographs_used(arguments.photographs, "c2f_zoo.data.Scenes")
     return said
+
+
+def photographs_used(folder, renderer):
+    """What a card says of the photographs whose textures `renderer` made scenes of."""
+    used = {}
+    for entry in json.loads((Path(folder) / "ATTRIBUTION.json").read_text()):
+        if entry["file"].startswith("train/"):
+            key = entry["package"], entry["version"], entry["licence"]
+            used.setdefault(key, []).append(entry.get("author"))
+    return [
+        {
+            "name": f"{len(authors)} photographs of {package} {version}, as textures of "
+            f"rendered scenes ({renderer})",
+            "licence": licence,
+            "attribution": ", ".join(sorted({*filter(None, authors)})) or package,
+        }
+        for (package, version, licence), authors in sorted(used.items())
+    ]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 from c2f_zoo import backend, checks
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
-_ORDER, _SAMPLE = 0, 1
+_ORDER, SAMPLE = 0, 1
 
 
 class FollowEpoch(keras.callbacks.Callback):
@@ -75,6 +75,8 @@ class FlowStream(keras.utils.PyDataset):
         >>> len(stream), image1.shape, flow.shape, valid.shape
         (2, (2, 8, 8, 3), (2, 8, 8, 2), (2, 8, 8, 1))
     """
+
+    truth_channels = 2
 
     def __init__(
         self,
@@ -194,7 +196,7 @@ class FlowStream(keras.utils.PyDataset):
 
         def shaped(epoch, index):
             arrays = tf.numpy_function(load, [epoch, index], [tf.float32] * 4)
-            for array, channels in zip(arrays, (3, 3, 2, 1), strict=True):
+            for array, channels in zip(arrays, (3, 3, self.truth_channels, 1), strict=True):
                 array.set_shape((batch_size, height, width, channels))
             image1, image2, flow, valid = arrays
             return (image1, image2), flow, valid
@@ -218,14 +220,15 @@ class FlowStream(keras.utils.PyDataset):
         valid = np.ones((*sample.flow.shape[:2], 1)) if sample.valid is None else sample.valid
         arrays = (sample.image1, sample.image2, sample.flow, valid)
         arrays = tuple(np.asarray(array, np.float32) for array in arrays)
-        rng = np.random.default_rng((self.seed, _SAMPLE, epoch, position))
+        rng = np.random.default_rng((self.seed, SAMPLE, epoch, position))
         if self.crop_size:
-            arrays = _random_crop(arrays, self.crop_size, rng, name)
+            arrays = random_crop(arrays, self.crop_size, rng, name)
         mirror = rng.random(2) < (self.horizontal_flip, self.vertical_flip)
         return _mirrored(arrays, *mirror)
 
 
-def _random_crop(arrays, crop_size, rng, name):
+def random_crop(arrays, crop_size, rng, name):
+    """Cut the same place out of arrays (H, W, C); `name` is for the message if it is too large."""
     height, width = arrays[0].shape[:2]
     crop_height, crop_width = crop_size
     if height < crop_height or width < crop_width:

@@ -45,11 +45,7 @@ def render(parameters, atlas, tile, size, options, with_masks=False):
         second = _blur(second, onward, parameters["blur"], options)
     result = {"flow": ops.stack(flow, -1)}
     for frame, image in enumerate((first, second)):
-        tone, start = parameters["tone"][:, frame], parameters["noise_start"][:, frame]
-        image = compiled(effects.develop, with_tone=options.photometric > 0)(image, tone)
-        if options.noise:
-            image = compiled(effects.add_noise)(image, tile, parameters["noise"], start)
-        result[f"image{frame + 1}"] = image
+        result[f"image{frame + 1}"] = sensed(image, frame, parameters, tile, options)
     if with_masks:
         landing = ops.stack(flow, 1)[:, None]
         seen = _seen(parameters, landing, size, with_shadows=False)
@@ -65,6 +61,11 @@ def _seen(parameters, flows, size, with_shadows):
 def _frame(parameters, atlas, flows, size, options):
     """Colours, owner and flow of one frame, whose pixels lie `flows` away from frame 2's."""
     seen = _seen(parameters, flows, size, with_shadows=options.shadow > 0)
+    return shown(parameters, atlas, flows, seen, size)
+
+
+def shown(parameters, atlas, flows, seen, size):
+    """Fetch, light and blend what `seen` of a frame: colours, owner and flow, as `blend` does."""
     place_in_texture = compiled(sampling.place_in_texture, size=size)
     texels_of = compiled(sampling.texels_of, atlas_shape=tuple(atlas.shape))
     colors, steps = [], []
@@ -77,6 +78,15 @@ def _frame(parameters, atlas, flows, size, options):
         colors.append(compiled(sampling.light_colors)(parameters, index, place["light"], color))
         steps.append(step)
     return compiled(compositing.blend)(seen, colors, steps)
+
+
+def sensed(image, frame, parameters, tile, options):
+    """Make an image (B, H, W, 3) of the three channels of frame 0 or 1: tone and noise."""
+    tone, start = parameters["tone"][:, frame], parameters["noise_start"][:, frame]
+    image = compiled(effects.develop, with_tone=options.photometric > 0)(image, tone)
+    if options.noise:
+        image = compiled(effects.add_noise)(image, tile, parameters["noise"], start)
+    return image
 
 
 def _blur(image, flow, exposure, options):

@@ -21,9 +21,18 @@ def place_in_texture(parameters, index, light, step, size):
         )
         return constant + along_x * x + along_y * y
 
+    u, v = linear("mapping", 0), linear("mapping", 3)
+    if "repeat" in parameters:
+        # A patch of the texture, mirrored over and over, where its side is not beyond all bounds.
+        start_u, start_v, side = (
+            choose_number(index, parameters["repeat"][:, :, entry]) for entry in range(3)
+        )
+        period, per_period = 2 * side, 0.5 / side
+        u = start_u + ops.abs(u - period * ops.round(u * per_period))
+        v = start_v + ops.abs(v - period * ops.round(v * per_period))
     return {
-        "u": linear("mapping", 0),
-        "v": linear("mapping", 3),
+        "u": u,
+        "v": v,
         "texture": choose_number(index, parameters["texture"]),
         "light": light * linear("light", 0),
     }

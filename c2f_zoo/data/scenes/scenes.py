@@ -11,7 +11,48 @@ from c2f_zoo.data.scenes.render import render
 from c2f_zoo.data.scenes.textures import load_textures, pack_colors
 
 
-class Scenes:
+class SceneSource:
+    """What all renderers of scenes share: arguments, textures and streams.
+
+    Batch number i is a function of `seed` and i alone: the same scenes on every backend, and a
+    training run that resumes at step i continues exactly. A few kilobytes of parameters are
+    drawn on the host; compiled functions render the frames on the device that trains.
+
+    Args:
+        size: (height, width) of the frames, pixels, each at least 8.
+        batch_size: Scenes per batch.
+        textures: None for painted textures, a folder of photographs (searched recursively), or a
+            uint8 array (N, h, w, 3).
+        layers: (fewest, most) layers before the background.
+        effects: An `Effects`; None or True for the default, False for none.
+        seed: Non-negative integer.
+    """
+
+    def __init__(self, size, batch_size, textures, layers, effects, seed):
+        self.size = checks.whole_pair("size", size, least=8)
+        self.layers = checks.whole_interval("layers", layers, least=0)
+        self.batch_size = checks.whole("batch_size", batch_size, least=1)
+        self.seed = checks.whole("seed", seed, least=0)
+        self.effects = _effects(effects)
+        pixels = load_textures(textures)
+        self.texture_count, self.texture_size = pixels.shape[0], pixels.shape[1:3]
+        self._atlas = ops.convert_to_tensor(pack_colors(pixels))
+        self._tile = ops.convert_to_tensor(noise_tile(self.size))
+
+    def stream(self, steps_per_epoch, first_epoch=0):
+        """Serve batches to `model.fit`, new ones every epoch.
+
+        Args:
+            steps_per_epoch: Batches in an epoch.
+            first_epoch: Epoch to begin with, for a run that resumes (`initial_epoch` of `fit`).
+
+        Returns:
+            `SceneStream`, a `keras.utils.PyDataset`.
+        """
+        return SceneStream(self, steps_per_epoch, first_epoch)
+
+
+class Scenes(SceneSource):
     """Renderer of endless optical-flow training pairs with exact ground truth.
 
     Batch number i is a function of `seed` and i alone: the same scenes on every backend, and a
@@ -48,16 +89,9 @@ class Scenes:
         effects=None,
         seed=0,
     ):
-        self.size = checks.whole_pair("size", size, least=8)
-        self.layers = checks.whole_interval("layers", layers, least=0)
-        self.batch_size = checks.whole("batch_size", batch_size, least=1)
-        self.seed = checks.whole("seed", seed, least=0)
+        # First: it is cheap to check, textures may be many.
         self.motion = as_motion(motion)
-        self.effects = _effects(effects)
-        pixels = load_textures(textures)
-        self.texture_count, self.texture_size = pixels.shape[0], pixels.shape[1:3]
-        self._atlas = ops.convert_to_tensor(pack_colors(pixels))
-        self._tile = ops.convert_to_tensor(noise_tile(self.size))
+        super().__init__(size, batch_size, textures, layers, effects, seed)
 
     def parameters(self, index):
         """Draw the parameters of one batch.
@@ -102,28 +136,16 @@ class Scenes:
         scene = self.render(self.parameters(index), masks=False)
         return (scene["image1"], scene["image2"]), scene["flow"]
 
-    def stream(self, steps_per_epoch, first_epoch=0):
-        """Serve batches to `model.fit`, new ones every epoch.
-
-        Args:
-            steps_per_epoch: Batches in an epoch.
-            first_epoch: Epoch to begin with, for a run that resumes (`initial_epoch` of `fit`).
-
-        Returns:
-            `SceneStream`, a `keras.utils.PyDataset`.
-        """
-        return SceneStream(self, steps_per_epoch, first_epoch)
-
 
 class SceneStream(keras.utils.PyDataset):
-    """Batches of `Scenes` as a `keras.utils.PyDataset`; see `Scenes.stream`.
+    """Batches of `Scenes` or `StereoScenes` as a `keras.utils.PyDataset`; see their `stream`.
 
-    Item i of epoch e is batch number `e * steps_per_epoch + i`: ((image1, image2), flow), tensors
-    (B, H, W, 3), (B, H, W, 3) and (B, H, W, 2). For a run that repeats exactly give `fit`
-    `shuffle=False` and the callback `FollowEpoch(stream)`.
+    Item i of epoch e is batch number `e * steps_per_epoch + i`: two tensors (B, H, W, 3), the
+    images, and their flow (B, H, W, 2) or disparity (B, H, W, 1). For a run that repeats exactly
+    give `fit` `shuffle=False` and the callback `FollowEpoch(stream)`.
 
     Args:
-        scenes: `Scenes`.
+        scenes: `Scenes` or `StereoScenes`.
         steps_per_epoch: Batches in an epoch.
         first_epoch: Epoch to begin with.
 

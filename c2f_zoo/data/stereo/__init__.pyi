@@ -15,3 +15,4 @@ from .folders import (
     StereoSample as StereoSample,
 )
 from .picture import disparity_picture as disparity_picture
+from .streams import StereoStream as StereoStream

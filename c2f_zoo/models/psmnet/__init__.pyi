@@ -1,1 +1,2 @@
+from .lite import PSMNetLite as PSMNetLite
 from .psmnet import PSMNet as PSMNet

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo.models.psmnet.blocks import Block, TransposedBlock, apply_in_turn, convolution
+from c2f_zoo.models.psmnet.features import Features
 
 WIDTH = 32
 
@@ -17,14 +18,14 @@ def _residual(channels, dtype, name, activate=False):
 
 
 class Classifier(keras.layers.Layer):
-    """Costs (B, d, h, w) of features (B, d, h, w, 32)."""
+    """Costs (B, d, h, w) of features (B, d, h, w, `channels`)."""
 
-    def __init__(self, dtype, name):
+    def __init__(self, dtype, name, channels=WIDTH):
         super().__init__(dtype=dtype, name=name)
         with keras.name_scope(name):
-            self.hidden = Block(3, WIDTH, WIDTH, True, dtype, "hidden")
+            self.hidden = Block(3, channels, channels, True, dtype, "hidden")
             with keras.name_scope("cost"):
-                self.cost = convolution(3, WIDTH, 1, dtype)
+                self.cost = convolution(3, channels, 1, dtype)
         self.built = True
 
     def call(self, x, training=None):
@@ -35,8 +36,8 @@ class Hourglass(keras.layers.Layer):
     """Encoder and decoder over two halvings of all three axes.
 
     Call arguments:
-        x: Tensor (B, d, h, w, 32), d, h and w multiples of 4.
-        before: `pre` of the first hourglass, (B, d / 2, h / 2, w / 2, 64), or None.
+        x: Tensor (B, d, h, w, `channels`), d, h and w multiples of 4.
+        before: `pre` of the first hourglass, (B, d / 2, h / 2, w / 2, 2 `channels`), or None.
         after: `post` of the hourglass before this one, of the same shape, or None.
         training: Whether to normalize by the statistics of the batch.
 
@@ -44,16 +45,16 @@ class Hourglass(keras.layers.Layer):
         The output, of the shape of `x`, and its own `pre` and `post`.
     """
 
-    def __init__(self, dtype, name):
+    def __init__(self, dtype, name, channels=WIDTH):
         super().__init__(dtype=dtype, name=name)
-        width = 2 * WIDTH
+        width = 2 * channels
         with keras.name_scope(name):
-            self.down_1 = Block(3, WIDTH, width, True, dtype, "down_1", strides=2)
+            self.down_1 = Block(3, channels, width, True, dtype, "down_1", strides=2)
             self.inner_1 = Block(3, width, width, False, dtype, "inner_1")
             self.down_2 = Block(3, width, width, True, dtype, "down_2", strides=2)
             self.inner_2 = Block(3, width, width, True, dtype, "inner_2")
             self.up_2 = TransposedBlock(3, width, width, False, dtype, "up_2")
-            self.up_1 = TransposedBlock(3, width, WIDTH, False, dtype, "up_1")
+            self.up_1 = TransposedBlock(3, width, channels, False, dtype, "up_1")
         self.built = True
 
     def call(self, x, before=None, after=None, training=None):
@@ -66,6 +67,8 @@ class Hourglass(keras.layers.Layer):
 
 class _Aggregation(keras.layers.Layer):
     """Layers that both variants begin with: two pairs of convolutions, the second residual."""
+
+    features = Features  # whose volume it takes
 
     def __init__(self, dtype):
         super().__init__(dtype=dtype, name="aggregation")

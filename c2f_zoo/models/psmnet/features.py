@@ -86,9 +86,13 @@ class Features(keras.layers.Layer):
         self.built = True
 
     def call(self, images, training=None):
+        return self._extract(images, training)[0]
+
+    def _extract(self, images, training):
+        """Features at a quarter of the size, and what the first stage gives at a half."""
         x = apply_in_turn(self.stem, images, training)
-        x = apply_in_turn(self.stages[0], x, training)
-        raw = apply_in_turn(self.stages[1], x, training)
+        half = apply_in_turn(self.stages[0], x, training)
+        raw = apply_in_turn(self.stages[1], half, training)
         deep = apply_in_turn([*self.stages[2], *self.stages[3]], raw, training)
         height, width = ops.shape(deep)[1:3]
         pooled = []
@@ -97,4 +101,4 @@ class Features(keras.layers.Layer):
             pooled.append(resize_bilinear(x, height, width, self.align_corners))
         # The published kernels see the finest branch first.
         x = ops.concatenate([raw, deep, *reversed(pooled)], axis=-1)
-        return self.projection(self.fusion(x, training=training))
+        return self.projection(self.fusion(x, training=training)), half

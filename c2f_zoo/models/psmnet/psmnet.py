@@ -1,30 +1,23 @@
-"""Pyramid stereo matching network (PSMNet), both published variants."""
+"""Pyramid stereo matching network (PSMNet): both published variants, and a cascade."""
 
-import warnings
-
-import keras
-import numpy as np
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.hub import PresetMixin, register_model
+from c2f_zoo.hub import register_model
 from c2f_zoo.layers import concatenation_volume, crop_to, pad_to_stride, soft_argmin
-from c2f_zoo.losses import MultilevelSmoothL1
-from c2f_zoo.metrics import DisparityError
 from c2f_zoo.models.psmnet.aggregation import BasicAggregation, StackedHourglass
-from c2f_zoo.models.psmnet.features import Features
-from c2f_zoo.tasks.stereo import StereoTask
-from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
+from c2f_zoo.models.psmnet.base import StereoNetwork
+from c2f_zoo.models.psmnet.cascade import Cascade
+from c2f_zoo.training.deep_supervision import is_supervising
 
-VARIANTS = {"basic": BasicAggregation, "stacked_hourglass": StackedHourglass}
+PUBLISHED = {"basic": BasicAggregation, "stacked_hourglass": StackedHourglass}
+VARIANTS = {**PUBLISHED, "cascade": Cascade}
 STRIDE = 4  # of the features and the cost volume
-# Of ImageNet's images, with which the published network normalizes.
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BAND = 32  # rows of the full-size cost volume that are there at once
 
 
 @register_model(task="stereo_matching")
-class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
+class PSMNet(StereoNetwork):
     """Stereo matching network of Chang and Chen (CVPR 2018).
 
     The features of both images, which see context through spatial pyramid pooling, are joined into
@@ -37,11 +30,15 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
 
     Args:
         variant: `"stacked_hourglass"` (the paper's: 5,224,768 trainable parameters, three outputs
-            in training) or `"basic"` (3,672,896, one output).
+            in training), `"basic"` (3,672,896, one output) or `"cascade"` (4,186,488, three
+            outputs), which is not of the paper: one hourglass over the whole range at a quarter
+            of the size, then narrow cost volumes around its disparity at a half and at the full
+            size (`Cascade`).
         max_disparity: Disparities are in [0, max_disparity). Rounded up to a multiple of 16 (of 4
             for `"basic"`) with a warning.
         align_corners: Where pixels lie when maps are enlarged: True for weights published before
             2021, trained with PyTorch 0.4.0, whose corners stay in place; False for later ones.
+            In the cascade it is about the features alone.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
 
     Call arguments:
@@ -54,7 +51,7 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
     Raises:
         ValueError: Unknown variant; images of the wrong shape, of different sizes or below 16x16.
 
-    Source: arXiv 1803.08669, section 3.
+    Source: arXiv 1803.08669, section 3; the cascade after arXiv 1912.06378.
 
     Example:
         >>> import numpy as np
@@ -71,13 +68,11 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
     def __init__(
         self, variant="stacked_hourglass", max_disparity=192, align_corners=False, **kwargs
     ):
-        # Features choose their precision layer by layer; images and disparities keep float32.
-        super().__init__(autocast=False, **kwargs)
-        self.variant = checks.one_of("variant", variant, VARIANTS)
-        self.align_corners = bool(align_corners)
-        self.output_stride = STRIDE * VARIANTS[variant].stride
-        self.max_disparity = _rounded_up(max_disparity, self.output_stride)
-        self.features = Features(self.align_corners, self.dtype_policy)
+        stride = STRIDE * VARIANTS[checks.one_of("variant", variant, VARIANTS)].stride
+        super().__init__(max_disparity, stride, **kwargs)
+        self.variant, self.align_corners = variant, bool(align_corners)
+        self.output_stride = stride
+        self.features = VARIANTS[variant].features(self.align_corners, self.dtype_policy)
         self.aggregation = VARIANTS[variant](self.dtype_policy)
         self.built = True
 
@@ -91,74 +86,47 @@ class PSMNet(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
 
         Returns:
             List of tensors (B, max_disparity / 4, H / 4, W / 4); a large value is likely.
+
+        Raises:
+            ValueError: The network is a cascade, whose costs are not of all disparities.
         """
-        images = ops.subtract(images, np.array(MEAN, "float32"))
-        images = ops.divide(images, np.array(DEVIATION, "float32"))
-        images = ops.cast(images, self.compute_dtype)
-        if training:  # as released, batch normalization takes the statistics of each side
-            left, right = (self.features(side, training=True) for side in ops.split(images, 2))
-        else:
-            left, right = ops.split(self.features(images, training=False), 2)
-        volume = concatenation_volume(left, right, self.max_disparity // STRIDE)
+        checks.one_of("variant", self.variant, PUBLISHED)
+        volume = concatenation_volume(*self._sides(images, training), self.max_disparity // STRIDE)
         return self.aggregation(volume, training=training)
 
-    def call(self, inputs, training=None):
-        images = pad_to_stride(self.stack_inputs(inputs), self.output_stride)
-        costs = self.costs(images, training)
-        levels = costs if is_supervising(self) else costs[-1:]
+    def _sides(self, images, training):
+        """Features of the left and of the right images, each a tensor or a list of them."""
+        images = self.normalized(images)
+        if training:  # as released, batch normalization takes the statistics of each side
+            return [self.features(side, training=True) for side in ops.split(images, 2)]
+        features = self.features(images, training=False)
+        if not isinstance(features, list):
+            return ops.split(features, 2)
+        return list(zip(*(ops.split(level, 2) for level in features), strict=True))
+
+    def _levels(self, images, training):
+        """Disparities (B, H, W, 1) of images (2 B, H, W, 3), of each output."""
+        if self.variant == "cascade":
+            left, right = self._sides(images, training)
+            return self.aggregation(
+                left, right, max_disparity=self.max_disparity, training=training
+            )
         size = (self.max_disparity, *ops.shape(images)[1:3])
         # A step keeps what it needs for the gradients anyway: there bands would only cost time.
         band = None if training else BAND
-        levels = [
-            crop_to(soft_argmin(cost, size, self.align_corners, band), *ops.shape(inputs[0])[1:3])
-            for cost in levels
-        ]
-        return levels if is_supervising(self) else levels[0]
+        costs = self.costs(images, training)
+        costs = costs if is_supervising(self) else costs[-1:]
+        return [soft_argmin(cost, size, self.align_corners, band) for cost in costs]
 
-    def answer(self, levels):
-        """Take the last output.
-
-        Args:
-            levels: List of disparities (B, H, W, 1).
-
-        Returns:
-            Disparity (B, H, W, 1).
-        """
-        return levels[-1]
-
-    def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
-        """Compile; without arguments, for training as in the paper.
-
-        Args:
-            optimizer: Default: Adam with learning rate 1e-3.
-            loss: Default: `MultilevelSmoothL1` below this model's `max_disparity`. A loss of the
-                zoo sees every output; any other Keras loss sees the last.
-            metrics: Default: `[DisparityError()]`, likewise. They see validity masks.
-            **kwargs: Of `keras.Model.compile`.
-        """
-        limit = self.max_disparity
-        super().compile(
-            optimizer=keras.optimizers.Adam(1e-3) if optimizer is None else optimizer,
-            loss=MultilevelSmoothL1(max_disparity=limit) if loss is None else loss,
-            metrics=[DisparityError(max_disparity=limit)] if metrics is None else metrics,
-            **kwargs,
-        )
+    def call(self, inputs, training=None):
+        images = pad_to_stride(self.stack_inputs(inputs), self.output_stride)
+        size = ops.shape(inputs[0])[1:3]
+        levels = [crop_to(level, *size) for level in self._levels(images, training)]
+        return levels if is_supervising(self) else levels[-1]
 
     def get_config(self):
         return {
             **super().get_config(),
             "variant": self.variant,
-            "max_disparity": self.max_disparity,
             "align_corners": self.align_corners,
         }
-
-
-def _rounded_up(max_disparity, stride):
-    given = checks.whole("max_disparity", max_disparity, least=1)
-    rounded = -(-given // stride) * stride
-    if rounded != given:
-        warnings.warn(
-            f"max_disparity must be a multiple of {stride}: {rounded} is used. Received: {given}",
-            stacklevel=3,
-        )
-    return rounded

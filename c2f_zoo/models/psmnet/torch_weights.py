@@ -7,7 +7,7 @@ import numpy as np
 from c2f_zoo import checks
 from c2f_zoo.hub import read_torch_checkpoint
 from c2f_zoo.hub.torch_files.matching import check_tensors
-from c2f_zoo.models.psmnet.psmnet import VARIANTS, PSMNet
+from c2f_zoo.models.psmnet.psmnet import PUBLISHED, PSMNet
 
 _COUNTER = "num_batches_tracked"  # of PyTorch's batch normalization; nothing depends on it
 
@@ -55,7 +55,7 @@ def convert_official_psmnet(path, variant=None, max_disparity=192, align_corners
     found = "basic" if is_basic else "stacked_hourglass"
     if variant is None:
         variant = found
-    elif checks.one_of("variant", variant, VARIANTS) != found:
+    elif checks.one_of("variant", variant, PUBLISHED) != found:
         raise ValueError(
             f"The file must hold the weights of the variant asked for, {variant!r}. "
             f"Received: {path}, of the variant {found!r}"
