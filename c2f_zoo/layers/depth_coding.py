@@ -13,8 +13,8 @@ def encode_depth(depth, representation, limits):
     """Turn depth into a number that is 0 at one end of its range and 1 at the other.
 
     With `"log"` it is `(log d - log n) / (log f - log n)`, 0 at the near end n and 1 at the far
-    end f: equal steps are equal ratios of depth. With `"inverse"` it is `(1/d - 1/f) / (1/n - 1/f)`,
-    1 at the near end: equal steps are equal disparities.
+    end f: equal steps are equal ratios of depth. With `"inverse"` it is
+    `(1/d - 1/f) / (1/n - 1/f)`, 1 at the near end: equal steps are equal disparities.
 
     Args:
         depth: Tensor of any shape, metres, above 0.

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend, checks
-from c2f_zoo.data.files.images import load_image
+from c2f_zoo.data.files.images import load_image, resize_smoothly
 from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import several_images
 
@@ -104,29 +104,3 @@ class DepthTask:
         if input_signature is None:
             input_signature = [keras.InputSpec(shape=(None, None, None, 3), dtype="float32")]
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
-
-
-def resize_smoothly(image, size):
-    """Resize an image bilinearly, smoothed where it shrinks.
-
-    Args:
-        image: float32 array (H, W, C).
-        size: (height, width) in pixels.
-
-    Returns:
-        float32 array (height, width, C); the image itself if it has this size.
-
-    Example:
-        >>> resize_smoothly(np.ones((4, 6, 3), "float32"), (2, 3)).shape
-        (2, 3, 3)
-    """
-    if tuple(size) == image.shape[:2]:
-        return image
-    from PIL import Image
-
-    height, width = size
-    channels = [
-        Image.fromarray(channel).resize((width, height), Image.Resampling.BILINEAR)
-        for channel in np.ascontiguousarray(np.moveaxis(image, -1, 0), "float32")
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], axis=-1)

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from c2f_zoo import DepthUNet
-from c2f_zoo.tasks.depth import resize_smoothly
+from c2f_zoo.data.files.images import resize_smoothly
 
 
 @pytest.fixture(scope="module")
