@@ -12,8 +12,8 @@ _ORDER, _SAMPLE = 0, 1
 class DepthStream(keras.utils.PyDataset):
     """Batches `(image, depth, valid)` of a data set of depth.
 
-    Everything random (order, crops, mirrors) follows from `(seed, epoch, position)` alone. For a run
-    that repeats, or resumes, exactly, give `fit` `shuffle=False` and `FollowEpoch(stream)`.
+    Everything random (order, crops, mirrors) follows from `(seed, epoch, position)` alone. For a
+    run that repeats, or resumes, exactly, give `fit` `shuffle=False` and `FollowEpoch(stream)`.
 
     Args:
         dataset: Sequence of `DepthSample`: `len(dataset)` and `dataset[i]`.
