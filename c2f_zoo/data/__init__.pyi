@@ -98,6 +98,7 @@ from .images import (
     read_stl10 as read_stl10,
 )
 from .scenes import (
+    DepthScenes as DepthScenes,
     Effects as Effects,
     Motion as Motion,
     MotionMixture as MotionMixture,
