@@ -8,12 +8,12 @@ with Adam at a rate that falls as a cosine:
 
 - multi: the loss at all five scales, weight 1 each;
 - single: the loss at the full size alone; the heads of the coarse scales learn nothing;
-- multi residual, single residual: the same with heads that add to the enlarged answer of the coarser
-  scale, so that the coarse maps count in the finest answer.
+- multi residual, single residual: the same with heads that add to the enlarged answer of the
+  coarser scale, so that the coarse maps count in the finest answer.
 
 Reported are, on held-out rooms, the mean of |log d - log d*| of the map of every scale as training
-goes on, the final metrics of the full size, and the norms of the gradient of each arm's own loss, by
-the part of the network, at the first weights and at the last.
+goes on, the final metrics of the full size, and the norms of the gradient of each arm's own loss,
+by the part of the network, at the first weights and at the last.
 """
 
 import argparse

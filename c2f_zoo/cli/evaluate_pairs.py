@@ -310,6 +310,7 @@ def _accepted(kind, settled):
 
 
 def dataset_options(arguments):
+    """Options of the data sets that the command line gives, a dictionary."""
     options = {"split": arguments.split, "pass_name": arguments.pass_name}
     options = {key: value for key, value in options.items() if value is not None}
     for pair in arguments.option:
