@@ -28,10 +28,10 @@ def encode_depth(depth, representation, limits):
 
     Example:
         >>> depth = np.array([1.0, 2.0, 4.0], "float32")
-        >>> np.asarray(encode_depth(depth, "log", (1.0, 4.0))).round(3).tolist()
+        >>> [round(float(x), 4) for x in encode_depth(depth, "log", (1.0, 4.0))]
         [0.0, 0.5, 1.0]
-        >>> np.asarray(encode_depth(depth, "inverse", (1.0, 4.0))).round(3).tolist()
-        [1.0, 0.333, 0.0]
+        >>> [round(float(x), 4) for x in encode_depth(depth, "inverse", (1.0, 4.0))]
+        [1.0, 0.3333, 0.0]
     """
     near, far = limits
     depth = ops.cast(depth, "float32")
@@ -53,7 +53,7 @@ def decode_depth(code, representation, limits):
 
     Example:
         >>> code = np.array([0.0, 0.5, 1.0], "float32")
-        >>> np.asarray(decode_depth(code, "log", (1.0, 4.0))).round(3).tolist()
+        >>> [round(float(x), 4) for x in decode_depth(code, "log", (1.0, 4.0))]
         [1.0, 2.0, 4.0]
     """
     near, far = limits

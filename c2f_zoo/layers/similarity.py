@@ -112,7 +112,7 @@ def masked_similarity(images1, images2, mask, size=WINDOW_SIZE):
     Example:
         >>> image = np.random.default_rng(0).random((1, 6, 8, 1), dtype="float32")
         >>> mask = np.ones((1, 6, 8, 1), "float32")
-        >>> float(ops.min(masked_similarity(image, image, mask, 5)).round(4))
+        >>> round(float(ops.min(masked_similarity(image, image, mask, 5))), 4)
         1.0
     """
     mask = ops.cast(ops.convert_to_tensor(mask), "float32")
