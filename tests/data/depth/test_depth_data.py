@@ -144,7 +144,7 @@ def test_the_mock_data_of_nyu_depth_is_read():
     tfds = pytest.importorskip("tensorflow_datasets")
     with tfds.testing.mock_data(num_examples=3):
         dataset = NYUDepth(split="validation")
-        samples = list(dataset)
+        samples = [*iter(dataset)]  # the mock does not know the length
     assert len(samples) == 3
     for sample in samples:
         assert sample.image.shape == (480, 640, 3) and sample.image.max() <= 1
