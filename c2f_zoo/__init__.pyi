@@ -12,6 +12,7 @@ from .hub import list_presets as list_presets
 from .models import (
     MSGGAN as MSGGAN,
     RAFT as RAFT,
+    DepthUNet as DepthUNet,
     MultiscaleUNet as MultiscaleUNet,
     ProGAN as ProGAN,
     PSMNet as PSMNet,

@@ -12,6 +12,7 @@ import sys
 # Name in Keras (after "c2f_zoo>") and the module that registers it. A test compares it with the
 # source and prints what is missing.
 MODULES = {
+    "AbsoluteRelativeError": "metrics.depth",
     "AdaIN": "layers.adain",
     "AdversarialModel": "training.adversarial.model",
     "AngularError": "metrics.flow",
@@ -22,6 +23,9 @@ MODULES = {
     "Conv2DTranspose": "layers.convolution",
     "Conv3D": "layers.convolution3d",
     "Conv3DTranspose": "layers.convolution3d",
+    "DepthAccuracy": "metrics.depth",
+    "DepthRMSE": "metrics.depth",
+    "DepthUNet": "models.depth.depth_unet",
     "DiscriminatorHead": "models.gans.parts",
     "DisparityError": "metrics.stereo",
     "EndPointError": "metrics.flow",
@@ -30,6 +34,7 @@ MODULES = {
     "EqualizedDense": "layers.equalized",
     "Halving": "training.schedules",
     "InceptionV3Features": "models.inception.inception",
+    "LogDepthRMSE": "metrics.depth",
     "MSGDiscriminator": "models.gans.msg_progan",
     "MSGGAN": "models.gans.msggan",
     "MSGGenerator": "models.gans.msg_progan",
@@ -40,6 +45,7 @@ MODULES = {
     "MinibatchStddev": "layers.minibatch_stddev",
     "ModulatedConv2D": "layers.modulated_convolution",
     "MultilevelSmoothL1": "losses.stereo",
+    "MultiscaleDepthLoss": "losses.depth",
     "MultiscaleEndPointError": "losses.flow",
     "MultiscaleRobust": "losses.flow",
     "MultiscaleUNet": "models.restoration.multiscale_unet",
@@ -62,7 +68,9 @@ MODULES = {
     "SRParaConvNet": "models.restoration.networks",
     "SSIM": "metrics.image_quality",
     "SSIMLoss": "losses.similarity",
+    "ScaleInvariantLogError": "metrics.depth",
     "SequenceLoss": "losses.sequence",
+    "SquaredRelativeError": "metrics.depth",
     "StyleGAN": "models.gans.stylegan",
     "StyleGAN2": "models.gans.stylegan2",
     "StyleGAN2Discriminator": "models.gans.stylegan2",

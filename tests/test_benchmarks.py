@@ -74,3 +74,17 @@ def test_forms_of_the_filter_have_equal_values(script, order):
     forms = module.FORMS[keras.backend.backend()]
     found = module.measure((1, 8, 6, 2), 2, order, 1, forms)
     assert "library" in found and min(found.values()) > 0
+
+
+def test_depth_supervision(script, tmp_path, capsys):
+    module = script("depth_supervision")
+    arms = ["--arms", "multi", "single"]
+    results = module.main(["--tiny", *arms, "--json", str(tmp_path / "a.json")])
+    assert json.loads((tmp_path / "a.json").read_text()) == results
+    multi, single = (result["gradients"][0] for result in results)
+    # Only the finest head answers without the others; all of the rest learns.
+    silent = {part for part, norm in single.items() if norm == 0}
+    assert silent == {f"head_{level}" for level in range(1, 5)} and min(multi.values()) > 0
+    # The same weights and data at first.
+    assert results[0]["errors"][0] == results[1]["errors"][0]
+    assert "| single | 2 |" in capsys.readouterr().out

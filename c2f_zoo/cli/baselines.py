@@ -10,8 +10,8 @@ BASELINES = {
 STEREO_BASELINES = {
     "sgbm": "OpenCV's semi-global matching (Hirschmüller 2008) in three directions, blocks of 3x3; "
     "holes take the disparity to their left, those at the edge that to their right",
-    "sgbm_padded": "the same with images that are continued to the left by the range, without which "
-    "it finds nothing there",
+    "sgbm_padded": "the same on images continued to the left by the range, without which it finds "
+    "nothing there",
 }
 
 

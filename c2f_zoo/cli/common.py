@@ -22,6 +22,9 @@ DEFAULT_RESTORATION_PRESETS = {
     "upscale": "srnet_x2.photos",
 }
 
+# What a model does, by the name of its task in prose.
+_VERBS = {"optical flow": "flow", "stereo matching": "disparity", "depth estimation": "depth"}
+
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
 _BACKENDS = ("tensorflow", "jax", "torch")
@@ -187,9 +190,14 @@ def load_stereo_model(preset, max_disparity=None):
     return check_task(load_model(preset, **overrides), preset, "stereo matching")
 
 
+def load_depth_model(preset):
+    """Load a preset that estimates depth; raise CommandError for another task."""
+    return check_task(load_model(preset), preset, "depth estimation")
+
+
 def check_task(model, preset, purpose):
-    """Return a model if it is for "optical flow" or "stereo matching"; else raise CommandError."""
-    if not hasattr(model, {"optical flow": "flow", "stereo matching": "disparity"}[purpose]):
+    """Return a model if it is for a purpose, a key of `_VERBS`; else raise CommandError."""
+    if not hasattr(model, _VERBS[purpose]):
         raise CommandError(
             f"A preset for {purpose} is needed (c2f models --task {purpose.replace(' ', '_')}). "
             f"Received: {preset}, a {type(model).__name__}"

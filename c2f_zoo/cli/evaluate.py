@@ -1,15 +1,18 @@
 """`c2f evaluate`: the errors of presets and classical methods on published data sets."""
 
-from c2f_zoo.cli import evaluate_pairs, evaluate_restoration
+from c2f_zoo.cli import evaluate_depth, evaluate_pairs, evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, STEREO_BASELINES
 from c2f_zoo.cli.common import UsageError, add_iterations, add_max_disparity, positive_count
 
 EXAMPLES = (
     evaluate_pairs.ABOUT
+    + evaluate_depth.ABOUT
+    + "\n"
     + evaluate_restoration.ABOUT
     + "\nexamples:\n"
     + evaluate_pairs.EXAMPLES
     + evaluate_restoration.EXAMPLES
+    + evaluate_depth.EXAMPLES
 )
 
 
@@ -18,8 +21,8 @@ def add_parser(verbs):
     parser = verbs.add_parser(
         "evaluate",
         help="errors of presets and classical methods on data sets",
-        description="Measure presets of optical flow, of stereo matching and of restoration, and "
-        "classical methods, on published data sets.",
+        description="Measure presets of optical flow, of stereo matching, of depth and of "
+        "restoration, and classical methods, on published data sets.",
         epilog=EXAMPLES,
     )
     parser.add_argument(
@@ -53,7 +56,10 @@ def add_parser(verbs):
         "--baseline",
         action="append",
         default=[],
-        choices=[*BASELINES, *STEREO_BASELINES, *evaluate_restoration.BASELINES],
+        choices=[
+            *(*BASELINES, *STEREO_BASELINES),
+            *(*evaluate_restoration.BASELINES, *evaluate_depth.BASELINES),
+        ],
         help="a method to compare with; may be given repeatedly; farneback, dis, sgbm, nlmeans "
         "and telea need OpenCV",
     )
@@ -69,6 +75,7 @@ def add_parser(verbs):
     )
     parser.add_argument("--json", action="store_true", help="print JSON rather than a table")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    evaluate_depth.add_arguments(parser)
     evaluate_restoration.add_arguments(parser)
     return parser
 
@@ -80,6 +87,8 @@ def run(arguments):
     if len(arguments.dataset) != len(arguments.root):
         counts = f"{len(arguments.dataset)} and {len(arguments.root)}"
         raise UsageError(f"Each --dataset needs its --root. Received: {counts}")
+    if evaluate_depth.is_asked_for(arguments):
+        return evaluate_depth.run(arguments)
     if evaluate_restoration.is_asked_for(arguments):
         return evaluate_restoration.run(arguments)
     return evaluate_pairs.run(arguments)

@@ -276,7 +276,7 @@ def _task(arguments, models):
 def _open_datasets(arguments, task):
     """Open every data set; return a list of (name, data set, options it was opened with)."""
     known = {plain_name(name): entry for name, entry in task.datasets().items()}
-    given, used, opened = _dataset_options(arguments), set(), []
+    given, used, opened = dataset_options(arguments), set(), []
     for name, root in zip(arguments.dataset, arguments.root, strict=True):
         if plain_name(name) not in known:
             names = ", ".join(task.datasets())
@@ -309,7 +309,8 @@ def _accepted(kind, settled):
     return set(inspect.signature(kind).parameters) - {"root"} - set(settled)
 
 
-def _dataset_options(arguments):
+def dataset_options(arguments):
+    """Options of the data sets that the command line gives, a dictionary."""
     options = {"split": arguments.split, "pass_name": arguments.pass_name}
     options = {key: value for key, value in options.items() if value is not None}
     for pair in arguments.option:

@@ -11,6 +11,7 @@ from c2f_zoo.cli import (
     convert,
     deblur,
     denoise,
+    depth,
     evaluate,
     flow,
     generate,
@@ -28,6 +29,7 @@ EXAMPLES = """examples:
   c2f flow a.png b.png -o out/          motion from a.png to b.png: .flo, picture, warped frame
   c2f flow clip.mp4                     a video of the motion, beside the clip
   c2f stereo l.png r.png --preset NAME  disparity: .pfm, 16-bit png, picture; .ply with --calib
+  c2f depth photo.jpg --preset NAME     depth: 16-bit png of millimetres, picture
   c2f denoise photos/ -o clean/         photographs without their noise
   c2f deblur photo.jpg                  sharpened, into photo_deblurred.png
   c2f inpaint photo.jpg --mask m.png    what the mask leaves out is filled
@@ -43,10 +45,10 @@ EXAMPLES = """examples:
 command line, 130 stopped by ctrl-C."""
 
 VERBS = (
-    *(flow, stereo, denoise, deblur, inpaint, upscale, generate),
+    *(flow, stereo, depth, denoise, deblur, inpaint, upscale, generate),
     *(models, show, evaluate, convert, train),
 )
-COMPUTING = (flow, stereo, denoise, deblur, inpaint, upscale, generate, evaluate)
+COMPUTING = (flow, stereo, depth, denoise, deblur, inpaint, upscale, generate, evaluate)
 
 # The longest message that is still one thing to read: frameworks put whole programs into theirs.
 _LONGEST_MESSAGE = 1000

@@ -12,6 +12,18 @@ from .degradations import (
     gaussian_blur as gaussian_blur,
     upsample_bicubic as upsample_bicubic,
 )
+from .depth import (
+    DEPTH_DATASETS as DEPTH_DATASETS,
+    DepthDataset as DepthDataset,
+    DepthFiles as DepthFiles,
+    DepthSample as DepthSample,
+    DepthStream as DepthStream,
+    NYUDepth as NYUDepth,
+    RGBDFolder as RGBDFolder,
+    TUMDepth as TUMDepth,
+    depth_picture as depth_picture,
+    open_depth_dataset as open_depth_dataset,
+)
 from .files import (
     KITTI_FLOW_RANGE as KITTI_FLOW_RANGE,
     UNKNOWN_FLOW as UNKNOWN_FLOW,
@@ -26,6 +38,7 @@ from .files import (
     enlarge_pixels as enlarge_pixels,
     image_grid as image_grid,
     load_image as load_image,
+    read_depth as read_depth,
     read_disparity as read_disparity,
     read_flo as read_flo,
     read_flow as read_flow,
@@ -36,6 +49,7 @@ from .files import (
     read_picture as read_picture,
     save_film as save_film,
     save_image as save_image,
+    write_depth as write_depth,
     write_disparity as write_disparity,
     write_flo as write_flo,
     write_flow as write_flow,
@@ -84,6 +98,7 @@ from .images import (
     read_stl10 as read_stl10,
 )
 from .scenes import (
+    DepthScenes as DepthScenes,
     Effects as Effects,
     Motion as Motion,
     MotionMixture as MotionMixture,

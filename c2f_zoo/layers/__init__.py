@@ -7,6 +7,7 @@ from c2f_zoo.layers.convolution3d import Conv3D, Conv3DTranspose
 from c2f_zoo.layers.correlation import local_correlation
 from c2f_zoo.layers.correlation_pyramid import CorrelationPyramid
 from c2f_zoo.layers.cost_volume import concatenation_volume, correlation_volume, narrow_volume
+from c2f_zoo.layers.depth_coding import decode_depth, encode_depth
 from c2f_zoo.layers.equalized import EqualizedConv2D, EqualizedDense, scaled_leaky_relu
 from c2f_zoo.layers.fir import (
     blur,
@@ -37,7 +38,7 @@ from c2f_zoo.layers.resampling import (
     upsample_bilinear,
 )
 from c2f_zoo.layers.restriction import restrict
-from c2f_zoo.layers.similarity import structural_similarity
+from c2f_zoo.layers.similarity import masked_similarity, structural_similarity
 from c2f_zoo.layers.soft_argmin import soft_argmin
 from c2f_zoo.layers.time_embedding import TimeFeatures, sinusoid
 from c2f_zoo.layers.warp import warp
@@ -64,14 +65,17 @@ __all__ = [
     "convex_upsample",
     "correlation_volume",
     "crop_to",
+    "decode_depth",
     "depth_to_space",
     "downsample_fir",
+    "encode_depth",
     "image_norm",
     "instance_norm",
     "interpolate_at",
     "linear_taps",
     "local_correlation",
     "luma",
+    "masked_similarity",
     "max_pool",
     "minibatch_stddev",
     "modulated_conv2d",

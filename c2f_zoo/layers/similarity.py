@@ -93,6 +93,42 @@ def structural_similarity(images1, images2, padding="valid", size=WINDOW_SIZE):
     return similarity_maps(*pair, lambda x: _blur(x, window), levels=levels)
 
 
+def masked_similarity(images1, images2, mask, size=WINDOW_SIZE):
+    """`similarity_maps` of images in [0, 1] of which not every pixel is known.
+
+    The window lies around each pixel; its weights are those of the known pixels within it, scaled
+    to the sum 1. So nothing unknown has an influence, nor what lies beyond the border; where all
+    pixels of a window are known, this is the similarity of `structural_similarity`.
+
+    Args:
+        images1: Tensor (B, H, W, C), float; any finite values where the mask is 0.
+        images2: Tensor (B, H, W, C).
+        mask: Tensor (B, H, W, 1), 1 where both images are known, else 0.
+        size: Side of the window, odd; its sigma is proportional to that of 1.5 for 11.
+
+    Returns:
+        float32 tensor (B, H, W, C); meaningless where no pixel of the window is known.
+
+    Example:
+        >>> image = np.random.default_rng(0).random((1, 6, 8, 1), dtype="float32")
+        >>> mask = np.ones((1, 6, 8, 1), "float32")
+        >>> round(float(ops.min(masked_similarity(image, image, mask, 5))), 4)
+        1.0
+    """
+    mask = ops.cast(ops.convert_to_tensor(mask), "float32")
+    pair = [ops.cast(ops.convert_to_tensor(x), "float32") for x in (images1, images2)]
+    window = gaussian_window(size, WINDOW_SIGMA * size / WINDOW_SIZE)
+    around = ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0))
+    count = ops.maximum(ops.sum(mask, axis=(1, 2), keepdims=True), 1.0)
+    levels = [ops.sum(x * mask, axis=(1, 2), keepdims=True) / count for x in pair]
+    pair = [(x - level) * mask for x, level in zip(pair, levels, strict=True)]
+    share = ops.maximum(_blur(ops.pad(mask, around), window), 1e-6)
+    # What is unknown is 0 here, and so are its products.
+    return similarity_maps(
+        *pair, lambda x: _blur(ops.pad(x, around), window) / share, levels=levels
+    )[0]
+
+
 def _blur(images, window):
     """`blur_inside` in the backend's fastest form."""
     if backend.backend() == "jax":  # XLA fuses the slices; its grouped convolutions are slow

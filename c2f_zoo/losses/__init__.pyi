@@ -14,6 +14,11 @@ from .adversarial import (
     wasserstein_discriminator as wasserstein_discriminator,
     wasserstein_generator as wasserstein_generator,
 )
+from .depth import (
+    MultiscaleDepthLoss as MultiscaleDepthLoss,
+    edge_aware_smoothness as edge_aware_smoothness,
+    shrink_known as shrink_known,
+)
 from .flow import (
     KITTI_LEVEL_WEIGHTS as KITTI_LEVEL_WEIGHTS,
     PAPER_LEVEL_WEIGHTS as PAPER_LEVEL_WEIGHTS,

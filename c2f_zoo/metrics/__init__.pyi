@@ -1,3 +1,12 @@
+from .depth import (
+    AbsoluteRelativeError as AbsoluteRelativeError,
+    DepthAccuracy as DepthAccuracy,
+    DepthRMSE as DepthRMSE,
+    LogDepthRMSE as LogDepthRMSE,
+    ScaleInvariantLogError as ScaleInvariantLogError,
+    SquaredRelativeError as SquaredRelativeError,
+    depth_metrics as depth_metrics,
+)
 from .feature_distances import (
     FeatureDistances as FeatureDistances,
     frechet_distance as frechet_distance,

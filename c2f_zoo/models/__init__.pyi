@@ -1,3 +1,4 @@
+from .depth import DepthUNet as DepthUNet
 from .gans import (
     MSGGAN as MSGGAN,
     MappingNetwork as MappingNetwork,

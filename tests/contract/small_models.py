@@ -6,6 +6,9 @@ A model that is registered needs a line in `SMALL`; a new task needs a case in `
 from c2f_zoo import models
 
 SMALL = {
+    "DepthUNet": lambda **options: models.DepthUNet(
+        width=4, multipliers=(1, 2), groups=2, **options
+    ),
     "MSGGAN": lambda **options: models.MSGGAN(8, latent_size=4, num_filters=(8, 4), **options),
     "MultiscaleUNet": lambda **options: models.MultiscaleUNet(
         width=8, multipliers=(1, 2), norm="pixel", attention=0, time_embedding=False, **options
@@ -29,7 +32,7 @@ SMALL = {
 }
 
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
-REPRESENTATIVES = ("PWCNetLite", "PSMNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
+REPRESENTATIVES = ("PWCNetLite", "PSMNet", "DepthUNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
 
 # Weights that may have no gradient, and why: a relativistic loss sees differences of scores alone;
 # an instance normalization removes the bias before it.
@@ -91,6 +94,27 @@ class Stereo:
         return (*size, 1)
 
 
+class Depth:
+    """One image in, (H, W, 1) out."""
+
+    sizes = ((32, 48), (21, 35))
+
+    def inputs(self, rng, size, batch=1):
+        return rng.random((batch, *size, 3)).astype("float32")
+
+    def output_shape(self, model, size, batch=1):
+        return (batch, *size, 1)
+
+    def data(self, rng):
+        return self.inputs(rng, (32, 32), 2), rng.uniform(1, 9, (2, 32, 32, 1)).astype("float32")
+
+    def verb(self, model, image):
+        return model.depth(image)
+
+    def verb_shape(self, model, size):
+        return (*size, 1)
+
+
 class Restoration:
     """One image in, an image of `model.scale` times its size out."""
 
@@ -139,6 +163,7 @@ class Generation:
 CASES = {
     "optical_flow": Flow(),
     "stereo_matching": Stereo(),
+    "depth_estimation": Depth(),
     "image_restoration": Restoration(),
     "super_resolution": SuperResolution(),
     "image_generation": Generation(),

@@ -1,6 +1,7 @@
 """The recipes rehearse, and a rehearsal that is stopped and resumed ends with equal weights."""
 
 import importlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.data import save_image, write_depth
 from c2f_zoo.hub import load, read_metadata
 from c2f_zoo.training import StopOnNaN, averaged_weights
 
@@ -233,6 +235,42 @@ def test_raft_recipe_rehearses_and_freezes_batch_normalization(recipe, tmp_path)
         "chairs.weights.h5",
         "things.weights.h5",
     }
+
+
+def test_depth_recipe_stopped_by_ctrl_c_resumes_and_is_measured(recipe, tmp_path):
+    module = recipe("depth_unet_scenes")
+    unbroken = module.main(["--tiny", "--out", str(tmp_path / "a")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlC)
+        module.main(["--tiny", "--out", str(tmp_path / "b")])
+    assert not (tmp_path / "b_tiny" / module.RECIPE.preset).exists()
+    resumed = module.main(["--tiny", "--out", str(tmp_path / "b")])
+    for ours, theirs in zip(unbroken.weights, resumed.weights, strict=True):
+        ours, theirs = ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    out = tmp_path / "a_tiny"
+    assert len(list((out / "pictures").glob("*.png"))) == 2
+    assert len((out / "held_out.csv").read_text().splitlines()) == 3
+    assert type(load(str(out / "best" / module.RECIPE.preset))).__name__ == "DepthUNet"
+
+    frames = tmp_path / "frames"
+    for part in ("color", "depth"):
+        (frames / part).mkdir(parents=True)
+    truth = np.linspace(1, 3, 24 * 32).reshape(24, 32)
+    save_image(frames / "color" / "0.png", np.repeat(truth[..., None] / 3, 3, axis=2))
+    write_depth(frames / "depth" / "0.png", truth)
+    preset = out / module.RECIPE.preset
+    measure = importlib.import_module("training.measure.depth").main
+    measure([str(preset), "--data", str(frames), "--recipe", "python x.py", "--summary", "Depth."])
+    said = json.loads((preset / "metadata.json").read_text())
+    first = said["metrics"][0]
+    assert first["command"] == (
+        "c2f evaluate depth_unet.scenes --dataset rgbd --root frames --baseline median"
+    )
+    expected = np.mean(np.abs(np.median(truth) / truth - 1))
+    assert first["compared_with"]["one depth everywhere"] == pytest.approx(expected, abs=1e-3)
+    assert "compared_with" not in said["metrics"][-1]
+    assert "Depth." in (preset / "README.md").read_text("utf-8")
 
 
 def test_full_recipe_rehearses(recipe, tmp_path):

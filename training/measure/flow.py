@@ -74,7 +74,7 @@ def measure(preset, data):
 
 def metadata(arguments, figures):
     """What the card says besides the figures."""
-    said = {
+    return {
         "name": Path(arguments.preset).resolve().name,
         "summary": arguments.summary,
         "input": "two RGB images (B, H, W, 3), float in [0, 1] or uint8, any size from 16x16",
@@ -82,29 +82,28 @@ def metadata(arguments, figures):
         "licence": "apache-2.0",
         "recipe": {"command": arguments.recipe, "notes": arguments.notes},
         "metrics": figures,
-        "training_data": [],
+        "training_data": textures_of(arguments.photographs, "scenes (c2f_zoo.data.Scenes)"),
         "limits": [
             "Trained on rendered scenes alone: no real motion was seen in training.",
             "Motion that is large against the image, repeated texture and transparent or "
             "reflecting surfaces are unreliable.",
         ],
     }
-    if arguments.photographs:
-        said["training_data"] = photographs_used(arguments.photographs, "c2f_zoo.data.Scenes")
-    return said
 
 
-def photographs_used(folder, renderer):
-    """What a card says of the photographs whose textures `renderer` made scenes of."""
+def textures_of(photographs, scenes):
+    """The card's entries of the photographs that were textures, none without their folder."""
+    if not photographs:
+        return []
     used = {}
-    for entry in json.loads((Path(folder) / "ATTRIBUTION.json").read_text()):
+    for entry in json.loads((Path(photographs) / "ATTRIBUTION.json").read_text()):
         if entry["file"].startswith("train/"):
             key = entry["package"], entry["version"], entry["licence"]
             used.setdefault(key, []).append(entry.get("author"))
     return [
         {
-            "name": f"{len(authors)} photographs of {package} {version}, as textures of "
-            f"rendered scenes ({renderer})",
+            "name": f"{len(authors)} photographs of {package} {version}, as textures of rendered "
+            f"{scenes}",
             "licence": licence,
             "attribution": ", ".join(sorted({*filter(None, authors)})) or package,
         }

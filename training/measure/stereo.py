@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from c2f_zoo.cli.baselines import make_stereo_baseline
 from c2f_zoo.data import open_stereo_dataset
 from c2f_zoo.hub import load
-from training.measure.flow import photographs_used
+from training.measure.flow import textures_of
 from training.stereo.validation import DisparityErrors
 
 # Folder below --data, edition, title in the card.
@@ -107,7 +107,7 @@ def metadata(arguments, preset, results):
     flags = "".join(f" --baseline {baseline}" for baseline in arguments.baseline)
     limit = arguments.max_disparity
     command = f"python training/measure/stereo.py {name}{flags} --data . --max-disparity {limit}"
-    said = {
+    return {
         "name": name,
         "summary": arguments.summary,
         "input": "rectified pair of RGB images (B, H, W, 3), left and right, float in [0, 1] or "
@@ -132,16 +132,13 @@ def metadata(arguments, preset, results):
             for key, (label, unit, digits) in FIGURES.items()
             if key + part in methods[preset]
         ],
-        "training_data": [],
+        "training_data": textures_of(arguments.photographs, "scenes (c2f_zoo.data.StereoScenes)"),
         "limits": [
             "Trained on rendered scenes alone: no real pair was seen in training.",
             "Images must be rectified. Surfaces that are transparent, that reflect or that have "
             "no texture, and things thinner than a few pixels, are unreliable.",
         ],
     }
-    if arguments.photographs:
-        said["training_data"] = photographs_used(arguments.photographs, "c2f_zoo.data.StereoScenes")
-    return said
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 from .atomic import atomic_write as atomic_write
+from .depth import read_depth as read_depth, write_depth as write_depth
 from .disparity import read_disparity as read_disparity, write_disparity as write_disparity
 from .flo import read_flo as read_flo, write_flo as write_flo
 from .flow import read_flow as read_flow, write_flow as write_flow

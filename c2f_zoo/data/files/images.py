@@ -129,6 +129,32 @@ def check_same_size(first, second, names=("image 1", "image 2")):
         )
 
 
+def resize_smoothly(image, size):
+    """Resize an image bilinearly, smoothed where it shrinks.
+
+    Args:
+        image: float32 array (H, W, C).
+        size: (height, width) in pixels.
+
+    Returns:
+        float32 array (height, width, C); the image itself if it has this size.
+
+    Example:
+        >>> resize_smoothly(np.ones((4, 6, 3), "float32"), (2, 3)).shape
+        (2, 3, 3)
+    """
+    if tuple(size) == image.shape[:2]:
+        return image
+    from PIL import Image
+
+    height, width = size
+    channels = [
+        Image.fromarray(channel).resize((width, height), Image.Resampling.BILINEAR)
+        for channel in np.ascontiguousarray(np.moveaxis(image, -1, 0), "float32")
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1)
+
+
 def load_parts(source, convert=None):
     """Load one image, given as to `load_image`, as colour and transparency.
 

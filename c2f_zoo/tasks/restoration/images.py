@@ -36,7 +36,7 @@ def run_on_images(network, spec, verb, images, progress=None, **options):
 
     Arguments and result are those of `RestorationTask.restore` and `upscale`.
     """
-    several = _several(images)
+    several = several_images(images)
     if several is None:
         return run_on_image(network, spec, verb, images, progress=progress, **options)
     from tqdm import tqdm
@@ -110,7 +110,7 @@ def check_verb(network, spec, verb):
         raise ValueError(f"This {type(network).__name__} {fitting}. Received: {verb}")
 
 
-def _several(images):
+def several_images(images):
     """The images of a list, stack or folder; None for one image."""
     if isinstance(images, (list, tuple)):
         return images

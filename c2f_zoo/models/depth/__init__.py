@@ -1,0 +1,5 @@
+"""Depth from a single image."""
+
+from c2f_zoo import lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,1 @@
+from .depth_unet import DepthUNet as DepthUNet

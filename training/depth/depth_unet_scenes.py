@@ -1,0 +1,45 @@
+"""Rebuilds `depth_unet.scenes`: depth from single images, from rendered rooms.
+
+    python training/collect/photographs.py photographs
+    python training/depth/depth_unet_scenes.py --textures photographs \
+        --export models/depth_unet.scenes
+
+Running it again resumes it. `--tiny` runs a short version of everything in a minute or two.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training.depth.recipe import Recipe, train
+
+RECIPE = Recipe(
+    preset="depth_unet.scenes",
+    # The sizes of things, and so their distance, follow from the whole image: attention.
+    model={
+        "attention": 4,
+        "residual": True,
+        "limits": (0.25, 25.0),
+        "image_side": 256,
+    },
+    # Of the range of log depth, errors of a tenth are as much as a similarity of 1/2.
+    loss={"l1_weight": 2.5},
+    epochs=30,
+    steps_per_epoch=500,
+    size=(192, 256),
+    batch_size=8,
+    rates=((0, 2e-5), (0.4, 4e-4), (12, 4e-4), (30, 4e-7)),
+    clip=5.0,
+    # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
+    precision="mixed_bfloat16",
+)
+
+
+def main(argv=None):
+    """Run or resume the recipe; returns the model."""
+    return train(RECIPE, __doc__.splitlines()[0], argv)
+
+
+if __name__ == "__main__":
+    main()

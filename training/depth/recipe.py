@@ -1,0 +1,219 @@
+"""Trains a depth network on rendered rooms: shared by the recipes of this folder."""
+
+import argparse
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from training.common.runs import rehearsed, remember
+from training.flow.recipe import Throughput
+from training.flow.validation import HeldOut
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a checkpoint depends on, besides the photographs."""
+
+    preset: str
+    model: dict  # arguments of DepthUNet
+    loss: dict  # arguments of MultiscaleDepthLoss, but those of the network
+    epochs: int
+    steps_per_epoch: int
+    size: tuple
+    batch_size: int
+    rates: tuple  # learning rate as (epoch, rate), half a cosine from each to the next
+    clip: float  # global gradient norm
+    average: float = 0.999  # decay of the average of the weights, a step
+    objects: tuple = (2, 10)
+    room: tuple = (3.0, 12.0)
+    field_of_view: tuple = (45.0, 75.0)
+    validation_batches: int = 12
+    precision: str = "float32"  # dtype policy of the network; the checkpoint keeps float16
+    seed: int = 1
+
+    def tiny(self):
+        """The same run with everything small: a rehearsal."""
+        small = {"width": 4, "multipliers": (1, 2), "groups": 2, "attention": 1, "image_side": 32}
+        return replace(
+            self,
+            model={**self.model, **small},
+            epochs=2,
+            steps_per_epoch=2,
+            size=(24, 32),
+            batch_size=2,
+            rates=tuple((epoch * 2 / self.epochs, rate) for epoch, rate in self.rates),
+            objects=(1, 2),
+            validation_batches=1,
+            precision="float32",
+        )
+
+
+def train(recipe, description, argv=None):
+    """Run, or resume, a recipe. Returns the model, with the average of the weights once done."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", default=f"runs/{recipe.preset}", help="folder of the run")
+    parser.add_argument(
+        "--textures",
+        help="folder with train/ and validation/ photographs, as collect/photographs.py makes it; "
+        "without it the rooms are painted",
+    )
+    parser.add_argument(
+        "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
+    )
+    parser.add_argument("--until", type=int, help="stop after this epoch, to be resumed later")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
+        help=f"of the network (default: {recipe.precision})",
+    )
+    parser.add_argument("--export", help="also write the preset folder here when done")
+    arguments = parser.parse_args(argv)
+    recipe, arguments = rehearsed(recipe, arguments)
+    recipe = replace(recipe, precision=arguments.precision or recipe.precision)
+    out = Path(arguments.out)
+    remember(recipe, out, textures=arguments.textures)
+    model = build(recipe)
+
+    from c2f_zoo.training import TrainingState, averaged_weights
+
+    state = TrainingState(out / "state.npz")
+    done, last = state.restore(model), min(arguments.until or recipe.epochs, recipe.epochs)
+    if done < last:
+        fit(recipe, done, last, model, state, arguments)
+    if model.stop_training or last < recipe.epochs:
+        print(f"Stopped. The same command resumes from {state.path}")
+        return model
+    folder = arguments.export or out / recipe.preset
+    with averaged_weights(model):
+        model.save_pretrained(folder, precision="float16")
+    print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
+    return model
+
+
+def build(recipe):
+    """The compiled network of a recipe."""
+    import keras
+
+    from c2f_zoo import DepthUNet
+    from c2f_zoo.losses import MultiscaleDepthLoss
+    from c2f_zoo.training import PiecewiseCosine
+
+    keras.utils.set_random_seed(recipe.seed)
+    model = DepthUNet(**recipe.model, dtype=recipe.precision)
+    schedule = PiecewiseCosine(
+        [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
+        [rate for _, rate in recipe.rates],
+    )
+    model.compile(
+        keras.optimizers.Adam(
+            schedule, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
+        ),
+        MultiscaleDepthLoss(
+            representation=model.representation, limits=model.limits, **recipe.loss
+        ),
+    )
+    return model
+
+
+def fit(recipe, done, last, model, state, arguments):
+    """Train from epoch `done` to `last`."""
+    import keras
+
+    from c2f_zoo import backend
+    from c2f_zoo.data import DepthScenes, FollowEpoch
+    from c2f_zoo.training import OnAverage, StopOnNaN, StopOnSignal, TensorBoardLog
+
+    out, folders = Path(arguments.out), dict.fromkeys(("train", "validation"))
+    if arguments.textures:
+        folders = {part: str(Path(arguments.textures) / part) for part in folders}
+    rooms = {
+        "size": recipe.size,
+        "objects": recipe.objects,
+        "room": recipe.room,
+        "field_of_view": recipe.field_of_view,
+    }
+    scenes = DepthScenes(
+        batch_size=recipe.batch_size, textures=folders["train"], seed=recipe.seed, **rooms
+    )
+    held_out = DepthScenes(batch_size=4, textures=folders["validation"], seed=987_654, **rooms)
+    batches = [
+        tuple(map(backend.to_numpy, held_out.batch(index)))
+        for index in range(recipe.validation_batches)
+    ]
+    measure = HeldOutRooms(out / "held_out.csv", out / "best" / recipe.preset, batches)
+    pictures = DepthPictures(out / "pictures", batches[0], max(1, recipe.epochs // 30))
+    stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
+    with StopOnSignal() as stop:
+        model.fit(
+            stream,
+            initial_epoch=done,
+            epochs=last,
+            # Batch i of epoch e must be the same in a run that was resumed.
+            shuffle=False,
+            callbacks=[
+                FollowEpoch(stream),
+                StopOnNaN(),
+                stop,
+                Throughput(recipe.steps_per_epoch * recipe.batch_size),
+                OnAverage(measure, pictures),
+                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                TensorBoardLog(out / "tensorboard"),
+                state,
+            ],
+            verbose=1 if arguments.tiny else 2,
+        )
+
+
+class HeldOutRooms(HeldOut):
+    """Measures every epoch on held-out rooms; keeps the weights of the least score.
+
+    The score is the geometric mean of AbsRel in metres and of AbsRel scaled to the median: the
+    first alone would trade shapes for the right size.
+
+    Args:
+        table: File of the figures, `.csv`.
+        preset: Folder of the best weights, a preset.
+        batches: Held-out batches (image, depth).
+    """
+
+    def __init__(self, table, preset, batches):
+        super().__init__(table, preset, batches, None, None)
+
+    def measure(self):
+        """The figures of the model as it is, a dictionary."""
+        from c2f_zoo.metrics import depth_metrics
+
+        metrics = [*depth_metrics("median"), *depth_metrics()]
+        for images, depth in self.batches:
+            estimate = self.model.predict_on_batch(images)
+            for metric in metrics:
+                metric.update_state(depth, estimate)
+        figures = {metric.name: float(metric.result()) for metric in metrics}
+        score = math.sqrt(figures["abs_rel"] * figures["abs_rel_scaled"])
+        return {"score": score, **figures}
+
+
+def DepthPictures(folder, samples, every):
+    """A callback that writes images, their depth and the estimates, one file per epoch."""
+    import keras
+    import numpy as np
+
+    from c2f_zoo import backend
+    from c2f_zoo.data import depth_picture, save_image
+
+    images, truths = samples
+
+    class Pictures(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if (epoch + 1) % every:
+                return
+            found = backend.to_numpy(self.model.predict_on_batch(images))
+            rows = []
+            for image, truth, depth in zip(images, truths, found, strict=True):
+                limits = tuple(np.percentile(truth, (1, 99)) * (0.95, 1.05))
+                maps = [depth_picture(one, limits) for one in (truth, depth)]
+                rows.append(np.concatenate([image, *maps], axis=1))
+            folder.mkdir(parents=True, exist_ok=True)
+            save_image(folder / f"epoch_{epoch + 1:04d}.png", np.concatenate(rows))
+
+    return Pictures()
