@@ -40,6 +40,14 @@ def test_restoration(script, case):
     assert "photograph" in module.heading(True)
 
 
+@pytest.mark.parametrize("case", ["cascade-step", "lite-image", "lite-large"])
+def test_stereo(script, case):
+    module = script("stereo")
+    found = module.measure_case(case, "float32", 1, True)
+    assert found["seconds"] > 0 and found["convolutions"] > 0
+    assert "32 disparities" in module.heading(True)
+
+
 def test_report_of_an_unfinished_comparison(script, tmp_path):
     report, results = script("multilevel_report"), script("multilevel_results")
 

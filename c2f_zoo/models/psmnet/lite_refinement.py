@@ -83,7 +83,20 @@ class Refinement(keras.layers.Layer):
 
 
 class QuarterRefinement(Refinement):
-    """Refinement by the left features and by what the volume holds around the disparity."""
+    """Refinement by the left features and by what the volume holds around the disparity.
+
+    Args:
+        dtype: Precision policy.
+
+    Call arguments:
+        disparity: Tensor (B, h, w, 1), float32, in pixels of a quarter.
+        left: Tensor (B, h, w, C), features of the left image.
+        cosine: Tensor (B, h, w, d), similarity at each disparity.
+        probability: Tensor (B, h, w, d) of each disparity.
+
+    Returns:
+        Disparity (B, 2 h, 2 w, 1) in pixels of a half.
+    """
 
     def __init__(self, dtype):
         super().__init__(4, QUARTER + 2 * (2 * RADIUS + 1) + 1, dtype)
@@ -96,7 +109,19 @@ class QuarterRefinement(Refinement):
 
 
 class HalfRefinement(Refinement):
-    """Refinement by the left features and the right ones warped onto them."""
+    """Refinement by the left features and the right ones warped onto them.
+
+    Args:
+        dtype: Precision policy.
+
+    Call arguments:
+        disparity: Tensor (B, h, w, 1), float32, in pixels of a half.
+        left: Tensor (B, h, w, C), features of the left image.
+        right: Tensor (B, h, w, C), features of the right image.
+
+    Returns:
+        Disparity (B, 2 h, 2 w, 1) in pixels of the image.
+    """
 
     def __init__(self, dtype):
         super().__init__(2, 2 * HALF, dtype)
