@@ -17,6 +17,12 @@ class AugmentedStream(keras.utils.PyDataset):
     Returns:
         Item `i`: `((image1, image2), flow, valid)` as numpy arrays, which every Keras backend
         takes: as `fit` wants them, the mask as sample weight.
+
+    Example:
+        ```python
+        stream = AugmentedStream(FlowStream(dataset), FlowAugmentation.chairs())
+        model.fit(stream, epochs=10)
+        ```
     """
 
     def __init__(self, stream, augmentation, epoch=None):

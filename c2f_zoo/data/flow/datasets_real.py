@@ -67,6 +67,11 @@ class KITTI2012(_KITTI):
         ValueError: If an option is unknown.
 
     Source: Geiger, Lenz, Urtasun, "Are we ready for autonomous driving?", CVPR 2012.
+
+    Example:
+        ```python
+        dataset = KITTI2012("KITTI-2012", flow="noc")
+        ```
     """
 
     def __init__(self, root, split="train", flow="occ", colored=True):
@@ -82,13 +87,21 @@ class KITTI2015(_KITTI):
     Args:
         root: Folder of the release, or its `training` or `testing` folder.
         split: "train" (default) or "test" (no flow).
-        flow: "occ" (default) or "noc", as for `KITTI2012`.
+        flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
+            leave the image. With "occ", samples that have a `flow_noc` file too say which
+            pixels are occluded (among those with ground truth).
 
     Raises:
         FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
         ValueError: If an option is unknown.
 
     Source: Menze, Geiger, "Object Scene Flow for Autonomous Vehicles", CVPR 2015.
+
+    Example:
+        ```python
+        sample = KITTI2015("KITTI-2015")[0]
+        visible = sample.valid * (1 - sample.occlusion)  # for the figures called "noc"
+        ```
     """
 
     def __init__(self, root, split="train", flow="occ"):
@@ -111,6 +124,11 @@ class Middlebury(FlowDataset):
         ValueError: If `split` is unknown.
 
     Source: Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011.
+
+    Example:
+        ```python
+        frames = [sample.image1 for sample in Middlebury("middlebury", split="test")]
+        ```
     """
 
     def __init__(self, root, split="train"):
@@ -149,6 +167,11 @@ class HD1K(FlowDataset):
 
     Source: Kondermann et al., "The HCI Benchmark Suite: Stereo and Flow Ground Truth with
     Uncertainties for Urban Autonomous Driving", CVPR workshops 2016.
+
+    Example:
+        ```python
+        stream = FlowStream(HD1K("HD1K"), batch_size=4, crop_size=(512, 960))
+        ```
     """
 
     def __init__(self, root, split="train"):

@@ -38,6 +38,12 @@ class FlyingChairs(FlowDataset):
 
     Source: Dosovitskiy et al., "FlowNet: Learning Optical Flow with Convolutional Networks",
     ICCV 2015.
+
+    Example:
+        ```python
+        training = FlyingChairs("FlyingChairs_release", split="train")
+        stream = FlowStream(training, batch_size=8, crop_size=(384, 448))
+        ```
     """
 
     def __init__(self, root, split="all"):
@@ -97,6 +103,11 @@ class FlyingThings3D(FlowDataset):
 
     Source: Mayer et al., "A Large Dataset to Train Convolutional Networks for Disparity, Optical
     Flow, and Scene Flow Estimation", CVPR 2016.
+
+    Example:
+        ```python
+        dataset = FlyingThings3D("FlyingThings3D", pass_name="final", direction="into_future")
+        ```
     """
 
     def __init__(
@@ -167,6 +178,11 @@ class Sintel(FlowDataset):
 
     Source: Butler et al., "A Naturalistic Open Source Movie for Optical Flow Evaluation", ECCV
     2012.
+
+    Example:
+        ```python
+        dataset = Sintel("MPI-Sintel-complete", pass_name="both")
+        ```
     """
 
     def __init__(self, root, split="train", pass_name="clean", exclude_invalid=False):
