@@ -51,11 +51,17 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
     them directly.
 
     Args:
-        resolution, latent_size, label_size, normalization, fused: As for `ProGANGenerator`.
-        **kwargs: Of `StagedNetwork`.
+        resolution: Height of the finest image: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        label_size: Components of a label, 0 for none; labels are concatenated to the latents.
+        normalization: Pixelwise normalisation of latents and features.
+        fused: Double by transposed convolutions, the same function for fewer multiplications.
+        **kwargs: `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `MSGGAN`; `name`, `dtype` of `keras.Model`.
 
     Call arguments:
-        latents, labels: As for `ProGANGenerator`.
+        latents: Tensor (B, latent_size), standard normal.
+        labels: Tensor (B, label_size), only where the network has labels.
 
     Returns:
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.
@@ -99,12 +105,14 @@ class MSGDiscriminator(StagedNetwork):
 
     Args:
         resolution: Final height: the base height times a power of two.
-        combine: One of those.
+        combine: `"simple"`, `"lin_cat"` or `"cat_lin"`, see above.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         stddev_everywhere: A minibatch standard deviation at every scale, as in the official
             code, or at the coarsest alone, as in ProGAN.
-        fused: Halve by convolutions of stride 2, see `ProGANDiscriminator`.
-        **kwargs: Of `StagedNetwork`.
+        fused: Halve by convolutions of stride 2, which average before bias and activation, not
+            after: another function.
+        **kwargs: `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `MSGGAN`; `name`, `dtype` of `keras.Model`.
 
     Call arguments:
         images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1]: what the

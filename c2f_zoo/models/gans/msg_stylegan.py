@@ -14,11 +14,19 @@ class MSGStyleGANGenerator(StyleSynthesis, StagedNetwork):
     Nothing grows, and its paper's training mixes no styles.
 
     Args:
-        resolution, latent_size, w_size, mapping_depth, fused: As for `StyleGANGenerator`.
-        **kwargs: Of `StagedNetwork`.
+        resolution: Height of the finest image: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of a style w.
+        mapping_depth: Dense layers of the mapping network.
+        fused: Double by transposed convolutions, the same function for fewer multiplications.
+        **kwargs: `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `MSGGAN`; `name`, `dtype` of `keras.Model`.
 
     Call arguments:
-        latents, noise, truncation, truncation_cutoff: As for `StyleGANGenerator`.
+        latents: Tensor (B, latent_size), standard normal.
+        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+        truncation: Factor psi that pulls w towards its average, 1 for none.
+        truncation_cutoff: Layers before it are truncated; None for all.
 
     Returns:
         List of images (B, h, w, image_channels), coarse to fine, float32, signed.
@@ -53,11 +61,23 @@ class MSGStyleGANDiscriminator(MSGDiscriminator):
     block begins with a minibatch standard deviation, and blurs before it halves.
 
     Args:
-        resolution, combine: As for `MSGDiscriminator`.
+        resolution: Height of the finest image: the base height times a power of two.
+        combine: How the image joins the features: `"simple"`, `"lin_cat"` or `"cat_lin"`, see
+            `MSGDiscriminator`.
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
-        **kwargs: Of `MSGDiscriminator`.
+        **kwargs: `group_size`, `stddev_everywhere`, `base_shape`, `channel_base`, `channel_max`,
+            `num_filters`, `image_channels` as for `MSGGAN`; `name`, `dtype` of `keras.Model`.
 
-    Call arguments, Returns and Raises are those of `MSGDiscriminator`.
+    Call arguments:
+        images: List of tensors (B, h, w, image_channels), coarse to fine, in [-1, 1]: what the
+            generator gives, or `image_pyramid` of real images.
+
+    Returns:
+        Scores (B, 1), float32.
+
+    Raises:
+        ValueError: If an argument is out of range, there are too few images or one of another
+            size, or the groups do not divide a batch.
 
     Source: arXiv 1903.06048, section 2.2, and its official code.
 

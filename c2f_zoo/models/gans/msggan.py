@@ -23,13 +23,17 @@ class MSGGAN(GenerativePair):
             paper's best, `"simple"` on ProGAN's and `"cat_lin"` on StyleGAN's networks.
         w_size: Components of w, of StyleGAN's alone.
         mapping_depth: Dense layers of the mapping network, of StyleGAN's alone.
-        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
+        base_shape: (height, width) of the coarsest scale; (4, 6) makes images of that shape.
+        channel_base, channel_max: Scale s, 0 the coarsest, has min(channel_base / 2^(s + 1),
+            channel_max) feature maps.
+        num_filters: Feature maps of each scale, coarse to fine, in place of that formula.
         normalization: Pixelwise normalisation in the generator, of ProGAN's alone.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         stddev_everywhere: In every block of the discriminator, not in the last alone.
         image_channels: Channels of the images.
         fused: Double and halve by convolutions of stride 2; by default StyleGAN's do.
-        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        seed: Seed of everything that training draws. None: a random one.
+        dtype: Precision policy of both networks, such as `"mixed_bfloat16"`.
         **kwargs: `name` of `keras.Model`.
 
     Raises:

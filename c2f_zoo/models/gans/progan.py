@@ -22,14 +22,19 @@ class ProGAN(GenerativePair):
         resolution: Final height: the base height times a power of two.
         latent_size: Components of a latent vector.
         label_size: Number of classes, 0 for none.
-        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
+        base_shape: (height, width) of the coarsest scale; (4, 6) makes images of that shape.
+        channel_base, channel_max: Scale s, 0 the coarsest, has min(channel_base / 2^(s + 1),
+            channel_max) feature maps.
+        num_filters: Feature maps of each scale, coarse to fine, in place of that formula.
         normalization: Pixelwise normalisation in the generator. Off, with `num_filters` and
             `group_size=None`, this is the plain network of many tutorials.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
-        fused: Double and halve by convolutions of stride 2, see `ProGANDiscriminator`.
+        fused: Double and halve by convolutions of stride 2, which is faster. The generator is the
+            same function; the discriminator then averages before bias and activation, not after.
         stage: Stage to begin at; None for the last.
-        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        seed: Seed of everything that training draws. None: a random one.
+        dtype: Precision policy of both networks, such as `"mixed_bfloat16"`.
         **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -110,8 +115,8 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
         normalization: Pixelwise normalisation of latents and features.
         fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
             same function for less than half of the multiplications.
-        **kwargs: Of `GrowingNetwork` (`stage`) and `StagedNetwork` (`base_shape`, `channel_base`,
-            `channel_max`, `num_filters`, `image_channels`, `name`, `dtype`).
+        **kwargs: `stage`, `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `ProGAN`; `name`, `dtype` of `keras.Model`.
 
     Call arguments:
         latents: Tensor (B, latent_size), standard normal.
@@ -160,7 +165,8 @@ class ProGANDiscriminator(GrowingNetwork):
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         fused: Halve by convolutions of stride 2. They average before bias and activation, as the
             official fused code does, not after as in the paper's table: another function.
-        **kwargs: As for `ProGANGenerator`.
+        **kwargs: `stage`, `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `ProGAN`; `name`, `dtype` of `keras.Model`.
 
     Call arguments:
         images: Tensor (B, height, width, image_channels) of the current stage, in [-1, 1].

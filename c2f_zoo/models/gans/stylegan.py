@@ -29,12 +29,16 @@ class StyleGAN(GenerativePair):
         latent_size: Components of a latent vector.
         w_size: Components of a style w.
         mapping_depth: Dense layers of the mapping network.
-        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`.
+        base_shape: (height, width) of the coarsest scale; (4, 6) makes images of that shape.
+        channel_base, channel_max: Scale s, 0 the coarsest, has min(channel_base / 2^(s + 1),
+            channel_max) feature maps.
+        num_filters: Feature maps of each scale, coarse to fine, in place of that formula.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
         fused: Double and halve by convolutions of stride 2: the same functions.
         stage: Stage to begin at; None for the last.
-        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        seed: Seed of everything that training draws. None: a random one.
+        dtype: Precision policy of both networks, such as `"mixed_bfloat16"`.
         **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -203,7 +207,9 @@ class StyleGANGenerator(StyleSynthesis, GrowingNetwork):
         mapping_depth: Dense layers of the mapping network.
         fused: Double by transposed convolutions with equivalent kernels, as the official code does
             from 128x128 on.
-        **kwargs: As for `ProGANGenerator`.
+        **kwargs: `stage`, `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `StyleGAN`; `name`, `dtype` of `keras.Model`.
+
     Call arguments:
         latents: Tensor (B, latent_size), standard normal.
         noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
@@ -254,9 +260,19 @@ class StyleGANDiscriminator(ProGANDiscriminator):
     Args:
         resolution: Final height: the base height times a power of two.
         fused: Halve by convolutions of stride 2, the same function for fewer multiplications.
-        **kwargs: Of `ProGANDiscriminator`.
+        **kwargs: `group_size`, `stage`, `base_shape`, `channel_base`, `channel_max`, `num_filters`,
+            `image_channels` as for `StyleGAN`; `label_size` as for `ProGANDiscriminator`; `name`,
+            `dtype` of `keras.Model`.
 
-    Call arguments and Returns are those of `ProGANDiscriminator`.
+    Call arguments:
+        images: Tensor (B, height, width, image_channels) of the current stage, in [-1, 1].
+
+    Returns:
+        Scores (B, 1), float32; with labels a pair of them and label logits (B, label_size).
+
+    Raises:
+        ValueError: If an argument is out of range, images have another size than the stage's, or
+            the groups do not divide a batch.
 
     Source: arXiv 1812.04948, section 2.
 

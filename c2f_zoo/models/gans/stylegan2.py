@@ -30,14 +30,18 @@ class StyleGAN2(GenerativePair):
         latent_size: Components of a latent vector.
         w_size: Components of a style w.
         mapping_depth: Dense layers of the mapping network.
-        base_shape, channel_base, channel_max, num_filters: See `StagedNetwork`; a `channel_base`
-            of 16384 is the paper's config-f, 8192 its config-e.
+        base_shape: (height, width) of the coarsest scale; (4, 6) makes images of that shape.
+        channel_base, channel_max: Scale s, 0 the coarsest, has min(channel_base / 2^(s + 1),
+            channel_max) feature maps. A base of 16384 is the paper's config-f, 8192 its
+            config-e.
+        num_filters: Feature maps of each scale, coarse to fine, in place of that formula.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
         sum_scales: Add a score read at every scale, which is not in the paper; see
             `StyleGAN2Discriminator`.
         fused: Modulate by grouped convolutions: the same function.
-        seed, dtype: As for `AdversarialModel` and `keras.Model`.
+        seed: Seed of everything that training draws. None: a random one.
+        dtype: Precision policy of both networks, such as `"mixed_bfloat16"`.
         **kwargs: `name` of `keras.Model`.
 
     Raises:
@@ -109,14 +113,21 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
     final sum is judged. There is no growth: all scales train at once.
 
     Args:
-        resolution, latent_size, w_size, mapping_depth: As for `StyleGAN2`.
-        channel_base: See `StagedNetwork`; 16384 is the paper's config-f, 8192 its config-e.
+        resolution: Height: the base height times a power of two.
+        latent_size: Components of a latent vector.
+        w_size: Components of a style w.
+        mapping_depth: Dense layers of the mapping network.
+        channel_base: As for `StyleGAN2`.
         fused: Modulate by grouped convolutions, see `modulated_conv2d`: the same function.
-        **kwargs: Of `StagedNetwork`.
+        **kwargs: `base_shape`, `channel_max`, `num_filters`, `image_channels` as for `StyleGAN2`;
+            `name`, `dtype` of `keras.Model`.
 
     Call arguments:
-        latents, noise, truncation, truncation_cutoff: As for `StyleGANGenerator`; the official code
-            shows a truncation of 0.5.
+        latents: Tensor (B, latent_size), standard normal.
+        noise: None to draw it, or a list of tensors (B, h, w, 1) as `noise_shapes` says.
+        truncation: Factor psi that pulls w towards its average, 1 for none; the official code
+            shows 0.5.
+        truncation_cutoff: Layers before it are truncated; None for all.
 
     Returns:
         Images (B, height, width, image_channels), float32, signed.
@@ -211,11 +222,12 @@ class StyleGAN2Discriminator(StagedNetwork):
 
     Args:
         resolution: Height: the base height times a power of two.
-        channel_base: As for `StyleGAN2Generator`.
+        channel_base: As for `StyleGAN2`.
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         sum_scales: Also read a score from the features of every scale but the coarsest (a 1x1
             convolution, its mean over pixels) and add them all. This is not in the paper.
-        **kwargs: Of `StagedNetwork`.
+        **kwargs: `base_shape`, `channel_max`, `num_filters`, `image_channels` as for `StyleGAN2`;
+            `name`, `dtype` of `keras.Model`.
 
     Call arguments:
         images: Tensor (B, height, width, image_channels), in [-1, 1].

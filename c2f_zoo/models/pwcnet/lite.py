@@ -35,7 +35,16 @@ class PWCNetLite(PWCNetBase):
     Attributes:
         variant: `"lite"`, as of a `PWCNet` constructed by that name.
 
-    Call arguments, Returns and Raises are those of `PWCNet`.
+    Call arguments:
+        inputs: Pair of images, each (B, H, W, 3), RGB in [0, 1]; N >= 2 consecutive frames
+            (N, H, W, 3); or the dictionary of a stream, see `PWCNet`.
+
+    Returns:
+        Flow (B, H, W, 2), or (N - 1, H, W, 2), float32, in pixels, of image 1 towards image 2; of
+        a stream a dictionary, see `PWCNet`.
+
+    Raises:
+        ValueError: Unknown level; images of the wrong shape, of different sizes or below 16x16.
 
     Source: Sun et al., arXiv 1709.02371; one decoder for all levels after Hur and Roth, arXiv
     1904.05290.
