@@ -34,11 +34,13 @@ SMALL = {
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
 REPRESENTATIVES = ("PWCNetLite", "PSMNet", "DepthUNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
 
-# Weights that may have no gradient, and why: a relativistic loss sees differences of scores alone;
-# an instance normalization removes the bias before it.
+# Weights that have no gradient, and why: a relativistic loss sees differences of scores alone.
+IDLE = {"MSGGAN": ["head_score/bias"]}
+
+# Weights whose gradient is zero but for rounding, so that they may move or not: an instance
+# normalization removes the bias before it.
 BLOCKS = [f"block_{stage}_{index}" for stage in range(3) for index in range(2)]
-IDLE = {
-    "MSGGAN": ["head_score/bias"],
+ROUNDING = {
     "RAFT": [
         "feature_encoder/stem/bias",
         *(
