@@ -242,6 +242,7 @@ def test_every_variant_takes_a_training_step(variant, policy):
 
 
 def test_keras_file_restores_weights_configuration_and_training(pair, tmp_path):
+    keras.utils.set_random_seed(0)
     model = PWCNetLite(finest_level=4)
     model.compile(optimizer=keras.optimizers.Adam(1e-3), loss=MultiscaleRobust(sparse=True))
     images, flow = (pair[0], pair[1]), np.ones((2, 64, 128, 2), "float32")
@@ -252,13 +253,17 @@ def test_keras_file_restores_weights_configuration_and_training(pair, tmp_path):
     assert int(again.optimizer.iterations) == 1
     for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    moments = (backend.to_numpy(value) for value in model.optimizer.variables)
+    for ours, theirs in zip(moments, again.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(ours, backend.to_numpy(theirs))
     # The same second step as the model that was never saved, metrics included.
     histories = [m.fit(images, flow, batch_size=2, verbose=0).history for m in (model, again)]
     assert histories[1].keys() == histories[0].keys() == {"loss", "epe"}
     for name, value in histories[0].items():
         np.testing.assert_allclose(histories[1][name], value, rtol=1e-4)
+    # Adam takes a large step even where a gradient is but rounding: up to the learning rate.
     for ours, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 @pytest.mark.skipif(
