@@ -87,9 +87,8 @@ class KITTI2015(_KITTI):
     Args:
         root: Folder of the release, or its `training` or `testing` folder.
         split: "train" (default) or "test" (no flow).
-        flow: "occ" (default), all pixels that have ground truth, or "noc", without those that
-            leave the image. With "occ", samples that have a `flow_noc` file too say which
-            pixels are occluded (among those with ground truth).
+        flow: "occ" (default): all known pixels, and which are occluded where there is a `flow_noc`
+            file too; or "noc": those that stay in the image.
 
     Raises:
         FileNotFoundError: If the folder has another layout, or pairs are incomplete (named).
