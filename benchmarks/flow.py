@@ -13,30 +13,16 @@ import itertools
 import json
 import os
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-BACKENDS = ("tensorflow", "jax", "torch")
+from measuring import BACKENDS, alternate  # the file beside this one
+
 FORWARD = (1, 448, 1024, 3)
 TRAINING = (2, 384, 448, 3)
 LEVEL2 = (1, 112, 256, 32)  # features of level 2 at the forward pass's size
 RENDERED = (8, 256, 320)  # pairs of scenes
-
-
-def alternate(functions, rounds):
-    """Return the median seconds of each function; they alternate, so that drift affects all."""
-    for function in functions.values():
-        function(), function()  # compile, then warm up
-    seconds = {name: [] for name in functions}
-    for _ in range(rounds):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def ready(result):

@@ -11,6 +11,7 @@ from c2f_zoo.models.gans.msg_progan import (
     image_pyramid,
 )
 from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
+from tests.models.gans.reference import conv, leaky
 
 WIDTHS = (8, 6, 4)
 
@@ -59,22 +60,6 @@ def test_the_real_pyramid_is_of_averages_coarse_to_fine(rng, size):
     for level, factor in zip(levels, (4, 2, 1), strict=True):
         cells = images.reshape(2, size[0] // factor, factor, size[1] // factor, factor, 3)
         np.testing.assert_allclose(level, cells.mean((2, 4)), atol=1e-6)
-
-
-def leaky(x):
-    return np.where(x > 0, x, 0.2 * x)
-
-
-def conv(x, layer):
-    torch = pytest.importorskip("torch")
-    kernel = ops.convert_to_numpy(layer.kernel).astype("float64")
-    kernel = kernel * layer.gain / np.sqrt(np.prod(kernel.shape[:3]))
-    y = torch.nn.functional.conv2d(
-        torch.from_numpy(np.asarray(x, "float64")).permute(0, 3, 1, 2),
-        torch.from_numpy(kernel).permute(3, 2, 0, 1),
-        padding=kernel.shape[0] // 2,
-    )
-    return y.permute(0, 2, 3, 1).numpy()
 
 
 def with_stddev(x):

@@ -6,6 +6,7 @@ from keras import ops
 from c2f_zoo.layers import EqualizedConv2D
 from c2f_zoo.models.gans.growing import stage_widths
 from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
+from tests.models.gans.reference import conv as unbiased_conv, leaky
 
 WIDTHS = (8, 6, 4)
 
@@ -51,25 +52,12 @@ def test_the_first_dense_layer_has_one_bias_per_channel():
     assert base.dense.gain == pytest.approx(2**0.5 / 4)
 
 
-def leaky(x):
-    return np.where(x > 0, x, 0.2 * x)
-
-
 def norm(x):
     return x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-8)
 
 
 def conv(x, layer):
-    """The layer's convolution in float64, scaled by its gain over the root of its fan-in."""
-    torch = pytest.importorskip("torch")
-    kernel = ops.convert_to_numpy(layer.kernel).astype("float64")
-    kernel = kernel * layer.gain / np.sqrt(np.prod(kernel.shape[:3]))
-    y = torch.nn.functional.conv2d(
-        torch.from_numpy(x.astype("float64")).permute(0, 3, 1, 2),
-        torch.from_numpy(kernel).permute(3, 2, 0, 1),
-        padding=kernel.shape[0] // 2,
-    )
-    return y.permute(0, 2, 3, 1).numpy() + ops.convert_to_numpy(layer.bias)
+    return unbiased_conv(x, layer) + ops.convert_to_numpy(layer.bias)
 
 
 def randomise_biases(model, rng):

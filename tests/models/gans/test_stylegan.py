@@ -9,6 +9,7 @@ from c2f_zoo.models.gans.stylegan import (
     StyleGANGenerator,
     mix_styles,
 )
+from tests.models.gans.reference import conv, leaky, noise_for, randomised
 
 SMALL = {"latent_size": 6, "w_size": 5, "mapping_depth": 2, "num_filters": (4, 4, 3)}
 
@@ -19,16 +20,7 @@ def small_generator(**options):
 
 @pytest.fixture
 def generator(rng):
-    """With everything random, also what begins as a constant."""
-    model = small_generator()
-    for variable in model.trainable_variables:
-        scale = 100.0 if variable.path.startswith("mapping") else 1.0
-        variable.assign(rng.normal(scale=scale, size=variable.shape))
-    return model
-
-
-def noise_for(model, rng, batch=2):
-    return [rng.normal(size=(batch, *shape, 1)).astype("float32") for shape in model.noise_shapes]
+    return randomised(small_generator(), rng)
 
 
 @pytest.mark.parametrize(("resolution", "parameters"), [(1024, 26_219_627), (256, 26_086_229)])
@@ -54,10 +46,6 @@ def test_small_resolutions_build_too(resolution):
     assert discriminator.predict_on_batch(images).shape == (1, 1)
 
 
-def leaky(x):
-    return np.where(x > 0, x, 0.2 * x)
-
-
 def test_the_mapping_network_normalises_and_learns_at_a_hundredth_of_the_speed(rng):
     mapping = MappingNetwork(6, 5, num_layers=3, depth=2)
     latents = rng.normal(size=(2, 6)).astype("float32")
@@ -70,18 +58,6 @@ def test_the_mapping_network_normalises_and_learns_at_a_hundredth_of_the_speed(r
     np.testing.assert_allclose(result, np.repeat(w[:, None], 3, 1), atol=1e-4)
     again = MappingNetwork.from_config(mapping.get_config())
     assert again.get_config() == mapping.get_config()
-
-
-def conv(x, layer):
-    torch = pytest.importorskip("torch")
-    kernel = ops.convert_to_numpy(layer.kernel).astype("float64")
-    kernel = kernel * layer.gain / np.sqrt(np.prod(kernel.shape[:3]))
-    y = torch.nn.functional.conv2d(
-        torch.from_numpy(x.astype("float64")).permute(0, 3, 1, 2),
-        torch.from_numpy(kernel).permute(3, 2, 0, 1),
-        padding=kernel.shape[0] // 2,
-    )
-    return y.permute(0, 2, 3, 1).numpy()
 
 
 def blurred(x):

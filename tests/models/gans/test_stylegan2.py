@@ -11,6 +11,7 @@ from c2f_zoo.layers import (
     upsample_fir,
 )
 from c2f_zoo.models.gans.stylegan2 import StyleGAN2Discriminator, StyleGAN2Generator
+from tests.models.gans.reference import leaky, noise_for, randomised
 
 SMALL = {"latent_size": 6, "w_size": 5, "mapping_depth": 2, "num_filters": (4, 4, 3)}
 
@@ -25,16 +26,7 @@ def small_discriminator(**options):
 
 @pytest.fixture
 def generator(rng):
-    """With everything random, also what begins as a constant."""
-    model = small_generator()
-    for variable in model.trainable_variables:
-        scale = 100.0 if variable.path.startswith("mapping") else 1.0
-        variable.assign(rng.normal(scale=scale, size=variable.shape))
-    return model
-
-
-def noise_for(model, rng, batch=2):
-    return [rng.normal(size=(batch, *shape, 1)).astype("float32") for shape in model.noise_shapes]
+    return randomised(small_generator(), rng)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +84,7 @@ def test_synthesis_computes_the_papers_function_and_sums_rgb_from_coarse_to_fine
             x = modulated(convolution.convolution, x, w[:, layer], True, resample)
             x = x + noise[layer] * float(ops.convert_to_numpy(convolution.noise.strength))
             x = x + ops.convert_to_numpy(convolution.bias)
-            x = np.where(x > 0, x, 0.2 * x) * 2**0.5
+            x = leaky(x) * 2**0.5
             layer += 1
         rgb = generator.to_rgb[scale]
         if scale:
@@ -152,7 +144,7 @@ def test_the_discriminator_is_residual_and_gives_one_score(rng, sum_scales):
     x = ops.convert_to_numpy(ops.reshape(x, (4, -1)))
     dense, score = (ops.convert_to_numpy(v.kernel) for v in (model.head.dense, model.head.score))
     x = x @ dense / len(dense) ** 0.5
-    x = np.where(x > 0, x, 0.2 * x) * 2**0.5
+    x = leaky(x) * 2**0.5
     expected = total + x @ score / len(score) ** 0.5
     np.testing.assert_allclose(model.predict_on_batch(images), expected, atol=1e-4)
 

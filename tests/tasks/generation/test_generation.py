@@ -298,54 +298,25 @@ def test_noise_maps_are_held_to_be_white():
 # Made on PyTorch: pixels [0, 0], [3, 5] and [7, 7] of picture 1 of seed 3, and the mean of both.
 PICTURES = {
     "ProGAN": [
-        0.64823,
-        0.70933,
-        0.53384,
-        0.99393,
-        0.70951,
-        0.68734,
-        0.16848,
-        1.0,
-        0.15084,
-        0.69212,
+        (0.64823, 0.70933, 0.53384),
+        (0.99393, 0.70951, 0.68734),
+        (0.16848, 1.0, 0.15084),
+        (0.69212,),
     ],
     "StyleGAN": [
-        0.7661,
-        0.34482,
-        0.0,
-        0.5009,
-        0.63146,
-        0.19041,
-        0.08328,
-        0.53138,
-        0.18712,
-        0.42209,
+        (0.7661, 0.34482, 0.0),
+        (0.5009, 0.63146, 0.19041),
+        (0.08328, 0.53138, 0.18712),
+        (0.42209,),
     ],
     "StyleGAN2": [
-        0.4154,
-        0.24113,
-        0.39902,
-        0.48787,
-        0.14901,
-        0.46627,
-        0.51215,
-        0.17793,
-        0.2233,
-        0.48992,
-    ],
-    "MSGGAN": [
-        0.64823,
-        0.70933,
-        0.53384,
-        0.99393,
-        0.70951,
-        0.68734,
-        0.16848,
-        1.0,
-        0.15084,
-        0.69212,
+        (0.4154, 0.24113, 0.39902),
+        (0.48787, 0.14901, 0.46627),
+        (0.51215, 0.17793, 0.2233),
+        (0.48992,),
     ],
 }
+PICTURES["MSGGAN"] = PICTURES["ProGAN"]  # the same layers, read at the finest scale
 
 
 @pytest.mark.parametrize("model_class", [ProGAN, StyleGAN, StyleGAN2, MSGGAN])
@@ -359,7 +330,8 @@ def test_a_seed_gives_the_same_pictures_on_every_backend(model_class):
             weight.assign(scale * draw.normal(size=weight.shape))
     pictures = model.generate(2, seed=3)
     found = [*(pictures[1, y, x] for y, x in ((0, 0), (3, 5), (7, 7))), [pictures.mean()]]
-    np.testing.assert_allclose(np.concatenate(found), PICTURES[model_class.__name__], atol=1e-4)
+    for ours, theirs in zip(found, PICTURES[model_class.__name__], strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("model_class", [ProGAN, StyleGAN, StyleGAN2, MSGGAN])
