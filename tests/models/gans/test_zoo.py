@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from c2f_zoo import backend
+from c2f_zoo.data import ImageCache, ImageStream
 from c2f_zoo.hub import PresetError
 from c2f_zoo.models import (
     MSGGAN,
@@ -165,6 +166,19 @@ def test_a_schedule_does_not_shrink_what_was_trained(tmp_path):
     assert loaded.stage == 1 and int(loaded.images_shown) == 4
     anew = ProGAN.from_pretrained(tmp_path / "preset", stage=0)
     assert anew.trained_stage == 0
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_images_train_from_a_cache(channels, tmp_path, rng):
+    images = rng.integers(0, 256, (8, 8, 8, channels), dtype=np.uint8)
+    cache = ImageCache.from_arrays(images, channels=channels, cache=tmp_path, progress=False)
+    schedule = GrowthSchedule.by_images(8, stabilise=4, fade=4, batch_sizes=4)
+    model = make(ProGAN, 8, image_channels=channels)
+    model.compile()
+    growth = ProgressiveGrowth(schedule)
+    model.fit(ImageStream(cache, schedule), steps_per_epoch=9, verbose=0, callbacks=[growth])
+    assert int(model.images_shown) == 12 and model.stage == 1
+    assert model.generate(2, seed=0).shape == (2, 8, 8, channels)
 
 
 def test_a_model_that_grows_in_the_middle_of_a_fade_makes_the_same_pictures():
