@@ -72,7 +72,7 @@ class PresetInfo:
     parameters: int
     licence: str
     path: pathlib.Path
-    metrics: tuple[dict[str, Any], ...]
+    metrics: tuple[dict[str, Any], ...] = dataclasses.field(repr=False)  # pages of them
     size: int
 
 

@@ -7,6 +7,7 @@ from keras import ops
 from c2f_zoo import backend, checks
 from c2f_zoo.data.resolutions import stage_resolutions
 from c2f_zoo.layers import upsample_nearest
+from c2f_zoo.tasks.quantization import refuse_quantization
 
 
 class StagedNetwork(keras.Model):
@@ -29,6 +30,8 @@ class StagedNetwork(keras.Model):
         ValueError: If the resolution is no power of two times the base height, or a width is not
             positive.
     """
+
+    quantize = refuse_quantization
 
     def __init__(
         self,

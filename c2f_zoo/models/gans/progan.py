@@ -1,4 +1,8 @@
-"""ProGAN: progressive growing of GANs (Karras et al., ICLR 2018, arXiv 1710.10196)."""
+"""ProGAN: progressive growing of GANs (Karras et al., ICLR 2018, arXiv 1710.10196).
+
+What `compile` and `fit` do is in `training/adversarial/model.py`, and what a step does in `step.py`
+beside it.
+"""
 
 import keras
 from keras import ops

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo import checks
+from c2f_zoo.tasks.quantization import refuse_quantization
 
 INPUT_SIZE = 299
 
@@ -134,6 +135,8 @@ class InceptionV3Features(keras.Model):
         >>> f"{model.count_params():,}"
         '21,768,352'
     """
+
+    quantize = refuse_quantization
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **{"dtype": "float32", **kwargs})

@@ -170,15 +170,22 @@ def test_a_schedule_does_not_shrink_what_was_trained(tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_grey_and_transparent_images_train_from_a_cache(channels, tmp_path, rng):
-    images = rng.integers(0, 256, (8, 8, 8, channels), dtype=np.uint8)
+    images = rng.integers(0, 256, (8, 4, 4, channels), dtype=np.uint8)
     cache = ImageCache.from_arrays(images, channels=channels, cache=tmp_path, progress=False)
-    schedule = GrowthSchedule.by_images(8, stabilise=4, fade=4, batch_sizes=4)
-    model = make(ProGAN, 8, image_channels=channels)
+    model = make(ProGAN, 4, image_channels=channels)
     model.compile()
-    growth = ProgressiveGrowth(schedule)
-    model.fit(ImageStream(cache, schedule), steps_per_epoch=9, verbose=0, callbacks=[growth])
-    assert int(model.images_shown) == 12 and model.stage == 1
-    assert model.generate(2, seed=0).shape == (2, 8, 8, channels)
+    model.fit(ImageStream(cache, batch_size=4), steps_per_epoch=2, verbose=0)
+    assert int(model.images_shown) == 8
+    assert model.generate(2, seed=0).shape == (2, 4, 4, channels)
+
+
+@pytest.mark.backend_free
+def test_quantising_a_network_alone_is_refused_too():
+    model = make(ProGAN, 8)
+    for network in (model.generator, model.discriminator):
+        name = type(network).__name__
+        with pytest.raises(NotImplementedError, match=f"^{name} cannot.*Received: .*int8"):
+            network.quantize("int8")
 
 
 def test_a_model_that_grows_in_the_middle_of_a_fade_makes_the_same_pictures():
