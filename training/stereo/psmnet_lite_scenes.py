@@ -19,12 +19,11 @@ RECIPE = Recipe(
     architecture="PSMNetLite",
     stages=(
         # Coarse to fine in the data too: small images and a short range first, which cost little.
-        Stage(epochs=10, size=(128, 256), nearest=(4.0, 60.0), max_disparity=64),
-        Stage(epochs=14, size=(192, 320), nearest=(8.0, 92.0), max_disparity=96),
-        Stage(epochs=16, size=(256, 384), nearest=(10.0, 120.0), max_disparity=128),
+        Stage(epochs=6, size=(128, 256), nearest=(4.0, 60.0), max_disparity=64),
+        Stage(epochs=5, size=(192, 320), nearest=(8.0, 112.0), max_disparity=128),
     ),
     steps_per_epoch=250,
-    rates=((0, 4e-5), (0.6, 1e-3), (16, 1e-3), (40, 1e-6)),
+    rates=((0, 4e-5), (0.6, 1e-3), (4, 1e-3), (11, 1e-6)),
     clip=5.0,
 )
 
