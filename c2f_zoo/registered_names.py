@@ -43,6 +43,7 @@ MODULES = {
     "MSSSIM": "metrics.image_quality",
     "MappingNetwork": "models.gans.style_based",
     "MinibatchStddev": "layers.minibatch_stddev",
+    "MixtureOfLaplaceLoss": "losses.laplace",
     "ModulatedConv2D": "layers.modulated_convolution",
     "MultilevelSmoothL1": "losses.stereo",
     "MultiscaleDepthLoss": "losses.depth",

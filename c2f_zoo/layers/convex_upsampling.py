@@ -51,7 +51,8 @@ def convex_upsample(x, logits, factor=8, border="zero"):
     neighbours = ops.stack(
         [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)], axis=3
     )
-    # One channel at a time: all at once, the products would be the largest array of the network.
-    fine = [ops.sum(weights * neighbours[..., c : c + 1], axis=3) for c in range(channels)]
-    fine = ops.reshape(ops.stack(fine, axis=-1), (batch, height, width, factor**2 * channels))
+    # What is multiplied are differences, which are small: accelerators round products of matrices.
+    centre = x[:, :, :, None, :]
+    fine = centre + ops.matmul(ops.transpose(weights, (0, 1, 2, 4, 3)), neighbours - centre)
+    fine = ops.reshape(fine, (batch, height, width, factor**2 * channels))
     return depth_to_space(fine, factor)

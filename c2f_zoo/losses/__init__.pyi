@@ -25,6 +25,7 @@ from .flow import (
     MultiscaleEndPointError as MultiscaleEndPointError,
     MultiscaleRobust as MultiscaleRobust,
 )
+from .laplace import MixtureOfLaplaceLoss as MixtureOfLaplaceLoss
 from .sequence import SequenceLoss as SequenceLoss
 from .similarity import SSIMLoss as SSIMLoss
 from .stereo import (

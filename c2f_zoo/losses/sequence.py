@@ -78,12 +78,24 @@ class SequenceLoss(keras.losses.Loss):
         truth = ops.where(valid, truth, 0.0)
         total = 0.0
         for index, flow in enumerate(flows):
-            axes = (None, None, None, 2)
-            checks.same_shape(("y_true", "y_pred"), (truth, flow), "(B, H, W, 2)", axes)
-            error = ops.where(valid, ops.abs(flow - truth), 0.0)
             weight = self.gamma ** (len(flows) - 1 - index)
-            total = total + weight * ops.mean(error, axis=(1, 2, 3))
+            total = total + weight * self.refinement_loss(truth, flow, valid)
         return total
+
+    def refinement_loss(self, truth, flow, valid):
+        """The loss of one refinement.
+
+        Args:
+            truth: Ground truth (B, H, W, 2) in pixels, zeros where it is not valid.
+            flow: What was estimated, (B, H, W, 2) in pixels.
+            valid: Boolean tensor (B, H, W, 1).
+
+        Returns:
+            Tensor (B,).
+        """
+        axes = (None, None, None, 2)
+        checks.same_shape(("y_true", "y_pred"), (truth, flow), "(B, H, W, 2)", axes)
+        return ops.mean(ops.where(valid, ops.abs(flow - truth), 0.0), axis=(1, 2, 3))
 
     def get_config(self):
         return {**super().get_config(), "gamma": self.gamma, "max_flow": self.max_flow}

@@ -1,6 +1,7 @@
 from .confidence import (
     DisparityWithConfidence as DisparityWithConfidence,
     FlowWithConfidence as FlowWithConfidence,
+    FlowWithUncertainty as FlowWithUncertainty,
     checked_disparity as checked_disparity,
     checked_flow as checked_flow,
 )

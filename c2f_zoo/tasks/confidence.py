@@ -1,4 +1,4 @@
-"""What comes with an estimate that was checked: a confidence, and what the other image hides."""
+"""What comes with an estimate: a confidence, what the other image hides, expected errors."""
 
 from typing import NamedTuple
 
@@ -24,6 +24,18 @@ class FlowWithConfidence(NamedTuple):
     flow: np.ndarray
     confidence: np.ndarray
     occlusion: np.ndarray
+
+
+class FlowWithUncertainty(NamedTuple):
+    """An optical flow, and the size of the errors that the network itself expects.
+
+    Attributes:
+        flow: float32 array (H, W, 2), pixels, of image 1 towards image 2.
+        uncertainty: float32 array (H, W, 1), pixels: the expected absolute error of u, and of v.
+    """
+
+    flow: np.ndarray
+    uncertainty: np.ndarray
 
 
 class DisparityWithConfidence(NamedTuple):

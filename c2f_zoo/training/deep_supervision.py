@@ -67,23 +67,29 @@ class DeeplySupervised:
         # see the validity mask would average over pixels without ground truth.
         both = [*_as_list(metrics), *_as_list(weighted_metrics)]
         super().compile(*args, weighted_metrics=both or None, **kwargs)
+        self._leave_loss_unbuilt()
 
     def compile_from_config(self, config):
         # What was saved is what `keras.Model.compile` received, all defaults filled in; our own
         # `compile` would add its default metrics once more.
         keras.Model.compile(self, **keras.saving.deserialize_keras_object(config))
+        self._leave_loss_unbuilt()
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
+
+    def _leave_loss_unbuilt(self):
+        """Keep Keras from building, by one more trace of the model, a loss that takes levels.
+
+        `compute_loss` calls it directly, and that trace, outside of a step, has no levels.
+        """
+        if self._compile_loss is not None and getattr(self.loss, "takes_levels", False):
+            self._compile_loss.built = True
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = getattr(self, "loss", None)
         if not getattr(loss, "takes_levels", False):
             y_pred = self.answer(y_pred) if isinstance(y_pred, (list, tuple)) else y_pred
             return super().compute_loss(x, y, y_pred, sample_weight, training=training)
-        if self._compile_loss is not None:
-            # Called directly below. Left unbuilt, it would have Keras trace the model anew, to
-            # build it, at every fit and evaluate.
-            self._compile_loss.built = True
         total = loss(y, y_pred, sample_weight=sample_weight)
         extra = self.losses
         if extra:

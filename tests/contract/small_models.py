@@ -1,6 +1,7 @@
 """A small instance of every registered model, and what its task asks of it.
 
-A model that is registered needs a line in `SMALL`; a new task needs a case in `CASES`.
+A model that is registered needs a line in `SMALL`, and may have another, NAME-VARIANT, for a
+variant with parts of its own; a new task needs a case in `CASES`.
 """
 
 from c2f_zoo import models
@@ -19,6 +20,7 @@ SMALL = {
     "PWCNetLite": lambda **options: models.PWCNetLite(**options),
     "ProGAN": lambda **options: models.ProGAN(8, latent_size=4, num_filters=(8, 4), **options),
     "RAFT": lambda **options: models.RAFT("small", iterations=2, **options),
+    "RAFT-lite": lambda **options: models.RAFT("lite", iterations=2, **options),
     "RestorationResNet": lambda **options: models.RestorationResNet(
         width=8, blocks=1, time_embedding=False, **options
     ),
@@ -33,6 +35,9 @@ SMALL = {
 
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
 REPRESENTATIVES = ("PWCNetLite", "PSMNet", "DepthUNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
+
+# Whose precision is tried as well, where the tests may take longer (`tests/slow.txt`).
+PRECISE = (*REPRESENTATIVES, "RAFT", "RAFT-lite")
 
 # Weights that have no gradient, and why: a relativistic loss sees differences of scores alone.
 IDLE = {"MSGGAN": ["head_score/bias"]}
@@ -50,6 +55,7 @@ ROUNDING = {
         ),
     ],
 }
+ROUNDING["RAFT-lite"] = ROUNDING["RAFT"]
 
 
 class Flow:

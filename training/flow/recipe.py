@@ -48,6 +48,19 @@ class Recipe:
     def steps(self):
         return self.epochs * self.steps_per_epoch
 
+    def network(self, start=None):
+        """The network with its first weights, or with a preset's."""
+        from c2f_zoo import PWCNet
+
+        options = {"weight_decay": self.weight_decay, "dtype": self.precision}
+        if start:
+            return PWCNet.from_pretrained(start, **options)
+        return PWCNet(self.variant, normalize_features=self.normalize_features, **options)
+
+    def stop_at(self, model, level):
+        """Have the network estimate down to a level, if it has levels."""
+        model.finest_level = level
+
     def tiny(self):
         """The same run with everything small: a rehearsal."""
         # One stage per level at which estimation stops and loss: the sizes are all one here.
@@ -113,7 +126,7 @@ def train(recipe, description, argv=None, continued=None):
     is_done = run_stages(
         recipe, model, out, arguments.until, partial(run_stage, arguments=arguments)
     )
-    model.finest_level = 2
+    recipe.stop_at(model, 2)
     if is_done:
         folder = arguments.export or out / recipe.preset
         with averaged_weights(model):
@@ -126,15 +139,10 @@ def build(recipe, start=None):
     """The compiled network of a recipe, from its first weights or a preset's."""
     import keras
 
-    from c2f_zoo import PWCNet
     from c2f_zoo.training import PiecewiseCosine
 
     keras.utils.set_random_seed(recipe.seed)
-    options = {"weight_decay": recipe.weight_decay, "dtype": recipe.precision}
-    if start:
-        model = PWCNet.from_pretrained(start, **options)
-    else:
-        model = PWCNet(recipe.variant, normalize_features=recipe.normalize_features, **options)
+    model = recipe.network(start)
     schedule = PiecewiseCosine(
         [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
         [rate for _, rate in recipe.rates],
@@ -179,7 +187,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     from training.flow.validation import HeldOut, photographs_of
 
     stage, out = recipe.stages[number], Path(arguments.out)
-    model.finest_level = stage.finest_level
+    recipe.stop_at(model, stage.finest_level)
     # Keras traces a step anew, with the same optimizer state, once the model is compiled again.
     model.compile(optimizer=model.optimizer, loss=loss_of(stage))
     folders = dict.fromkeys(("train", "validation"))

@@ -105,38 +105,40 @@ class ResidualBlock(keras.layers.Layer):
 
 
 class Encoder(keras.layers.Layer):
-    """Features at 1/8 resolution: a strided convolution, six residual blocks and a projection.
+    """Features at 1/8 resolution: a strided convolution, residual blocks and a projection.
 
     Args:
-        widths: Channels of the three stages of two blocks each; the stem has those of the first.
+        sizes: `Variant` of the network.
         output_channels: Of the projection.
         norm: Kind of normalization.
-        bottleneck: Whether the blocks are bottlenecks of a quarter of their width.
+        images: Images that are seen at once.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
-        images: Tensor (B, H, W, 3) in [-1, 1], H and W multiples of 8.
+        images: Tensor (B, H, W, 3 images) in [-1, 1], H and W multiples of 8.
         training: Whether batch normalization uses the batch's own statistics.
 
     Returns:
         Tensor (B, H / 8, W / 8, output_channels).
     """
 
-    def __init__(self, widths, output_channels, norm, bottleneck, **kwargs):
+    def __init__(self, sizes, output_channels, norm, images=1, **kwargs):
         super().__init__(**kwargs)
         dtype, self.blocks = self.dtype_policy, []
         with keras.name_scope(self.name):
-            channels = widths[0]
-            self.stem = convolution(3, channels, 7, "stem", dtype, strides=2, fan_out=True)
+            channels = sizes.widths[0]
+            self.stem = convolution(
+                3 * images, channels, sizes.stem, "stem", dtype, strides=2, fan_out=True
+            )
             self.stem_norm = normalization(norm, channels, "stem_norm", dtype)
-            for stage, width in enumerate(widths):
-                for index in range(2):
+            for stage, (width, count) in enumerate(zip(sizes.widths, sizes.blocks, strict=True)):
+                for index in range(count):
                     strides = 2 if stage > 0 and index == 0 else 1
                     plain = ((width, 3, strides), (width, 3, 1))
                     narrow = ((width // 4, 1, 1), (width // 4, 3, strides), (width, 1, 1))
                     block = ResidualBlock(
                         channels,
-                        narrow if bottleneck else plain,
+                        narrow if sizes.bottleneck else plain,
                         norm,
                         dtype=dtype,
                         name=f"block_{stage}_{index}",
@@ -205,6 +207,7 @@ class UpdateBlock(keras.layers.Layer):
     Args:
         sizes: `Variant` of the network.
         correlation_channels: Channels of the lookup.
+        mixture: Channels that are estimated beside the change of the flow.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -214,10 +217,10 @@ class UpdateBlock(keras.layers.Layer):
         flow: Flow so far (B, h, w, 2), in pixels of this grid.
 
     Returns:
-        The new state, and the change of the flow (B, h, w, 2), float32.
+        The new state, and what `estimate` reads from it.
     """
 
-    def __init__(self, sizes, correlation_channels, **kwargs):
+    def __init__(self, sizes, correlation_channels, mixture=0, **kwargs):
         super().__init__(**kwargs)
         dtype = self.dtype_policy
         with keras.name_scope(self.name):
@@ -232,8 +235,12 @@ class UpdateBlock(keras.layers.Layer):
             self.flow_head = [
                 convolution(sizes.hidden, sizes.head, 3, "head_0", dtype, relu=True),
                 # The change of the flow is added up in float32 under any policy.
-                convolution(sizes.head, 2, 3, "head_1", "float32"),
+                convolution(sizes.head, 2 + mixture, 3, "head_1", "float32"),
             ]
+            if mixture:
+                # A scale that was cut off at 0 for all pixels would have no gradient.
+                start = ops.one_hot(ops.array(mixture + 1), mixture + 2)
+                self.flow_head[1].bias.assign(self.flow_head[1].bias + start)
         self.built = True
 
     def _stack(self, name, channels, layers):
@@ -252,7 +259,19 @@ class UpdateBlock(keras.layers.Layer):
         )
         motion = ops.concatenate([self.merge(motion), flow], axis=-1)
         hidden = self.unit(hidden, ops.concatenate([context, motion], axis=-1))
-        return hidden, _in_turn(self.flow_head, hidden)
+        return hidden, self.estimate(hidden)
+
+    def estimate(self, hidden):
+        """Read a state.
+
+        Args:
+            hidden: State (B, h, w, sizes.hidden).
+
+        Returns:
+            Tensor (B, h, w, 2 + mixture), float32: the change of the flow in pixels of this grid,
+            and the mixture's parameters.
+        """
+        return _in_turn(self.flow_head, hidden)
 
 
 class UpsamplingHead(keras.layers.Layer):
@@ -261,6 +280,7 @@ class UpsamplingHead(keras.layers.Layer):
     Args:
         hidden: Channels of the state.
         factor: Of the upsampling.
+        width: Channels inside.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
@@ -270,13 +290,13 @@ class UpsamplingHead(keras.layers.Layer):
         Tensor (B, h, w, 9 factor^2), float32.
     """
 
-    def __init__(self, hidden, factor, **kwargs):
+    def __init__(self, hidden, factor, width=256, **kwargs):
         super().__init__(**kwargs)
         dtype, logits = self.dtype_policy, 9 * factor**2
         with keras.name_scope(self.name):
             self.convolutions = [
-                convolution(hidden, 256, 3, "conv_0", dtype, relu=True),
-                convolution(256, logits, 1, "conv_1", dtype),
+                convolution(hidden, width, 3, "conv_0", dtype, relu=True),
+                convolution(width, logits, 1, "conv_1", dtype),
             ]
         self.built = True
 

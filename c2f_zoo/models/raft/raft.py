@@ -15,7 +15,8 @@ from c2f_zoo.layers import (
     resize_bilinear,
 )
 from c2f_zoo.layers.correlation_pyramid import VOLUME_MEMORY, pooling_factors
-from c2f_zoo.losses import SequenceLoss
+from c2f_zoo.losses import MixtureOfLaplaceLoss, SequenceLoss
+from c2f_zoo.losses.laplace import PARAMETERS, expected_error
 from c2f_zoo.metrics import EndPointError
 from c2f_zoo.models.raft import blocks
 from c2f_zoo.models.raft.image_level import RefinedFlowTask
@@ -29,6 +30,7 @@ LARGE = 2**20  # pixels of a frame above which frames are encoded one at a time
 STRIDE = 8  # of the features and of the flow that is refined
 OPTIONS = ("iterations", "initial_flow")  # of a dictionary, beside images or frames
 PADDING = {"sintel": "centre", "kitti": "bottom"}
+FIRST_FLOWS = ("zero", "regressed")
 
 
 @register_model(task="optical_flow")
@@ -44,12 +46,14 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
     `model.flow(a, b, iterations=12)`.
 
     Args:
-        variant: `"large"` (5,257,536 parameters) or `"small"` (990,162).
+        variant: `"large"` (5,257,536 parameters), `"small"` (990,162), or `"lite"` (1,203,339), a
+            network of this library for CPUs, with both options of SEA-RAFT.
         iterations: Refinements. The paper trains with 12 and measures with 32 on Sintel and 24 on
-            KITTI and FlyingChairs.
+            KITTI and FlyingChairs. Defaults to 12, of the lite network to 4.
         radius: Radius of the lookup, in cells of each scale. Defaults to the variant's: 4 for
             the large network, 3 for the small one.
-        pooling: Pooling factors of the scales.
+        pooling: Pooling factors of the scales. Defaults to the variant's: (1, 2, 4, 8), of the
+            lite network (1, 3, 8).
         padding: Where images are padded to multiples of 8: `"sintel"`, half to each side, or
             `"kitti"`, to the bottom and half to the left and right.
         tolerance: Refinement stops early where the mean length of the update, over a batch's
@@ -58,6 +62,11 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
             statistics in training too, as the paper does after FlyingChairs.
         correlation_memory: Largest correlation volume of a scale that is stored, in bytes; see
             `CorrelationPyramid`.
+        mixture: Whether the network also estimates how its errors are distributed, which
+            `MixtureOfLaplaceLoss` trains and `flow(..., uncertainty=True)` tells. Defaults to
+            the variant's: False for the published networks.
+        first_flow: Where refinement starts: `"zero"`, or `"regressed"`, a flow that the context
+            encoder, which then sees both images, estimates. Defaults to the variant's.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
 
     Call arguments:
@@ -76,13 +85,15 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         For a dictionary of frames a dictionary: `"features"` of the last frame, to hand on,
         (1, h, w, C) each; and, from the second call on, `"flow"` (N, H, W, 2) and
         `"coarse_flow"` (N, h, w, 2), in the form of an `initial_flow`. For one of `"images"`
-        `"flow"` alone.
+        `"flow"` alone. With `mixture` `"flow"` comes with the `"uncertainty"` (B, H, W, 1), the
+        expected error of a component in pixels.
 
     Raises:
-        ValueError: Unknown variant, padding or scales; fewer than one refinement; images or an
-            initial flow of the wrong shape or size.
+        ValueError: Unknown variant, padding, first flow or scales; fewer than one refinement;
+            images or an initial flow of the wrong shape or size.
 
-    Source: arXiv 2003.12039, section 3 and appendix.
+    Source: arXiv 2003.12039, section 3 and appendix; mixture and regressed first flow: SEA-RAFT,
+    arXiv 2405.14793, sections 3.2 and 3.3.
 
     Example:
         >>> import numpy as np
@@ -103,45 +114,53 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
     def __init__(
         self,
         variant="large",
-        iterations=12,
+        iterations=None,
         radius=None,
-        pooling=(1, 2, 4, 8),
+        pooling=None,
         padding="sintel",
         tolerance=0.0,
         freeze_batch_norm=False,
         correlation_memory=VOLUME_MEMORY,
+        mixture=None,
+        first_flow=None,
         **kwargs,
     ):
         # Coordinates and flows keep float32; the layers choose their own precision.
         super().__init__(autocast=False, **kwargs)
         self.variant = checks.one_of("variant", variant, VARIANTS)
         self.sizes = sizes = VARIANTS[variant]
+        iterations = sizes.iterations if iterations is None else iterations
         self.iterations = checks.whole("iterations", iterations, least=1)
         radius = sizes.radius if radius is None else radius
         self.radius = checks.whole("radius", radius, least=0)
-        self.pooling = pooling_factors(pooling)
+        self.pooling = pooling_factors(sizes.pooling if pooling is None else pooling)
         self.padding = checks.one_of("padding", padding, PADDING)
         self.tolerance = checks.number("tolerance", tolerance, least=0)
         self.freeze_batch_norm = bool(freeze_batch_norm)
         self.correlation_memory = checks.number("correlation_memory", correlation_memory, least=0)
+        self.mixture = sizes.mixture if mixture is None else bool(mixture)
+        first_flow = sizes.first_flow if first_flow is None else first_flow
+        self.first_flow = checks.one_of("first_flow", first_flow, FIRST_FLOWS)
+        self.is_regressed = first_flow == "regressed"
         dtype = self.dtype_policy
-        encoder = {"bottleneck": sizes.bottleneck, "dtype": dtype}
         self.feature_encoder = blocks.Encoder(
-            sizes.widths, sizes.features, "instance", name="feature_encoder", **encoder
+            sizes, sizes.features, "instance", dtype=dtype, name="feature_encoder"
         )
         self.context_encoder = blocks.Encoder(
-            sizes.widths,
+            sizes,
             sizes.context_channels,
             sizes.context_norm,
+            images=2 if self.is_regressed else 1,
+            dtype=dtype,
             name="context_encoder",
-            **encoder,
         )
         channels = len(self.pooling) * (2 * self.radius + 1) ** 2
-        self.update = blocks.UpdateBlock(sizes, channels, dtype=dtype, name="update")
+        mixture = PARAMETERS if self.mixture else 0
+        self.update = blocks.UpdateBlock(sizes, channels, mixture, dtype=dtype, name="update")
         self.upsampling_head = None
         if sizes.convex:
             self.upsampling_head = blocks.UpsamplingHead(
-                sizes.hidden, STRIDE, dtype=dtype, name="upsampling_head"
+                sizes.hidden, STRIDE, sizes.upsampling, dtype=dtype, name="upsampling_head"
             )
         self.built = True
 
@@ -160,8 +179,9 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         frames = (self.feature_encoder(2.0 * images[i : i + 1] - 1.0) for i in range(shape[0]))
         return ops.concatenate(list(frames), axis=0)
 
-    def _context(self, images, training):
+    def _context(self, first, second, training):
         training = False if self.freeze_batch_norm else training
+        images = ops.concatenate([first, second], axis=-1) if self.is_regressed else first
         return self.context_encoder(2.0 * images - 1.0, training=training)
 
     def refine(self, query, key, context, iterations=None, initial_flow=None, keep_all=False):
@@ -173,12 +193,13 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
             context: Context (B, h, w, C) of the first frames.
             iterations: Refinements; None: `self.iterations`.
             initial_flow: Flow (b, h, w, 2) to start the first b pairs from; the others, and all
-                if it is None, start from zeros.
+                if it is None, start from `first_flow`.
             keep_all: Whether to return the flow of every refinement.
 
         Returns:
-            Flow (B, h, w, 2) in pixels of this grid, and the last state. With `keep_all` a list
-            of full-resolution flows (B, 8 h, 8 w, 2) in pixels.
+            Flow (B, h, w, 2) in pixels of this grid, the last state, and of a mixture its
+            parameters (B, h, w, 3). With `keep_all` a list of what `enlarge` makes of each
+            refinement, and before them of a first flow that is regressed.
         """
         pyramid = CorrelationPyramid(query, key, self.pooling, self.correlation_memory)
         hidden, context = ops.split(context, [self.sizes.hidden], axis=-1)
@@ -189,59 +210,81 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         y = ops.arange(rows, dtype="float32")[None, :, None] + flow[..., 1]
         grid = ops.stack([x, y], axis=-1)
         _check_options(iterations, initial_flow, query.shape[:3])
+        mixture = [ops.repeat(flow[..., :1], PARAMETERS, axis=-1)] if self.mixture else []
+        if self.is_regressed:
+            flow, mixture = self._parts(self.update.estimate(hidden))
         if initial_flow is not None:
             initial_flow = ops.cast(initial_flow, "float32")
             rest = flow[ops.shape(initial_flow)[0] :]
             flow = ops.concatenate([initial_flow, rest], axis=0)
 
-        def step(flow, hidden):
+        def step(flow, hidden, *_):
             # Gradients reach earlier refinements through the state alone.
             flow = ops.stop_gradient(flow)
             correlation = pyramid.lookup(grid + flow, self.radius)
-            hidden, change = self.update(hidden, context, correlation, flow)
-            return flow + change, hidden
+            hidden, estimate = self.update(hidden, context, correlation, flow)
+            change, mixture = self._parts(estimate)
+            return flow + change, hidden, *mixture
 
         iterations = self.iterations if iterations is None else iterations
+        state = (flow, hidden, *mixture)
         if not keep_all:
-            return repeat(step, (flow, hidden), iterations, self.tolerance / STRIDE)
-        flows = []
+            return repeat(step, state, iterations, self.tolerance / STRIDE)
+        levels = [self.enlarge(*state)] if self.is_regressed else []
         for _ in range(iterations):
-            flow, hidden = step(flow, hidden)
-            flows.append(self.enlarge(flow, hidden))
-        return flows
+            state = step(*state)
+            levels.append(self.enlarge(*state))
+        return levels
 
-    def enlarge(self, flow, hidden):
+    def _parts(self, estimate):
+        """The flow, and a list of the mixture's parameters if there are any."""
+        return estimate[..., :2], [estimate[..., 2:]] if self.mixture else []
+
+    def enlarge(self, flow, hidden, *mixture):
         """Enlarge a flow to full resolution.
 
         Args:
             flow: Flow (B, h, w, 2) in pixels of its grid.
             hidden: The state that came with it.
+            *mixture: Parameters (B, h, w, 3) of a mixture, enlarged alike if they are given.
 
         Returns:
-            Flow (B, 8 h, 8 w, 2) in full-resolution pixels.
+            Tensor (B, 8 h, 8 w, 2), the flow in full-resolution pixels, or (B, 8 h, 8 w, 5).
         """
+        coarse = ops.concatenate([STRIDE * flow, *mixture], axis=-1)
         if self.upsampling_head is None:
             size = (STRIDE * side for side in ops.shape(flow)[1:3])
-            return resize_bilinear(STRIDE * flow, *size, align_corners=True)
-        return convex_upsample(STRIDE * flow, self.upsampling_head(hidden), STRIDE)
+            return resize_bilinear(coarse, *size, align_corners=True)
+        return convex_upsample(coarse, self.upsampling_head(hidden), STRIDE)
 
     def call(self, inputs, iterations=None, initial_flow=None, training=None):
         if isinstance(inputs, dict):
             return self._follow(**inputs)
+        state, size = self._estimate(inputs, iterations, initial_flow, training)
+        if is_supervising(self):
+            return [crop_to(level, *size, self.padding_place) for level in state]
+        return crop_to(self.enlarge(*state[:2]), *size, self.padding_place)
+
+    def _estimate(self, inputs, iterations, initial_flow, training):
+        """What `refine` makes of a pair or of a stack of frames, and the size of the images."""
         images = self._padded_inputs(inputs)
+        features = self._features(images)
         if isinstance(inputs, (list, tuple)):
-            query, key = ops.split(self._features(images), 2, axis=0)
-            first = images[: ops.shape(query)[0]]
+            query, key = ops.split(features, 2, axis=0)
+            first, second = ops.split(images, 2, axis=0)
         else:
-            features = self._features(images)
-            query, key, first = features[:-1], features[1:], images[:-1]
-        context = self._context(first, training)
-        size = ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)[-3:-1]
+            query, key = features[:-1], features[1:]
+            first, second = images[:-1], images[1:]
+        context = self._context(first, second, training)
         keep_all = is_supervising(self)
         result = self.refine(query, key, context, iterations, initial_flow, keep_all)
-        if keep_all:
-            return [crop_to(flow, *size, self.padding_place) for flow in result]
-        return crop_to(self.enlarge(*result), *size, self.padding_place)
+        return result, ops.shape(inputs[0] if isinstance(inputs, (list, tuple)) else inputs)[-3:-1]
+
+    def _answers(self, state, size):
+        """The flow and, of a mixture, its uncertainty in a dictionary, of the images' size."""
+        fine = crop_to(self.enlarge(*state), *size, self.padding_place)
+        result = {"flow": fine[..., :2]}
+        return {**result, "uncertainty": expected_error(fine[..., 2:])} if self.mixture else result
 
     def _padded_inputs(self, inputs):
         images = self.stack_inputs(inputs)
@@ -250,20 +293,24 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
     def _follow(self, frames=None, features=None, images=None, iterations=None, initial_flow=None):
         """The pair or stream of a dictionary; see "Call arguments"."""
         if images is not None:
-            return {"flow": self.call(images, iterations, initial_flow, training=False)}
+            return self._answers(*self._estimate(images, iterations, initial_flow, training=False))
         padded = self._padded_inputs(frames)
-        encoded = self._features(padded), self._context(padded, training=False)
+        encoded = self._features(padded), self._context_of_frames(padded)
         result = {"features": [part[-1:] for part in encoded]}
         if features is not None:
             query, context = (
                 ops.concatenate([ops.cast(before, part.dtype), part[:-1]], axis=0)
                 for before, part in zip(features, encoded, strict=True)
             )
-            flow, hidden = self.refine(query, encoded[0], context, iterations, initial_flow)
-            result["coarse_flow"] = flow
-            size = ops.shape(frames)[1:3]
-            result["flow"] = crop_to(self.enlarge(flow, hidden), *size, self.padding_place)
+            if self.is_regressed:
+                context = self._context(context, padded, training=False)
+            state = self.refine(query, encoded[0], context, iterations, initial_flow)
+            result |= {"coarse_flow": state[0], **self._answers(state, ops.shape(frames)[1:3])}
         return result
+
+    def _context_of_frames(self, padded):
+        """What the context of a frame can be had from without the next one: or the frame itself."""
+        return padded if self.is_regressed else self._context(padded, None, training=False)
 
     def check_inputs(self, inputs):
         if not isinstance(inputs, dict):
@@ -272,12 +319,15 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         super().check_inputs(inputs["images"] if set(inputs) == {"images"} else inputs)
         if "features" not in inputs:
             return None
-        given, parts = inputs["features"], (self.sizes.features, self.sizes.context_channels)
+        given = inputs["features"]
+        grid = [size and -(-size // STRIDE) for size in inputs["frames"].shape[1:3]]
+        context = (1, *grid, self.sizes.context_channels)
+        if self.is_regressed:
+            context = (1, *(size and STRIDE * size for size in grid), 3)
+        parts = ((1, *grid, self.sizes.features), context)
         if len(given) != len(parts):
             raise ValueError(f"features must be two tensors. Received: {len(given)} of them")
-        grid = [size and -(-size // STRIDE) for size in inputs["frames"].shape[1:3]]
-        for part, channels in zip(given, parts, strict=True):
-            axes = (1, *grid, channels)
+        for part, axes in zip(given, parts, strict=True):
             checks.shape("features of the frame before", part, str(axes), axes)
         return None
 
@@ -298,12 +348,12 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         """The flow of the last refinement.
 
         Args:
-            levels: Flows (B, H, W, 2), one for each refinement.
+            levels: Tensors (B, H, W, 2 or 5), one for each refinement, that begin with a flow.
 
         Returns:
             Flow (B, H, W, 2).
         """
-        return levels[-1]
+        return levels[-1][..., :2]
 
     def compile(self, optimizer=None, loss=None, metrics=None, **kwargs):
         """Compile; without arguments, for training on FlyingChairs as in the paper.
@@ -311,23 +361,26 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         Args:
             optimizer: Default: `ClippedAdamW`, weight decay 1e-4, gradients clipped to norm 1,
                 the rate `OneCycle(4e-4, 100_100)`.
-            loss: Default: `SequenceLoss()`, which sees every refinement's flow; any other Keras
-                loss sees the last.
+            loss: Default: `SequenceLoss()`, of a mixture `MixtureOfLaplaceLoss()`, which see
+                every refinement; any other Keras loss sees the last one's flow.
             metrics: Default: `[EndPointError()]`. They see validity masks.
             **kwargs: Of `keras.Model.compile`.
         """
         if optimizer is None:
             optimizer = ClippedAdamW(OneCycle(4e-4, 100_100), weight_decay=1e-4, epsilon=1e-8)
+        if loss is None:
+            loss = MixtureOfLaplaceLoss() if self.mixture else SequenceLoss()
         super().compile(
             optimizer=optimizer,
-            loss=SequenceLoss() if loss is None else loss,
+            loss=loss,
             metrics=[EndPointError(name="epe")] if metrics is None else metrics,
             **kwargs,
         )
 
     def get_config(self):
         names = ("variant", "iterations", "radius", "padding", "tolerance", "freeze_batch_norm")
-        config = {name: getattr(self, name) for name in (*names, "correlation_memory")}
+        names = (*names, "correlation_memory", "mixture", "first_flow")
+        config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "pooling": list(self.pooling), **config}
 
 

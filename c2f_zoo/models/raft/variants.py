@@ -1,11 +1,11 @@
-"""The sizes of the two published networks."""
+"""The sizes of the two published networks, and of one for CPUs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Variant:
-    """The sizes of a published network."""
+    """The sizes of a network."""
 
     widths: tuple  # channels of the encoders' three stages
     features: int
@@ -20,6 +20,13 @@ class Variant:
     head: int  # channels inside the flow head
     convex: bool  # learned upsampling, instead of bilinear
     radius: int  # of the lookup
+    stem: int = 7  # kernel size of the encoders' first convolution
+    blocks: tuple = (2, 2, 2)  # residual blocks of each stage
+    upsampling: int = 256  # channels inside the head of the learned upsampling
+    pooling: tuple = (1, 2, 4, 8)  # factors of the scales of the lookup
+    iterations: int = 12
+    mixture: bool = False  # whether it predicts how the errors are distributed
+    first_flow: str = "zero"
 
     @property
     def context_channels(self):
@@ -57,5 +64,29 @@ VARIANTS = {
         head=128,
         convex=False,
         radius=3,
+    ),
+    # Little at 1/2 resolution, where a convolution costs most, and what SEA-RAFT found to pay.
+    "lite": Variant(
+        widths=(24, 48, 80),
+        features=64,
+        hidden=80,
+        context=48,
+        bottleneck=False,
+        context_norm="none",
+        correlation_encoder=((80, 1),),
+        flow_encoder=((48, 7), (32, 3)),
+        motion=64,
+        kernels=((3, 3),),
+        head=80,
+        convex=True,
+        radius=3,
+        stem=5,
+        blocks=(0, 1, 2),
+        upsampling=96,
+        # A step of a scale is as far as the one before it reaches.
+        pooling=(1, 3, 8),
+        iterations=4,
+        mixture=True,
+        first_flow="regressed",
     ),
 }
