@@ -159,17 +159,11 @@ def test_depth_recipe_stopped_by_ctrl_c_resumes_and_is_measured(recipe, tmp_path
     assert "Depth." in (preset / "README.md").read_text("utf-8")
 
 
-def test_lite_raft_recipe_rehearses_and_resumes(recipe, tmp_path):
-    main = recipe("raft_lite_scenes").main
-    unbroken = main(["--tiny", "--out", str(tmp_path / "a")])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlC)
-        main(["--tiny", "--out", str(tmp_path / "b")])
-    resumed = main(["--tiny", "--out", str(tmp_path / "b")])
-    for a, b in zip(weights(unbroken), weights(resumed), strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
-    preset = load(str(tmp_path / "a_tiny" / "raft_lite.scenes"))
-    assert (type(preset).__name__, preset.variant) == ("RAFT", "lite")
+def test_lite_raft_recipe_rehearses(recipe, tmp_path):
+    model = recipe("raft_lite_scenes").main(["--tiny", "--out", str(tmp_path / "raft")])
+    assert int(model.optimizer.iterations) == 2 and model.optimizer.use_ema
+    preset = load(str(tmp_path / "raft_tiny" / "raft_lite.scenes"))
+    assert (type(preset).__name__, preset.variant, preset.mixture) == ("RAFT", "lite", True)
 
 
 def test_full_recipe_rehearses(recipe, tmp_path):
