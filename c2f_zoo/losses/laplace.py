@@ -59,8 +59,7 @@ class MixtureOfLaplaceLoss(SequenceLoss):
 
     Args:
         gamma: Weight of a refinement relative to the next.
-        max_flow: Pixels that move as far as this or farther are not valid.
-        reduction, name, dtype: Of `keras.losses.Loss`; averages over the batch in float32.
+        **kwargs: Of `SequenceLoss`: `max_flow`, `reduction`, `name`, `dtype`.
 
     Call arguments:
         y_true: Flow (B, H, W, 2) in pixels; y_pred: list of tensors (B, H, W, 5), in the order of
