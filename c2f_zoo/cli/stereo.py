@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from c2f_zoo.cli.common import (
+    DEFAULT_STEREO_PRESET,
     CommandError,
     UsageError,
     add_max_disparity,
@@ -29,9 +30,9 @@ with --confidence, from the disparity of the right image, which takes twice the 
                        or wrong
 
 examples:
-  c2f stereo left.png right.png -o out/ --preset psmnet.official
-  c2f stereo im0.png im1.png --calib calib.txt --preset psmnet.official
-  c2f stereo l.png r.png --focal-length 721.5 --baseline 0.54 --preset psmnet.official"""
+  c2f stereo left.png right.png -o out/
+  c2f stereo im0.png im1.png --calib calib.txt
+  c2f stereo l.png r.png --focal-length 721.5 --baseline 0.54 --preset ./psmnet.official"""
 
 
 def add_parser(verbs):
@@ -47,8 +48,9 @@ def add_parser(verbs):
     parser.add_argument("-o", "--output", metavar="FOLDER", help="folder to write to")
     parser.add_argument(
         "--preset",
-        required=True,
-        help="model: a name (see c2f models), a folder (see c2f convert) or hf://owner/repo",
+        default=DEFAULT_STEREO_PRESET,
+        help="model: a name (see c2f models), a folder (see c2f convert) or hf://owner/repo "
+        "(default: %(default)s)",
     )
     add_max_disparity(parser)
     parser.add_argument(
