@@ -48,6 +48,15 @@ def test_stereo(script, case):
     assert "32 disparities" in module.heading(True)
 
 
+def test_short_training_of_stereo_heads(script, capsys, tmp_path):
+    figures = tmp_path / "heads.json"
+    asked = ["--tiny", "--heads", "lite", "--json", str(figures)]
+    found = script("stereo_heads").main(asked)
+    assert json.loads(figures.read_text()) == found
+    assert found["lite"]["parameters"] == 835_276 and found["lite"]["epe"] > 0
+    assert "| lite | 835,276 |" in capsys.readouterr().out
+
+
 def test_report_of_an_unfinished_comparison(script, tmp_path):
     report, results = script("multilevel_report"), script("multilevel_results")
 

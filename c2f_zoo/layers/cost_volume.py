@@ -77,22 +77,38 @@ def correlation_volume(left, right, disparities, groups=1):
     if channels % groups:
         raise ValueError(f"groups must divide the {channels} channels. Received: {groups}")
     batch, height, width = ops.shape(left)[:3]
-    size = channels // groups
-    # Pixels are counted from the right, so that the keys of a query begin at its own place.
-    grouped = (batch, height, width, groups, size)
-    query = ops.transpose(ops.reshape(ops.flip(left, axis=2), grouped), (0, 1, 3, 2, 4))
-    key = ops.pad(ops.flip(right, axis=2), ((0, 0), (0, 0), (0, disparities - 1), (0, 0)))
-    length = width + disparities - 1
-    key = ops.reshape(key, (batch, height, length, groups, size))
-    # Products of every query with every key of its row; of query i the keys i to i + D - 1 count.
-    products = ops.matmul(query, ops.transpose(key, (0, 1, 3, 4, 2)))
+    block, size = disparities, channels // groups
+    blocks = (width + block - 1) // block
+
+    def in_blocks(x, count):
+        """Blocks of as many pixels as disparities, counted from the right: (B, H, N, G, D, s).
+
+        Counted so, the keys of a query begin at its own place and end in the next block.
+        """
+        x = ops.pad(ops.flip(x, axis=2), ((0, 0), (0, 0), (0, 2 * block), (0, 0)))
+        x = _part(x, 2, 0, count * block)
+        x = ops.reshape(x, (batch, height, count, block, groups, size))
+        return ops.transpose(x, (0, 1, 2, 4, 3, 5))
+
+    query, key = in_blocks(left, blocks), in_blocks(right, blocks + 1)
+    key = ops.concatenate([_part(key, 2, first, blocks) for first in (0, 1)], axis=4)
+    # Products of every query with every key of two blocks; of query i keys i to i + D - 1 count.
+    products = ops.matmul(query, ops.transpose(key, (0, 1, 2, 3, 5, 4)))
     # In rows that are one longer, that diagonal band stands upright.
-    flat = ops.reshape(products, (batch, height, groups, width * length))
-    flat = ops.pad(flat, ((0, 0), (0, 0), (0, 0), (0, width)))
-    band = ops.reshape(flat, (batch, height, groups, width, length + 1))
-    # Not by indexing, whose gradient takes TensorFlow several times as long.
-    band = ops.slice(band, (0,) * 5, (batch, height, groups, width, disparities))
-    return ops.flip(ops.transpose(band, (0, 1, 3, 4, 2)), axis=2) / size
+    shape = (batch, height, blocks, groups)
+    flat = ops.reshape(products, (*shape, 2 * block**2))
+    flat = ops.pad(flat, ((0, 0),) * 4 + ((0, block),))
+    band = ops.reshape(flat, (*shape, block, 2 * block + 1))
+    band = ops.transpose(_part(band, 5, 0, disparities), (0, 1, 2, 4, 5, 3))
+    band = ops.reshape(band, (batch, height, blocks * block, disparities, groups))
+    return ops.flip(_part(band, 2, 0, width), axis=2) / size
+
+
+def _part(x, axis, start, size):
+    """A part of one axis; the gradient of indexing takes TensorFlow several times as long."""
+    shape = list(ops.shape(x))
+    shape[axis] = size
+    return ops.slice(x, [start if other == axis else 0 for other in range(len(shape))], shape)
 
 
 def narrow_volume(left, right, lowest, disparities):

@@ -34,7 +34,15 @@ SMALL = {
 }
 
 # In which mixed precision and export are tried: one of a kind, since the others share their code.
-REPRESENTATIVES = ("PWCNetLite", "PSMNet", "DepthUNet", "MultiscaleUNet", "ProGAN", "StyleGAN2")
+REPRESENTATIVES = (
+    "PWCNetLite",
+    "PSMNet",
+    "PSMNetLite",
+    "DepthUNet",
+    "MultiscaleUNet",
+    "ProGAN",
+    "StyleGAN2",
+)
 
 # Whose precision is tried as well, where the tests may take longer (`tests/slow.txt`).
 PRECISE = (*REPRESENTATIVES, "RAFT", "RAFT-lite")
