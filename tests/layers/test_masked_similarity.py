@@ -43,7 +43,7 @@ def test_equals_its_definition_under_a_mask(images, size, rng):
     mask = (rng.random((2, 9, 12, 1)) < 0.7).astype("float32")
     found = ops.convert_to_numpy(masked_similarity(*images, mask, size))
     known = mask > 0
-    np.testing.assert_allclose(found[known], slow(*images, mask, size)[known], atol=2e-5)
+    np.testing.assert_allclose(found[known], slow(*images, mask, size)[known], atol=1e-4)
 
 
 def test_equals_the_plain_similarity_where_all_is_known(images):
