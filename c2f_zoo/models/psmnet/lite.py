@@ -25,7 +25,7 @@ class PSMNetLite(StereoNetwork):
     and enlarged by learned convex combinations.
 
     No weight depends on `max_disparity`: a network may be used with another range than it was
-    trained with. 835,276 parameters.
+    trained with. 835,276 trainable parameters.
 
     Tensor level: `model((left, right))`, any size from 16x16 up. Image level:
     `model.disparity(left, right)`.
