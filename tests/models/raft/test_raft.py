@@ -200,7 +200,7 @@ def loss_function(model, images, truth):
         ]
         with keras.StatelessScope(state_mapping=mapping):
             features = model._features(ops.concatenate(images, axis=0))
-            context = model._context(images[0], training=False)
+            context = model._context(images[0], None, training=False)
             query, key = ops.split(features, 2, axis=0)
             return SequenceLoss()(truth, model.refine(query, key, context, keep_all=True))
 
