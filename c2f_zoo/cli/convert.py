@@ -21,6 +21,8 @@ examples:
   c2f convert raft raft-things.pth -o raft.things
   c2f convert psmnet pretrained_sceneflow_new.tar -o psmnet.official
   c2f convert psmnet pretrained_sceneflow.tar -o psmnet.official --align-corners
+  c2f convert stylegan2 stylegan2-ffhq-config-f.pt -o stylegan2.ffhq
+  c2f convert progan celebaHQ_s6_i80000-1.pth -o progan_256.celebahq
   c2f flow a.png b.png --preset ./pwcnet.official"""
 
 # Architecture, the function that reads its files, and the terms of the official ones.
@@ -38,6 +40,16 @@ IMPORTERS = {
         "c2f_zoo.models.psmnet.torch_weights:convert_official_psmnet",
         "the official code of PSMNet is under the MIT licence.",
     ),
+    "stylegan2": (
+        "c2f_zoo.models.gans.torch_stylegan2:convert_rosinality_stylegan2",
+        "NVIDIA published its own weights, from which many such files were converted, for "
+        "non-commercial use.",
+    ),
+    "progan": (
+        "c2f_zoo.models.gans.torch_progan:convert_torch_progan",
+        "pytorch_GAN_zoo is under BSD 3-Clause, pro_gan_pytorch under the MIT licence; the data "
+        "sets that weights were trained on have terms of their own.",
+    ),
 }
 
 
@@ -46,7 +58,7 @@ def add_parser(verbs):
     parser = verbs.add_parser(
         "convert",
         help="turn published PyTorch weights into a preset",
-        description="Turn the official PyTorch weights of a model into a preset folder.",
+        description="Turn PyTorch weights of a published code into a preset folder.",
         epilog=EXAMPLES,
     )
     parser.add_argument(
@@ -120,7 +132,7 @@ def _metadata(architecture, source, folder, arguments):
     given = "" if architecture == "pwcnet" else f"{architecture} "
     options = " --align-corners" * arguments.align_corners + " --half" * arguments.half
     return {
-        "summary": "Weights published for PyTorch by the authors, converted.",
+        "summary": "Weights that were published for PyTorch, converted.",
         "recipe": {"command": f"c2f convert {given}{source.name} -o {folder.name}{options}"},
         "limits": [
             "The licence of these weights is that of the file they come from; "

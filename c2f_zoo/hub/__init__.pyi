@@ -21,6 +21,7 @@ from .resolving import (
 )
 from .torch_files import (
     read_torch_checkpoint as read_torch_checkpoint,
+    read_torch_content as read_torch_content,
     read_torchscript as read_torchscript,
 )
 from .weights import load_weights as load_weights

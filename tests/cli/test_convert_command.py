@@ -7,6 +7,7 @@ import types
 import pytest
 
 from c2f_zoo.cli.main import main
+from c2f_zoo.hub import load
 from c2f_zoo.models import RAFT, PSMNet, PWCNet
 
 
@@ -65,6 +66,20 @@ def test_weights_of_raft_are_converted_by_its_own_reader(monkeypatch, source, tm
         assert metadata["class"] == "RAFT"
         assert metadata["recipe"]["command"] == f"c2f convert raft pwc_net.pth.tar -o {number}"
         assert "BSD 3-Clause" in metadata["limits"][0]
+
+
+@pytest.mark.parametrize("kind", ["stylegan2", "progan"])
+def test_generative_networks_are_converted_by_their_own_readers(kind, tmp_path, capsys):
+    torch = pytest.importorskip("torch")
+    from tests.models.gans import torch_reference as reference
+
+    shapes = {"stylegan2": reference.stylegan2_shapes(), "progan": reference.gan_zoo_shapes()[0]}
+    tensors = reference.as_torch(reference.random_tensors(shapes[kind]))
+    torch.save({"g_ema" if kind == "stylegan2" else "avgG": tensors}, tmp_path / "g.pt")
+    folder = tmp_path / f"{kind}.own"
+    assert main(["convert", kind, str(tmp_path / "g.pt"), "-o", str(folder)]) == 0
+    assert "g.pt holds no discriminator" in capsys.readouterr().err
+    assert load(folder).generate(1, seed=0).shape == (1, 16, 16, 3)
 
 
 def test_half_precision_halves_the_file(importer, source, tmp_path):
@@ -140,7 +155,10 @@ def test_weights_of_psmnet_become_a_preset(psmnet_importer, source, tmp_path, op
 @pytest.mark.parametrize(
     ("words", "received"),
     [
-        (["psmnett"], "one of pwcnet, raft, psmnet. Did you mean 'psmnet'? Received: psmnett"),
+        (
+            ["psmnett"],
+            "psmnet, stylegan2, progan. Did you mean 'psmnet'? Received: psmnett",
+        ),
         (["psmnet", "--architecture", "pwcnet"], "one file. Received: psmnet pwcnet weights"),
         (["--align-corners"], "is for psmnet. Received: pwcnet"),
     ],

@@ -30,7 +30,7 @@ from c2f_zoo.hub.torch_files.tensors import (
     read_archive,
 )
 
-__all__ = ["PickleError", "UnsafePickleError", "read_torch_checkpoint"]
+__all__ = ["PickleError", "UnsafePickleError", "read_torch_checkpoint", "read_torch_content"]
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -71,27 +71,82 @@ def read_torch_checkpoint(path: str | os.PathLike, key: str | None = None) -> di
             ...
         c2f_zoo.hub.torch_files.pickle_reader.PickleError: notes.pth is not a PyTorch checkpoint...
     """
+    content, storages, size, name = _read(path)
+    return _arrays(_select(content, key, name), storages, size, name)
+
+
+def read_torch_content(path: str | os.PathLike, record_prefix: str | None = None) -> dict[str, Any]:
+    """Read all dictionaries of a PyTorch checkpoint, with their tensors as NumPy arrays.
+
+    For a checkpoint of several networks, or one that states how they were built.
+
+    Args:
+        path: As for `read_torch_checkpoint`.
+        record_prefix: Prefix of the names of classes whose objects become plain dictionaries of
+            their fields, such as a training code's class of settings. Default: an object of any
+            class is refused.
+
+    Returns:
+        dict: What was saved. Dictionaries within dictionaries, to a depth of three, hold for each
+        tensor an array of its shape; lists are left out.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, ValueError, UnsafePickleError, PickleError: As
+            `read_torch_checkpoint` does.
+
+    Example:
+        ```python
+        content = read_torch_content("550000.pt")
+        content["g_ema"]["conv1.conv.weight"].shape
+        ```
+    """
+    content, storages, size, name = _read(path, record_prefix)
+    if not isinstance(content, dict):
+        raise PickleError(f"{name} holds no dictionary. {_entries(content)}")
+    return _plain(content, storages, size, name, depth=3)
+
+
+def _plain(content: dict, storages: Any, size: int, name: str, depth: int) -> dict[str, Any]:
+    tensors = {key: value for key, value in content.items() if isinstance(value, TensorView)}
+    plain: dict[str, Any] = dict(_arrays(tensors, storages, size, name))
+    for key, value in content.items():
+        if isinstance(value, dict) and depth:
+            plain[key] = _plain(value, storages, size, name, depth - 1)
+        elif value is None or isinstance(value, (str, int, float)):
+            plain[key] = value
+    return plain
+
+
+def _read(
+    path: str | os.PathLike, record_prefix: str | None = None
+) -> tuple[Any, dict[str, np.ndarray], int, str]:
+    """The object of a checkpoint, its storages, and the file's size and name."""
     path = regular_file(path)
     with open(path, "rb") as file:
         start = file.read(265)
         file.seek(0)
         size = os.fstat(file.fileno()).st_size
         if start[:4] == b"PK\x03\x04":
-            content, storages = read_archive(file, size, path.name)
+            content, storages = read_archive(file, size, path.name, record_prefix=record_prefix)
         elif start[:1] == b"\x80":
-            content, storages = _read_stream(ByteSource(file, size, path.name))
+            content, storages = _read_stream(ByteSource(file, size, path.name), record_prefix)
         else:
             raise PickleError(
                 f"{path.name} is not a PyTorch checkpoint{_guess(start)}. It must begin as a zip "
                 f"archive or a pickle does. Received: {start[:16]!r}"
             )
-    tensors = _select(content, key, path.name)
+    return content, storages, size, path.name
+
+
+def _arrays(
+    tensors: dict[str, TensorView], storages: dict[str, np.ndarray], size: int, name: str
+) -> dict[str, np.ndarray]:
     arrays = {}
-    for name, tensor in tensors.items():
+    for key, tensor in tensors.items():
         try:
-            arrays[name] = as_array(tensor, storages, size)
+            arrays[key] = as_array(tensor, storages, size)
         except PickleError as error:
-            raise PickleError(f"{path.name}: tensor {name!r}: {error}") from error
+            raise PickleError(f"{name}: tensor {key!r}: {error}") from error
     return arrays
 
 
@@ -105,7 +160,9 @@ def _guess(start: bytes) -> str:
     return " (it is empty)" if not start else ""
 
 
-def _read_stream(source: ByteSource) -> tuple[Any, dict[str, np.ndarray]]:
+def _read_stream(
+    source: ByteSource, record_prefix: str | None
+) -> tuple[Any, dict[str, np.ndarray]]:
     magic = PickleReader(source).read()
     if magic != _LEGACY_MAGIC:
         raise PickleError(
@@ -116,7 +173,7 @@ def _read_stream(source: ByteSource) -> tuple[Any, dict[str, np.ndarray]]:
         raise PickleError(f"{source.name}: the stream's protocol must be {_LEGACY_PROTOCOL}.")
     PickleReader(source).read()  # facts about the machine; the numbers are little-endian anyway
     storages = Storages(source.name)
-    content = PickleReader(source, TENSOR_SYMBOLS, storages).read()
+    content = PickleReader(source, TENSOR_SYMBOLS, storages, record_prefix).read()
     keys = PickleReader(source).read()
     listed = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
     if not listed or len(set(keys)) != len(keys) or set(keys) != set(storages.found):

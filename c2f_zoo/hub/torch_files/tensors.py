@@ -170,15 +170,17 @@ def read_archive(
     name: str,
     symbols: Mapping[str, Any] = TENSOR_SYMBOLS,
     record_prefix: str | None = None,
+    is_program: bool = False,
 ) -> tuple[Any, dict[str, np.ndarray]]:
     """Read the object of a zip archive, of a checkpoint or of a TorchScript program.
 
-    `record_prefix`, for a TorchScript program, is the prefix of its classes' names. Returns the
-    object, with tensors as `TensorView`, and the storages' elements (arrays of one axis) by key.
+    `record_prefix` is the prefix of the names of classes whose objects are read as records; those
+    of a TorchScript program (`is_program`) are its modules. Returns the object, with tensors as
+    `TensorView`, and the storages' elements (arrays of one axis) by key.
     """
     try:
         with zipfile.ZipFile(file) as archive:
-            root = _archive_root(archive, name, is_program=record_prefix is not None)
+            root = _archive_root(archive, name, is_program)
             data = _record(archive, f"{root}data.pkl", size, name)
             storages = Storages(name)
             source = ByteSource(io.BytesIO(data), len(data), name)

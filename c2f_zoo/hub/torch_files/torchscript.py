@@ -70,7 +70,7 @@ def read_torchscript(
     name = name or str(getattr(source, "name", "the file"))
     size = source.seek(0, os.SEEK_END)
     source.seek(0)
-    content, storages = read_archive(source, size, name, _SYMBOLS, _CLASS_PREFIX)
+    content, storages = read_archive(source, size, name, _SYMBOLS, _CLASS_PREFIX, True)
     if not isinstance(content, Record):
         raise PickleError(
             f"{name} holds no module. Received: a {type(content).__name__.strip('_')}"

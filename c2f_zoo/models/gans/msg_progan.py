@@ -54,8 +54,10 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
         resolution: Height of the finest image: the base height times a power of two.
         latent_size: Components of a latent vector.
         label_size: Components of a label, 0 for none; labels are concatenated to the latents.
-        normalization: Pixelwise normalisation of latents and features.
+        normalization: Pixelwise normalisation of latents and features; `"convolutions"` leaves out
+            the latents and the base map.
         fused: Double by transposed convolutions, the same function for fewer multiplications.
+        pixel_bias: A bias for each pixel and channel of the base map, not one for each channel.
         **kwargs: `base_shape`, `channel_base`, `channel_max`, `num_filters`,
             `image_channels` as for `MSGGAN`; `name`, `dtype` of `keras.Model`.
 

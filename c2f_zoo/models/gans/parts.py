@@ -40,12 +40,13 @@ class BaseMap(keras.layers.Layer):
     """Latents (B, D) to the coarsest features (B, height, width, filters).
 
     A dense layer, one bias per channel, LeakyReLU: "Conv 4x4" on a 1x1 map in table 2 of ProGAN
-    (arXiv 1710.10196).
+    (arXiv 1710.10196). With `pixel_bias` each pixel has biases of its own.
     """
 
-    def __init__(self, base_shape, filters, **kwargs):
+    def __init__(self, base_shape, filters, pixel_bias=False, **kwargs):
         super().__init__(**kwargs)
         self.base_shape, self.filters = tuple(base_shape), filters
+        self.pixel_bias = pixel_bias
         height, width = self.base_shape
         # sqrt(2) over the root of a fan-in that counts the kernel's pixels, as a padded
         # convolution of the single pixel would: in the official code sqrt(2) / 4 for 4x4.
@@ -60,7 +61,8 @@ class BaseMap(keras.layers.Layer):
 
     def build(self, input_shape):
         self.dense.build(input_shape)
-        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+        pixels = self.base_shape if self.pixel_bias else ()
+        self.bias = self.add_weight(shape=(*pixels, self.filters), initializer="zeros", name="bias")
         self.built = True
 
     def call(self, latents):
@@ -71,7 +73,8 @@ class BaseMap(keras.layers.Layer):
         return (input_shape[0], *self.base_shape, self.filters)
 
     def get_config(self):
-        return {**super().get_config(), "base_shape": self.base_shape, "filters": self.filters}
+        names = ("base_shape", "filters", "pixel_bias")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
@@ -121,6 +124,11 @@ def discriminator_head(network, outputs, group_size, channels=None, scaled=False
     return DiscriminatorHead(base, width, outputs, group_size, channels, scaled, **options)
 
 
+# Where a generator of ProGAN's kind has PixelNorm: everywhere, nowhere, or not before its first
+# 3x3 convolution.
+NORMALIZATIONS = (True, False, "convolutions")
+
+
 class ProGANLayers:
     """Mixin that builds ProGAN's generator layers, one block per stage.
 
@@ -139,14 +147,16 @@ class ProGANLayers:
         label_size=0,
         normalization=True,
         fused=False,
+        pixel_bias=False,
         **kwargs,
     ):
         super().__init__(resolution, **kwargs)
         self.latent_size, self.label_size = latent_size, label_size
-        self.normalization, self.fused = normalization, fused
+        self.normalization = checks.one_of("normalization", normalization, NORMALIZATIONS)
+        self.fused, self.pixel_bias = fused, pixel_bias
         dtype, channels = self.dtype_policy, self.widths[0]
         self.base = built(
-            BaseMap(self.resolutions[0], channels, dtype=dtype, name="base"),
+            BaseMap(self.resolutions[0], channels, pixel_bias, dtype=dtype, name="base"),
             (None, latent_size + label_size),
         )
         self.blocks, self.to_rgb = [], []
@@ -164,6 +174,8 @@ class ProGANLayers:
     def first_features(self, latents, labels=None):
         """Tensor (B, base height, base width, widths[0]) of latents and labels."""
         latents = join_labels(latents, labels, self.latent_size, self.label_size)
+        if self.normalization == "convolutions":
+            return self.base(latents)
         return self._normalized(self.base(self._normalized(latents)))
 
     def run_block(self, index, x):
@@ -176,7 +188,7 @@ class ProGANLayers:
         return pixel_norm(x) if self.normalization else x
 
     def get_config(self):
-        names = ("latent_size", "label_size", "normalization", "fused")
+        names = ("latent_size", "label_size", "normalization", "fused", "pixel_bias")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 

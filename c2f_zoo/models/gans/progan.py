@@ -31,11 +31,14 @@ class ProGAN(GenerativePair):
             channel_max) feature maps.
         num_filters: Feature maps of each scale, coarse to fine, in place of that formula.
         normalization: Pixelwise normalisation in the generator. Off, with `num_filters` and
-            `group_size=None`, this is the plain network of many tutorials.
+            `group_size=None`, this is the plain network of many tutorials. `"convolutions"`: after
+            the convolutions alone, not of the latents and the base map (pro_gan_pytorch).
         group_size: Samples in a group of the minibatch standard deviation; None leaves it out.
         image_channels: Channels of the images.
         fused: Double and halve by convolutions of stride 2, which is faster. The generator is the
             same function; the discriminator then averages before bias and activation, not after.
+        pixel_bias: A bias for each pixel and channel of the base map, not one for each channel
+            (pytorch_GAN_zoo).
         stage: Stage to begin at; None for the last.
         seed: Seed of everything that training draws. None: a random one.
         dtype: Precision policy of both networks, such as `"mixed_bfloat16"`.
@@ -62,7 +65,7 @@ class ProGAN(GenerativePair):
     """
 
     grown = grown
-    generator_options = ("label_size", "normalization", "fused", "stage")
+    generator_options = ("label_size", "normalization", "fused", "pixel_bias", "stage")
     preset_defaults = from_paper(
         "Progressive Growing of GANs for Improved Quality, Stability, and Variation", "1710.10196"
     )
@@ -80,6 +83,7 @@ class ProGAN(GenerativePair):
         group_size=4,
         image_channels=3,
         fused=False,
+        pixel_bias=False,
         stage=None,
         seed=None,
         dtype=None,
@@ -97,7 +101,13 @@ class ProGAN(GenerativePair):
             "dtype": dtype,
         }
         super().__init__(
-            ProGANGenerator(resolution, latent_size, normalization=normalization, **shared),
+            ProGANGenerator(
+                resolution,
+                latent_size,
+                normalization=normalization,
+                pixel_bias=pixel_bias,
+                **shared,
+            ),
             ProGANDiscriminator(resolution, group_size=group_size, **shared),
             seed=seed,
             **kwargs,
@@ -116,9 +126,10 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
         latent_size: Components of a latent vector.
         label_size: Components of a label, 0 for none. Labels are concatenated to the latents
             before these are normalised.
-        normalization: Pixelwise normalisation of latents and features.
+        normalization: Pixelwise normalisation of latents and features; see `ProGAN`.
         fused: Double by transposed convolutions whose kernels sum shifts of the stored ones: the
             same function for less than half of the multiplications.
+        pixel_bias: See `ProGAN`.
         **kwargs: `stage`, `base_shape`, `channel_base`, `channel_max`, `num_filters`,
             `image_channels` as for `ProGAN`; `name`, `dtype` of `keras.Model`.
 

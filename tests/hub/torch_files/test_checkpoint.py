@@ -10,8 +10,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from c2f_zoo.hub import read_torch_checkpoint
-from c2f_zoo.hub.torch_files.pickle_reader import ByteSource, PickleError, PickleReader
+from c2f_zoo.hub import read_torch_checkpoint, read_torch_content
+from c2f_zoo.hub.torch_files.pickle_reader import (
+    ByteSource,
+    PickleError,
+    PickleReader,
+    UnsafePickleError,
+)
 
 
 @pytest.fixture
@@ -127,6 +132,38 @@ def test_an_entry_can_be_chosen(tmp_path, make):
         read_torch_checkpoint(path)
     with pytest.raises(KeyError, match="has no entry 'other'.*'ema', 'raw'"):
         read_torch_checkpoint(path, key="other")
+
+
+def settings_file(make, tmp_path, is_zip):
+    """A tensor, a number and an object of a class."""
+    array = np.ones(2, "float32")
+    settings = b"cmodels.settings\nSettings\n)\x81}(" + make.text("depth") + make.number(3) + b"ub"
+    content = b"}(" + make.text("g") + make.ordered_dict({"w": make.contiguous("0", array)})
+    content += make.text("config") + settings + make.text("step") + make.number(7) + b"u"
+    if is_zip:
+        return save(tmp_path, zipped(make, content, {"0": array.tobytes()}))
+    return save(tmp_path, make.legacy_file(make.program(content), {"0": array}))
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_all_of_a_checkpoint_is_read_with_settings_where_they_are_expected(make, tmp_path, is_zip):
+    path = settings_file(make, tmp_path, is_zip)
+    with pytest.raises(UnsafePickleError, match=r"models\.settings\.Settings"):
+        read_torch_content(path)
+    content = read_torch_content(path, record_prefix="models.settings.")
+    assert_array_equal(content.pop("g")["w"], np.ones(2, "float32"), strict=True)
+    assert content == {"config": {"depth": 3}, "step": 7}
+
+
+def test_a_dictionary_that_holds_itself_is_read_to_a_depth(make, tmp_path):
+    # The memo gives the dictionary its own number.
+    path = save(
+        tmp_path, make.legacy_file(make.program(b"}q\x00" + make.text("a") + b"h\x00s"), {})
+    )
+    content, depth = read_torch_content(path), 0
+    while content:
+        content, depth = content.get("a"), depth + 1
+    assert depth <= 4
 
 
 def test_a_checkpoint_without_tensors_is_refused(tmp_path, make):
