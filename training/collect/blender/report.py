@@ -20,18 +20,21 @@ from c2f_zoo.data.files.disparity import read_disparity
 from c2f_zoo.data.files.images import write_pixels
 from c2f_zoo.data.flow import forward_backward_check
 from c2f_zoo.data.stereo import left_right_check
+from training.collect.blender.files import KINDS
 
 
 def open_scenes(root: Path):
     """The data sets of flow, stereo and depth in a folder of scenes, and their records."""
-    if (root / "training").is_dir():
-        flow, stereo = KITTI2015(root), KITTI2015Stereo(root)
-    else:
-        split = "train" if (root / "frames_cleanpass" / "TRAIN").is_dir() else "test"
-        flow = FlyingThings3D(root, split=split, direction="into_future")
-        stereo = SceneFlow(root, split=split)
     records = [json.loads(path.read_text()) for path in sorted(root.glob("scenes/*.json"))]
-    return flow, stereo, RGBDFolder(root / "rgbd"), records
+    depth = RGBDFolder(root / "rgbd")
+    if (root / "training").is_dir():
+        return KITTI2015(root), KITTI2015Stereo(root), depth, records
+    split = "train" if (root / "frames_cleanpass" / "TRAIN").is_dir() else "test"
+    flow = FlyingThings3D(root, split=split, direction="into_future")
+    # There the scenes are sorted by kind before their numbers.
+    order = sorted(range(len(records)), key=lambda place: (KINDS[records[place]["kind"]], place))
+    depth, records = [depth[place] for place in order], [records[place] for place in order]
+    return flow, SceneFlow(root, split=split), depth, records
 
 
 def follow(image: np.ndarray, displacement: np.ndarray) -> np.ndarray:
@@ -154,7 +157,8 @@ def _mean(values):
 
 
 def _averages(rows):
-    return {key: round(float(np.nanmean([row[key] for row in rows])), 6) for key in rows[0]}
+    found = {key: [row[key] for row in rows if np.isfinite(row[key])] for key in rows[0]}
+    return {key: round(_mean(values), 6) for key, values in found.items() if values}
 
 
 def sheet(path: Path, root: Path, scenes: int = 12, height: int = 96) -> None:
