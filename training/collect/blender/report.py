@@ -161,7 +161,7 @@ def _averages(rows):
     return {key: round(_mean(values), 6) for key, values in found.items() if values}
 
 
-def sheet(path: Path, root: Path, scenes: int = 12, height: int = 96) -> None:
+def sheet(path: Path, root: Path, scenes: int = 12, height: int = 112) -> None:
     """Write a contact sheet: left, right, flow, disparity and depth of each scene, two a row."""
     flow, stereo, depth, _ = open_scenes(root)
     step = len(stereo) // len(flow)
