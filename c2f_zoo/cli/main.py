@@ -17,6 +17,7 @@ from c2f_zoo.cli import (
     generate,
     inpaint,
     models,
+    push,
     show,
     stereo,
     train,
@@ -39,6 +40,7 @@ EXAMPLES = """examples:
   c2f show pwcnet_lite.scenes           all about one of them
   c2f evaluate pwcnet_lite.scenes --dataset sintel --root MPI-Sintel-complete
   c2f convert pwc_net.pth.tar -o pwcnet.official
+  c2f push my_flow my-name/my_flow      a preset folder goes to the Hugging Face Hub
   c2f train --list                      the recipes that train them
 
 `c2f VERB --help` says more, with examples. Exit status: 0 done, 1 an error in the work, 2 a wrong
@@ -46,7 +48,7 @@ command line, 130 stopped by ctrl-C."""
 
 VERBS = (
     *(flow, stereo, depth, denoise, deblur, inpaint, upscale, generate),
-    *(models, show, evaluate, convert, train),
+    *(models, show, evaluate, convert, push, train),
 )
 COMPUTING = (flow, stereo, depth, denoise, deblur, inpaint, upscale, generate, evaluate)
 

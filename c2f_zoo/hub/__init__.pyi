@@ -5,8 +5,8 @@ from .errors import (
     PresetNotFoundError as PresetNotFoundError,
     PresetSaveError as PresetSaveError,
 )
-from .presets import PresetMixin as PresetMixin, load as load, save_preset as save_preset
-from .publishing import push as push
+from .presets import PresetMixin as PresetMixin, load as load
+from .publishing import Changes as Changes, Push as Push, compare as compare, push as push
 from .registry import (
     TASKS as TASKS,
     register_model as register_model,
@@ -19,6 +19,7 @@ from .resolving import (
     list_presets as list_presets,
     resolve as resolve,
 )
+from .saving import save_preset as save_preset
 from .torch_files import (
     read_torch_checkpoint as read_torch_checkpoint,
     read_torch_content as read_torch_content,

@@ -1,5 +1,9 @@
 """What can go wrong with a preset."""
 
+import os
+import re
+import sys
+
 
 class PresetError(ValueError):
     """A preset that cannot be used: damaged, incomplete, of another class, or out of reach."""
@@ -31,3 +35,37 @@ class PresetSaveError(OSError, PresetError):
 
     def __str__(self):
         return str(self.strerror)
+
+
+def without_tokens(text, *tokens):
+    """Return a text with every token for the Hub, known or recognisable, replaced by `***`."""
+    for token in _tokens(tokens):
+        text = text.replace(token, "***")
+    return _TOKEN.sub("***", text)
+
+
+def shown_cause(error, *tokens):
+    """Return an error to raise another from, or None if its traceback would show a token."""
+    seen, pending = set(), [error]
+    while pending:
+        one = pending.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        text = f"{one} {one!r}"
+        if without_tokens(text, *tokens) != text:
+            return None
+        pending += [one.__cause__, one.__context__]
+    return error
+
+
+# As the Hub writes its tokens; names of its own (hf_hub_download, hf_test) are shorter or no word.
+_TOKEN = re.compile(r"\b(hf|api_org)_[A-Za-z0-9]{16,}")
+
+
+def _tokens(given):
+    known = [*given, *(os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))]
+    if "huggingface_hub" in sys.modules:
+        known.append(sys.modules["huggingface_hub"].get_token())
+    stripped = {token.strip() for token in known if isinstance(token, str)}
+    return sorted({*known, *stripped} - {None, "", True, False}, key=len, reverse=True)

@@ -68,6 +68,12 @@ _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("class", "task", "precision"), str),
     "parameters": int,
     "versions": dict,
+    "golden": {
+        "input": str,
+        "shape": [int],
+        "values": [(int, float)],
+        "tolerance": (int, float),
+    },
 }
 _REQUIRED = {
     "metrics": {"name", "value", "dataset", "command"},

@@ -1,47 +1,25 @@
 """Loading a model from a preset's name, and saving one as a preset."""
 
-import contextlib
-import inspect
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import keras
 
-from c2f_zoo.checks import number, one_of, suggestion
-from c2f_zoo.hub.atomic import replaced_folder
-from c2f_zoo.hub.card import render_card
+from c2f_zoo.hub.building import build, check_arguments, dtype_policy, stored
 from c2f_zoo.hub.download import PresetFiles, fetch
 from c2f_zoo.hub.errors import PresetError
-from c2f_zoo.hub.metadata import (
-    CARD,
-    CONFIG,
-    FIELDS,
-    FORMAT,
-    METADATA,
-    WEIGHTS,
-    WEIGHTS_INDEX,
-    as_shapes,
-    check_fields,
-    check_format,
-    fingerprint,
-    is_preset_file,
-    plain_json,
-    read_json,
-    to_text,
-    versions,
-)
-from c2f_zoo.hub.registry import find_model, registered_name, task_of
-from c2f_zoo.hub.weights import PRECISIONS, load_weights, save_weights
-
-# What every Keras model's config holds beside its own arguments. They belong to a session, not
-# to a checkpoint: an automatic name, the precision to compute in.
-_SESSION_KEYS = ("name", "trainable", "dtype", "autocast")
+from c2f_zoo.hub.metadata import CONFIG, WEIGHTS, WEIGHTS_INDEX, check_format, read_json
+from c2f_zoo.hub.publishing import Push, check_repo_id, push
+from c2f_zoo.hub.registry import find_model
+from c2f_zoo.hub.saving import save_preset
+from c2f_zoo.hub.weights import load_weights
 
 
 class PresetMixin:
-    """Adds `from_pretrained` and `save_pretrained` to a registered `keras.Model`.
+    """Adds `from_pretrained`, `save_pretrained` and `push_to_hub` to a registered `keras.Model`.
 
     `get_config()` must return the constructor's arguments as plain data, and the variables must
     exist after construction, or Keras must be able to build the model from the input shape.
@@ -145,6 +123,7 @@ class PresetMixin:
         precision: str = "float32",
         max_shard_size: float | None = None,
         pictures: Mapping[str, Any] | None = None,
+        golden: bool = False,
     ) -> pathlib.Path:
         """Save the model as a preset: config, weights, metadata and model card.
 
@@ -157,6 +136,9 @@ class PresetMixin:
             max_shard_size: Largest size of a weights file in gigabytes. Default: one file.
             pictures: For the card: a caption and an image (H, W, 3), uint8 or float in [0, 1], by
                 file name, such as `{"samples.png": ("16 samples", grid)}`.
+            golden: Whether to apply the saved model to a fixed input and record some numbers of
+                its output (`c2f_zoo.hub.golden`). It takes a forward pass, which a checkpoint in
+                the midst of training does not need.
 
         Returns:
             pathlib.Path: The folder.
@@ -171,7 +153,56 @@ class PresetMixin:
             >>> from c2f_zoo.models import PWCNetLite
             >>> folder = PWCNetLite().save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
-        return save_preset(self, folder, metadata, precision, max_shard_size, pictures)
+        return save_preset(self, folder, metadata, precision, max_shard_size, pictures, golden)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        private: bool = False,
+        revision: str | None = None,
+        commit_message: str | None = None,
+        token: str | None = None,
+        dry_run: bool = False,
+        **options: Any,
+    ) -> Push:
+        """Publish the model on the Hugging Face Hub: config, weights, metadata and card.
+
+        They go in one commit, after a copy was built from them. `from_pretrained("hf://owner/name")`
+        loads the model again, on any backend.
+
+        Args:
+            repo_id: Repository, `"owner/name"`, created if need be.
+            metadata: As in `save_pretrained`. The preset's name is by default the repository's.
+            private, revision, commit_message, token, dry_run: As in `c2f_zoo.hub.push`.
+            **options: `precision`, `max_shard_size`, `pictures`, `golden` of `save_pretrained`.
+
+        Returns:
+            Push: The repository, its files, what changed, the commit.
+
+        Raises:
+            PresetError: The model cannot be saved as a preset, the name is not of the form
+                owner/name, or the Hub refused or could not be reached.
+
+        Example:
+            >>> from c2f_zoo.models import PWCNetLite
+            >>> PWCNetLite().push_to_hub("me/my_flow", {"licence": "MIT"}, dry_run=True).files
+            ('README.md', 'config.json', 'metadata.json', 'model.weights.h5')
+        """
+        check_repo_id(repo_id)
+        with tempfile.TemporaryDirectory() as home:
+            folder = pathlib.Path(home) / repo_id.partition("/")[2]
+            self.save_pretrained(folder, {"repo_id": repo_id, **(metadata or {})}, **options)
+            return push(
+                folder,
+                repo_id,
+                private=private,
+                revision=revision,
+                commit_message=commit_message,
+                token=token,
+                dry_run=dry_run,
+            )
 
 
 def load(
@@ -212,12 +243,12 @@ def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mappin
     if issubclass(found, PresetMixin):
         found, config = found.preset_class(config)
     model_class = _choose_class(wanted, found, label)
-    _check_arguments(model_class, config, f"{label}: {CONFIG}")
-    _check_arguments(model_class, overrides, f"from_pretrained({label!r})")
-    with _dtype_policy(dtype):
+    check_arguments(model_class, config, f"{label}: {CONFIG}")
+    check_arguments(model_class, overrides, f"from_pretrained({label!r})")
+    with dtype_policy(dtype):
         try:
             model = model_class(**{**config, **overrides})
-            _build(model, content.get("build"), label)
+            build(model, content.get("build"), label)
         except Exception as error:
             if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
                 raise
@@ -227,14 +258,10 @@ def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mappin
             ) from error
     index = WEIGHTS_INDEX in files.metadata["files"]
     path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
-    load_weights(_stored(model), path, label)
+    load_weights(stored(model), path, label)
     if isinstance(model, PresetMixin):
         model.preset_loaded()
     return model
-
-
-def _stored(model: keras.Model) -> keras.Model:
-    return model.preset_network() if isinstance(model, PresetMixin) else model
 
 
 def _choose_class(wanted: type | None, found: type, label: str) -> type:
@@ -247,142 +274,3 @@ def _choose_class(wanted: type | None, found: type, label: str) -> type:
         f"{found.__name__}.from_pretrained({label!r}) or c2f_zoo.hub.load({label!r}). "
         f"Received: {wanted.__name__}.from_pretrained"
     )
-
-
-def _check_arguments(model_class: type, arguments: Mapping[str, Any], where: str) -> None:
-    parameters = list(inspect.signature(model_class.__init__).parameters.values())[1:]
-    accepted = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        accepted += ["name", "trainable"]
-    for name in arguments:
-        if name not in accepted:
-            raise PresetError(
-                f"{where} has an argument that {model_class.__name__} does not take."
-                f"{suggestion(name, accepted)} It takes: {', '.join(accepted)}. "
-                f"Received: {name!r}"
-            )
-
-
-@contextlib.contextmanager
-def _dtype_policy(dtype: Any) -> Iterator[None]:
-    """Make `dtype` the policy of every layer that is created in the block."""
-    before = keras.config.dtype_policy()
-    if dtype is not None:
-        keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
-def _build(model: keras.Model, shapes: Any, label: str) -> None:
-    if not model.built and shapes is not None:
-        model.build_from_config(as_shapes(shapes))
-        model.built = True  # as Keras does when it loads a model
-    if not model.built:
-        raise PresetError(
-            f"{label}: the variables of {type(model).__name__} cannot be created. A preset's class "
-            "creates them in its constructor (and sets `self.built = True`) or is built by Keras "
-            f"from a recorded input shape. Received: {shapes!r}"
-        )
-
-
-def save_preset(
-    model: keras.Model,
-    folder: str | os.PathLike,
-    metadata: Mapping[str, Any] | None = None,
-    precision: str = "float32",
-    max_shard_size: float | None = None,
-    pictures: Mapping[str, Any] | None = None,
-) -> pathlib.Path:
-    """Save a registered model as a preset, as `PresetMixin.save_pretrained` does.
-
-    A copy is built from the config, which proves that the preset can be loaded. An optimizer's
-    state is not written.
-
-    Args:
-        model: Built model of a registered class.
-        folder, metadata, precision, max_shard_size, pictures: As in `PresetMixin.save_pretrained`.
-
-    Returns:
-        pathlib.Path: The folder.
-
-    Raises:
-        ValueError, PresetError, PresetSaveError: As in `PresetMixin.save_pretrained`.
-
-    Example:
-        >>> import tempfile
-        >>> from c2f_zoo.models import PWCNetLite
-        >>> sorted(path.name for path in save_preset(PWCNetLite(), tempfile.mkdtemp()).iterdir())
-        ['README.md', 'config.json', 'metadata.json', 'model.weights.h5']
-    """
-    folder = pathlib.Path(folder)
-    one_of("precision", precision, PRECISIONS)
-    if max_shard_size is not None:
-        number("max_shard_size", max_shard_size, above=0)
-    said = check_fields({**getattr(model, "preset_defaults", {}), **(metadata or {})})
-    said.setdefault("name", folder.resolve().name)
-    copy, content = _copy(model)
-    present = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    replaceable = [name for name in present if is_preset_file(name)]
-    with replaced_folder(folder, replaceable) as new:
-        stored = _stored(copy)
-        rounding = save_weights(stored, new, precision, max_shard_size)
-        (new / CONFIG).write_text(to_text(content), "utf-8")
-        if pictures:
-            said["pictures"] = list(_save_pictures(pictures, new))
-        record = {
-            "format": FORMAT,
-            "class": content["class"],
-            "task": getattr(model, "preset_task", None) or task_of(type(model)),
-            **{key: said[key] for key in FIELDS if key in said},
-            "parameters": stored.count_params(),
-            "precision": precision,
-            "largest_rounding_error": rounding,
-            "versions": versions(),
-            "files": {path.name: fingerprint(path) for path in sorted(new.iterdir())},
-        }
-        (new / METADATA).write_text(to_text(record), "utf-8")
-        (new / CARD).write_text(render_card(record), "utf-8")
-    return folder
-
-
-def _save_pictures(pictures: Mapping[str, Any], folder: pathlib.Path) -> Iterator[dict[str, str]]:
-    from c2f_zoo.data import save_image
-
-    for name, (caption, image) in pictures.items():
-        if not name.endswith(".png") or not is_preset_file(name):
-            raise PresetError(
-                f"A picture's file is named in small letters and ends with .png. Received: {name!r}"
-            )
-        save_image(folder / name, image)
-        yield {"file": name, "caption": caption}
-
-
-def _copy(model: keras.Model) -> tuple[keras.Model, dict[str, Any]]:
-    """Build the model again from what `config.json` will hold, with the same weights."""
-    name = registered_name(type(model))
-    if not model.built:
-        raise PresetError(
-            f"Only a built model has weights to save: call it on some data first. Received: {name}"
-        )
-    config = {k: v for k, v in model.get_config().items() if k not in _SESSION_KEYS}
-    config = plain_json(config, f"get_config() of {name}")
-    model_class = find_model(name)
-    _check_arguments(model_class, config, f"get_config() of {name}")
-    content = {"class": name, "config": config, "format": FORMAT}
-    with _dtype_policy("float32"):
-        copy = model_class(**config)
-        if not copy.built:
-            content["build"] = plain_json(model.get_build_config(), f"input shape of {name}")
-            _build(copy, content["build"], name)
-    shapes = [tuple(weight.shape) for weight in model.weights]
-    copied = [tuple(weight.shape) for weight in copy.weights]
-    if shapes != copied:
-        raise PresetError(
-            f"{name}(**get_config()) must have the model's weights, or a preset of it cannot be "
-            f"loaded: {len(shapes)}, {shapes[:4]}, ... Received: {len(copied)}, {copied[:4]}, ..."
-        )
-    for weight, target in zip(model.weights, copy.weights, strict=True):
-        target.assign(keras.ops.convert_to_numpy(weight))
-    return copy, content

@@ -48,8 +48,7 @@ def save_weights(
     largest, total = 0.0, 0
     for path in sorted(folder.glob("*.weights.h5")):
         _check_finite(path)
-        if precision == "float16":
-            largest = max(largest, _halve(path))
+        largest = max(largest, _rewrite(path, precision == "float16"))
         total += sum(dataset.nbytes for dataset in _datasets(path))
     if max_shard_size is not None:
         index = json.loads((folder / WEIGHTS_INDEX).read_text("utf-8"))
@@ -89,11 +88,15 @@ def _check_finite(path: pathlib.Path) -> None:
             )
 
 
-def _halve(path: pathlib.Path) -> float:
-    """Rewrite the floating point variables of a file as float16; return the largest error."""
+def _rewrite(path: pathlib.Path, halve: bool) -> float:
+    """Write a file anew, its floating point variables as float16 if asked; return the error.
+
+    Keras also writes the names of the layers, which nobody reads and which count the layers of a
+    session: without them one model always gives the same file.
+    """
     largest = 0.0
-    halved = io.BytesIO()  # plain bytes reach the disk by a plain write: see reserve_space
-    with h5py.File(path, "r") as source, h5py.File(halved, "w") as target:
+    rewritten = io.BytesIO()  # plain bytes reach the disk by a plain write: see reserve_space
+    with h5py.File(path, "r") as source, h5py.File(rewritten, "w") as target:
         names: list[str] = []
         source.visit(names.append)
         for name in names:
@@ -102,13 +105,14 @@ def _halve(path: pathlib.Path) -> float:
                 copy = target.require_group(name)
             else:
                 values = item[()]
-                if item.dtype.kind == "f" and item.dtype.itemsize > 2:
+                if halve and item.dtype.kind == "f" and item.dtype.itemsize > 2:
                     values, error = _to_half(values, name)
                     largest = max(largest, error)
                 copy = target.create_dataset(name, data=values)
             for key, value in item.attrs.items():
-                copy.attrs[key] = value
-    path.write_bytes(halved.getbuffer())
+                if key != "name":
+                    copy.attrs[key] = value
+    path.write_bytes(rewritten.getbuffer())
     return largest
 
 

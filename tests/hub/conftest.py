@@ -1,5 +1,7 @@
 import importlib.util
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +51,39 @@ def loopback_hub():
     hub.commit("me/empty", "main", {"notes.txt": b"nothing here"})
     yield hub
     hub.close()
+
+
+def _run_on_hub(home, endpoint, *arguments, **settings):
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")},
+        "HF_ENDPOINT": endpoint,
+        "HF_HOME": str(home),
+        "HF_TOKEN": "hf_test",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+        "C2F_ZOO_ORGANISATION": "me",
+        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1]), str(HERE)]),
+        **settings,
+    }
+    first, *rest = arguments
+    first = str(HERE / first) if str(first).endswith("_session.py") else str(first)
+    done = subprocess.run(
+        [sys.executable, first, *map(str, rest)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="session")
+def run_on_hub():
+    """Runs a program with the settings of a Hub at `endpoint`; it must succeed."""
+    return _run_on_hub
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,10 @@ class LoopbackHub:
         self.repositories: dict[str, dict] = {}
         self.blobs: dict[str, bytes] = {}
         self.requests: list[str] = []
+        self.messages: list[str] = []  # of the commits
         self.large: set[str] = set()  # sha256 of what went up as a large file
+        self.faults: list[dict] = []  # see _Handler.fail
+        self.headers: list[str] = []  # of authorization, as they came
         hub = self
 
         class Handler(_Handler):
@@ -50,13 +53,15 @@ class LoopbackHub:
     def find(self, repo, revision):
         """The commit that a revision means, or None."""
         repository = self.repositories[repo]
-        sha = repository["branches"].get(revision, revision)
+        names = repository["branches"] | repository.get("tags", {})
+        sha = names.get(revision, revision)
         return sha if sha in repository["commits"] else None
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: LoopbackHub
+    cut = None  # bytes after which the connection breaks
 
     def log_message(self, *_arguments):
         pass
@@ -80,7 +85,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 data[-1] ^= 1
                 self.hub.blobs[digest] = bytes(data)
             return self.send({})
+        if path == "/faults":
+            self.hub.faults = json.loads(self.body)
+            return self.send({})
+        if path == "/requests":
+            return self.send(self.hub.requests)
         self.hub.requests.append(f"{self.command} {path}")
+        self.hub.headers.append(self.headers.get("Authorization", ""))
+        for fault in self.hub.faults:
+            if fault.get("times", 1) and re.fullmatch(fault["match"], f"{self.command} {path}"):
+                fault["times"] = fault.get("times", 1) - 1
+                return self.fail(fault)
+        return self.dispatch()
+
+    def dispatch(self):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         for pattern, method in ROUTES:
             match = re.fullmatch(pattern, f"{self.command} {path}")
             if match:
@@ -97,12 +116,28 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def send(self, body, status=200, headers=None):
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        ranged = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        if ranged and status == 200:
+            whole, data, status = len(data), data[int(ranged[1]) :], 206
+            span = f"bytes {ranged[1]}-{whole - 1}/{whole}"
+            headers = {**(headers or {}), "Content-Range": span}
         self.send_response(status)
         for key, value in {"Content-Length": len(data), **(headers or {})}.items():
             self.send_header(key, str(value))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        self.wfile.write(data[: self.cut])
+        if self.cut is not None:
+            self.cut = None
+            self.close_connection = True
+
+    def fail(self, fault):
+        """Answer with a `status` and `headers`; or send `cut` bytes of the file and hang up."""
+        if "cut" not in fault:
+            return self.send({"error": "asked for"}, fault["status"], fault.get("headers"))
+        self.cut = fault["cut"]
+        return self.dispatch()
 
     def refuse(self, code, status=404):
         self.send({"error": code}, status, {"X-Error-Code": code, "X-Error-Message": code})
@@ -113,7 +148,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         known = repo in self.hub.repositories
         url = f"{self.hub.url}/{repo}"
         if not known:
-            self.hub.repositories[repo] = {"branches": {}, "commits": {}}
+            private = wanted.get("visibility", "") == "private" or bool(wanted.get("private"))
+            self.hub.repositories[repo] = {"branches": {}, "commits": {}, "private": private}
             self.hub.commit(repo, "main", {".gitattributes": b"*.h5 filter=lfs\n"})
         self.send({"url": url, "name": repo, "id": repo}, 409 if known else 200)
 
@@ -125,6 +161,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         known = name in branches
         branches.setdefault(name, branches["main"])
         self.send({}, 409 if known else 200)
+
+    def tag(self, repo, revision):
+        tags = self.hub.repositories[repo].setdefault("tags", {})
+        name = json.loads(self.body)["tag"]
+        known = name in tags
+        tags.setdefault(name, self.hub.find(repo, revision))
+        self.send({}, 409 if known else 200)
+
+    def refs(self, repo):
+        repository = self.hub.repositories[repo]
+        self.send(
+            {
+                kind: [
+                    {"name": name, "ref": f"refs/{folder}/{name}", "targetCommit": sha}
+                    for name, sha in repository.get(kind, {}).items()
+                ]
+                for kind, folder in (("branches", "heads"), ("tags", "tags"), ("converts", "x"))
+            }
+        )
 
     def preupload(self, repo, revision):
         files = [
@@ -140,11 +195,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def batch(self, repo):
         objects = [
-            {
-                "oid": item["oid"],
-                "size": item["size"],
-                "actions": {"upload": {"href": f"{self.hub.url}/large/{item['oid']}"}},
-            }
+            {"oid": item["oid"], "size": item["size"]}
+            # What is there already is not asked for.
+            | (
+                {}
+                if item["oid"] in self.hub.large
+                else {"actions": {"upload": {"href": f"{self.hub.url}/large/{item['oid']}"}}}
+            )
             for item in json.loads(self.body)["objects"]
         ]
         self.send({"transfer": "basic", "objects": objects})
@@ -161,7 +218,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         for line in self.body.splitlines():
             entry = json.loads(line)
             value = entry["value"]
-            if entry["key"] == "file":
+            if entry["key"] == "header":
+                self.hub.messages.append(value["summary"])
+                parent = value.get("parentCommit")
+                if parent not in (None, self.hub.find(repo, revision)):
+                    return self.send({"error": "another commit came between"}, 412)
+            elif entry["key"] == "file":
                 changes[value["path"]] = base64.b64decode(value["content"])
             elif entry["key"] == "lfsFile":
                 changes[value["path"]] = self.hub.blobs[value["oid"]]
@@ -169,23 +231,36 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 changes[value["path"]] = None
         sha = self.hub.commit(repo, revision, changes)
         url = f"{self.hub.url}/{repo}/commit/{sha}"
-        self.send({"commitUrl": url, "commitOid": sha, "pullRequestUrl": None})
+        return self.send({"commitUrl": url, "commitOid": sha, "pullRequestUrl": None})
 
     def tree(self, repo, revision):
         files = self.hub.repositories[repo]["commits"][self.hub.find(repo, revision)]
-        self.send(
-            [
-                {"type": "file", "path": path, "oid": oid, "size": len(self.hub.blobs[oid])}
-                for path, oid in files.items()
-            ]
-        )
+        self.send([self.entry(path, oid) for path, oid in files.items()])
+
+    def entry(self, path, oid):
+        data = self.hub.blobs[oid]
+        git = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+        entry = {"type": "file", "path": path, "oid": git, "size": len(data)}
+        if oid in self.hub.large:
+            entry["lfs"] = {"oid": oid, "size": len(data), "pointerSize": 130}
+        return entry
 
     def info(self, repo, revision="main"):
+        if repo not in self.hub.repositories:
+            return self.refuse("RepoNotFound")
         sha = self.hub.find(repo, revision)
+        if sha is None:
+            return self.refuse("RevisionNotFound")
         files = self.hub.repositories[repo]["commits"][sha]
-        self.send({"id": repo, "sha": sha, "siblings": [{"rfilename": path} for path in files]})
+        siblings = [{"rfilename": path} for path in files]
+        return self.send({"id": repo, "sha": sha, "siblings": siblings})
 
     def resolve(self, repo, revision, path):
+        state = self.hub.repositories.get(repo, {}).get("state")
+        if state == "gated":
+            return self.refuse("GatedRepo", 403)
+        if isinstance(state, dict):  # renamed
+            return self.send(b"", 307, {"Location": f"/{state['to']}/resolve/{revision}/{path}"})
         if repo not in self.hub.repositories:
             return self.refuse("RepoNotFound")
         sha = self.hub.find(repo, revision)
@@ -206,6 +281,8 @@ ROUTES = [
     (r"POST /api/repos/create", _Handler.create),
     (r"POST /api/validate-yaml", _Handler.validate),
     (rf"POST /api/models/{REPO}/branch/(?P<name>.+)", _Handler.branch),
+    (rf"POST /api/models/{REPO}/tag/(?P<revision>.+)", _Handler.tag),
+    (rf"GET /api/models/{REPO}/refs", _Handler.refs),
     (rf"POST /api/models/{REPO}/preupload/(?P<revision>.+)", _Handler.preupload),
     (rf"POST /{REPO}\.git/info/lfs/objects/batch", _Handler.batch),
     (r"PUT /large/(?P<oid>\w+)", _Handler.store),

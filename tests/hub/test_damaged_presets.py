@@ -17,6 +17,7 @@ from c2f_zoo.hub import (
     read_metadata,
     render_card,
 )
+from c2f_zoo.hub.metadata import fingerprint
 
 
 def test_another_class_is_named_with_the_way_to_load_it(folder, tiny_models):
@@ -65,8 +66,8 @@ def rewrite(folder, name, change):
     change(content)
     path.write_text(json.dumps(content))
     if name != "metadata.json":
-        fingerprint = module.fingerprint(path)
-        rewrite(folder, "metadata.json", lambda record: record["files"].update({name: fingerprint}))
+        found = fingerprint(path)
+        rewrite(folder, "metadata.json", lambda record: record["files"].update({name: found}))
 
 
 @pytest.mark.parametrize("name", ["../config.json", "/etc/passwd", "model.pkl", "a/b.weights.h5"])
@@ -187,11 +188,11 @@ def test_any_changed_value_of_the_config_is_told_or_harmless(model, tiny_models,
         for value in (None, -1, "x", [None], {"x": None}):
             new = replaced(content, place, value)
             (folder / "config.json").write_text(json.dumps(new))
-            fingerprint = module.fingerprint(folder / "config.json")
+            found = fingerprint(folder / "config.json")
             rewrite(
                 folder,
                 "metadata.json",
-                lambda record, new=fingerprint: record["files"].update({"config.json": new}),
+                lambda record, new=found: record["files"].update({"config.json": new}),
             )
             with contextlib.suppress(PresetError):
                 load(folder)

@@ -1,11 +1,8 @@
 """The real Hub client against a Hub on the loopback, in programs of their own."""
 
 import json
-import os
 import pathlib
 import socket
-import subprocess
-import sys
 
 import pytest
 
@@ -15,29 +12,9 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def run(tmp_path, endpoint, *arguments, **settings):
-    environment = {
-        **{key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")},
-        "HF_ENDPOINT": endpoint,
-        "HF_HOME": str(tmp_path),
-        "HF_TOKEN": "hf_test",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-        "C2F_ZOO_ORGANISATION": "me",
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
-        **settings,
-    }
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stdout
+@pytest.fixture(scope="module")
+def run(run_on_hub):
+    return lambda *arguments, **settings: run_on_hub(*arguments, **settings).stdout
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +23,8 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def happened(home, loopback_hub):
-    return json.loads(run(home, loopback_hub.url, str(HERE / "hub_session.py")))
+def happened(home, loopback_hub, run):
+    return json.loads(run(home, loopback_hub.url, "hub_session.py"))
 
 
 def test_a_dry_run_checks_everything_and_sends_nothing(happened):
@@ -153,7 +130,7 @@ assert "keras" not in sys.modules
 """
 
 
-def test_an_unreachable_hub_falls_back_on_the_cache_or_says_so(tmp_path, home, happened):
+def test_an_unreachable_hub_falls_back_on_the_cache_or_says_so(tmp_path, home, happened, run):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # bound and not listening: every connection is refused
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -175,7 +152,7 @@ except ValueError as error:
 """
 
 
-def test_a_push_to_an_unreachable_hub_says_what_to_do(tmp_path, tiny_models):
+def test_a_push_to_an_unreachable_hub_says_what_to_do(tmp_path, tiny_models, run):
     folder = tiny_models.TinyFlow().save_pretrained(tmp_path / "tiny_flow.test")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -185,7 +162,7 @@ def test_a_push_to_an_unreachable_hub_says_what_to_do(tmp_path, tiny_models):
     assert "hf auth login" in printed
 
 
-def test_the_environment_switches_the_network_off(home, loopback_hub, happened):
+def test_the_environment_switches_the_network_off(home, loopback_hub, happened, run):
     before = len(loopback_hub.requests)
     printed = run(
         home, loopback_hub.url, "-c", FETCH, "flow", "hf://me/empty", HF_HUB_OFFLINE="1"
@@ -196,7 +173,7 @@ def test_the_environment_switches_the_network_off(home, loopback_hub, happened):
 
 
 def test_the_upload_program_publishes_every_preset_of_a_folder(
-    tmp_path, loopback_hub, tiny_models, home
+    tmp_path, loopback_hub, tiny_models, home, run
 ):
     for name in ("tiny_flow.one", "tiny_flow.two"):
         tiny_models.TinyFlow().save_pretrained(tmp_path / name, {"licence": "MIT"})

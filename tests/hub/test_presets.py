@@ -12,10 +12,10 @@ from c2f_zoo.hub import (
     PresetMixin,
     PresetSaveError,
     load,
-    presets as module,
     read_metadata,
     render_card,
     save_preset,
+    saving as module,
 )
 
 

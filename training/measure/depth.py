@@ -45,7 +45,7 @@ def main(argv=None):
 
     figures = measure(arguments.preset, Path(arguments.data), arguments.title)
     load(arguments.preset).save_pretrained(
-        arguments.preset, metadata=metadata(arguments, figures), precision="float16"
+        arguments.preset, metadata=metadata(arguments, figures), precision="float16", golden=True
     )
 
 

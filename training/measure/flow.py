@@ -38,7 +38,7 @@ def main(argv=None):
 
     figures = list(measure(arguments.preset, Path(arguments.data)))
     load(arguments.preset).save_pretrained(
-        arguments.preset, metadata=metadata(arguments, figures), precision="float16"
+        arguments.preset, metadata=metadata(arguments, figures), precision="float16", golden=True
     )
 
 

@@ -51,6 +51,7 @@ def main(argv=None):
         arguments.preset,
         metadata=metadata(recipe, about, figures),
         precision="float16",
+        golden=True,
         pictures=pictures(model, cache.images()),
     )
 

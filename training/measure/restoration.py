@@ -66,6 +66,7 @@ def main(argv=None):
         arguments.preset,
         metadata=metadata(recipe, figures),
         precision="float16",
+        golden=True,
         pictures=pictures(model, recipe, arguments),
     )
 

@@ -74,7 +74,7 @@ def main(argv=None):
     if arguments.recipe:
         [preset] = arguments.presets
         said = metadata(arguments, preset, results)
-        load(preset).save_pretrained(preset, metadata=said, precision="float16")
+        load(preset).save_pretrained(preset, metadata=said, precision="float16", golden=True)
     return results
 
 
