@@ -4,8 +4,8 @@ from pathlib import Path
 
 from c2f_zoo.cli.common import CommandError, note, say
 
-EXAMPLES = """Only the preset's own files are sent, in one commit, and of them only what changed. Log
-in before: `hf auth login`, or HF_TOKEN, with a token that may write.
+EXAMPLES = """Only the preset's own files are sent, in one commit, and of them only what changed.
+Log in before: `hf auth login`, or HF_TOKEN, with a token that may write.
 
 examples:
   c2f push my_flow my-name/my_flow --dry-run

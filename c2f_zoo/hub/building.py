@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,11 @@ from c2f_zoo.hub.metadata import as_shapes
 # What every Keras model's config holds beside its own arguments. They belong to a session, not
 # to a checkpoint: an automatic name, the precision to compute in.
 SESSION_KEYS = ("name", "trainable", "dtype", "autocast")
+
+
+# A GAN's preset holds one of its networks: it also has a critic, and the average of the generator.
+_LARGEST_SHARE = 16
+_SMALL = 2**22  # numbers, 16 MiB
 
 
 def stored(model: keras.Model) -> keras.Model:
@@ -34,6 +40,33 @@ def check_arguments(model_class: type, arguments: Mapping[str, Any], where: str)
                 f"{suggestion(name, accepted)} It takes: {', '.join(accepted)}. "
                 f"Received: {name!r}"
             )
+
+
+def check_size(
+    model_class: type, config: Mapping[str, Any], shapes: Any, found: int, label: str
+) -> None:
+    """Raise PresetError for a config that asks for far more weights than a preset holds.
+
+    The model is built once without memory for its variables: Keras does not create their values
+    within a stateless scope.
+
+    Args:
+        model_class: Class of the model.
+        config: Its arguments.
+        shapes: As of `build`.
+        found: Numbers that the preset's weights hold.
+        label: Name of the preset, for messages.
+    """
+    most = _LARGEST_SHARE * found + _SMALL
+    with keras.StatelessScope(initialize_variables=False):
+        model = model_class(**config)
+        build(model, shapes, label)
+        asked = sum(math.prod(variable.shape) for variable in model.variables)
+    if asked > most:
+        raise PresetError(
+            f"{label}: the config asks for {asked} numbers, and the weights are {found}, so the "
+            f"model was not built. Received: {model_class.__name__}"
+        )
 
 
 @contextlib.contextmanager

@@ -3,26 +3,43 @@
 import dataclasses
 import os
 import pathlib
+import re
 from typing import Any
 
-from c2f_zoo.hub.errors import DamagedFileError, PresetError, first_line
-from c2f_zoo.hub.metadata import METADATA, check_metadata, read_json, verify
-from c2f_zoo.hub.resolving import PresetSource, not_found, organisation, resolve, shipped_folders
+from c2f_zoo.hub.client import CacheDir, download
+from c2f_zoo.hub.errors import DamagedFileError, PresetError
+from c2f_zoo.hub.keras_files import is_keras_metadata
+from c2f_zoo.hub.metadata import (
+    CONFIG,
+    LARGEST_JSON,
+    METADATA,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    check_metadata,
+    is_preset_file,
+    read_json,
+    verify,
+)
+from c2f_zoo.hub.resolving import PresetSource, resolve
 
-_CacheDir = str | os.PathLike | None
+_LARGEST_PRESET = 16 * 2**30  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
 class PresetFiles:
-    """The verified files of a preset: the name asked for, their folder, and `metadata.json`."""
+    """The verified files of a preset: the name asked for, their folder, and `metadata.json`.
+
+    Of what Keras itself saved, `is_keras` is true and `metadata` holds only the list of `files`.
+    """
 
     label: str
     folder: pathlib.Path
     metadata: dict[str, Any]
+    is_keras: bool = False
 
 
 def fetch(
-    name: str | os.PathLike, offline: bool | None = None, cache_dir: _CacheDir = None
+    name: str | os.PathLike, offline: bool | None = None, cache_dir: CacheDir = None
 ) -> PresetFiles:
     """Bring a preset's files to this machine and compare them with their sha256.
 
@@ -41,7 +58,7 @@ def fetch(
 
 
 def read_metadata(
-    name: str | os.PathLike, *, offline: bool | None = None, cache_dir: _CacheDir = None
+    name: str | os.PathLike, *, offline: bool | None = None, cache_dir: CacheDir = None
 ) -> dict[str, Any]:
     """Read what a preset says about itself, without its weights.
 
@@ -65,27 +82,94 @@ def read_metadata(
 
 
 def _fetch(
-    name: str | os.PathLike, offline: bool | None, cache_dir: _CacheDir, only_metadata: bool
+    name: str | os.PathLike, offline: bool | None, cache_dir: CacheDir, only_metadata: bool
 ) -> PresetFiles:
     source = resolve(name)
     folder = source.folder
+    if source.kind == "file":
+        raise PresetError(
+            f"{source.label}: a .keras file says nothing of what it was trained on. Load it, and "
+            f"save it as a preset. Received: {source.label!r}"
+        )
     if folder is None:
         if offline is None:
             offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-        folder = _download(source, METADATA, source.revision, offline, cache_dir).parent
+        folder = download(
+            source, METADATA, source.revision, offline, cache_dir, most=LARGEST_JSON
+        ).parent
     try:
         content = read_json(folder / METADATA, source.label)
     except PresetError as error:
         if source.folder is None:
             raise _discarded(folder / METADATA, error) from error
         raise
+    if is_keras_metadata(content):
+        if only_metadata:
+            return PresetFiles(source.label, folder, content, is_keras=True)
+        files = _keras_files(source, folder, offline, cache_dir)
+        return PresetFiles(source.label, folder, {"files": files}, is_keras=True)
     metadata = check_metadata(content, source.label)
     if source.folder is None and not only_metadata:
+        total = sum(entry["size"] for entry in metadata["files"].values())
+        if total > _LARGEST_PRESET:
+            raise PresetError(
+                f"{source.label}: a preset has at most {_LARGEST_PRESET} bytes. Received: {total}"
+            )
         # The folder in the cache is named after the commit: a push between two downloads cannot
         # mix two versions.
-        for file in metadata["files"]:
-            _download(source, file, folder.name, offline, cache_dir)
+        for file, entry in metadata["files"].items():
+            download(source, file, folder.name, offline, cache_dir, size=entry["size"])
     return PresetFiles(source.label, folder, metadata)
+
+
+def _keras_files(
+    source: PresetSource, folder: pathlib.Path, offline: bool | None, cache_dir: CacheDir
+) -> dict[str, dict[str, Any]]:
+    """Bring what Keras saved; return the files, as `metadata.json` of a preset lists them.
+
+    Keras stores no sha256, but the Hub names large files by theirs.
+    """
+
+    def bring(file, most=_LARGEST_PRESET):
+        if source.folder is not None:
+            if not (folder / file).is_file():
+                raise PresetError(
+                    f"{source.label} is not complete: {file} is missing. Received: {folder}"
+                )
+        else:
+            download(source, file, folder.name, offline, cache_dir, most=most)
+
+    bring(CONFIG, LARGEST_JSON)
+    names = [WEIGHTS]
+    try:
+        bring(WEIGHTS)
+    except PresetError as missing:
+        try:
+            bring(WEIGHTS_INDEX, LARGEST_JSON)
+        except PresetError:
+            raise missing from None
+        names = [WEIGHTS_INDEX, *_shards(folder, source.label)]
+        for name in names[1:]:
+            bring(name)
+    files = {}
+    for name in (CONFIG, *names):
+        blob = (folder / name).resolve()
+        known = blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name)
+        files[name] = {"size": blob.stat().st_size, "sha256": blob.name if known else None}
+    return files
+
+
+def _shards(folder: pathlib.Path, label: str) -> list[str]:
+    index = read_json(folder / WEIGHTS_INDEX, label).get("weight_map")
+    entries = index.values() if isinstance(index, dict) else ()
+    names = {str(name) for e in entries for name in (e if isinstance(e, list) else [e])}
+    for name in names:
+        # Another name could lead anywhere on this machine.
+        if not name.startswith("model_") or not is_preset_file(name):
+            raise PresetError(
+                f"{label}: {WEIGHTS_INDEX} names a file that is no shard. Received: {name!r}"
+            )
+    return sorted(names)
 
 
 def _discarded(path: pathlib.Path, error: PresetError) -> PresetError:
@@ -97,97 +181,3 @@ def _discarded(path: pathlib.Path, error: PresetError) -> PresetError:
     message, received, rest = str(error).partition(" Received: ")
     advice = " It was removed from the local cache: load the preset again to download it anew."
     return PresetError(f"{message}{advice}{received}{rest}")
-
-
-def _download(
-    source: PresetSource, file: str, revision: str | None, offline: bool, cache_dir: _CacheDir
-) -> pathlib.Path:
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    repo = source.repo_id
-    try:
-        if not offline and not _is_cached(repo, file, revision, cache_dir):
-            _reach(repo, file, revision)
-        options = {"local_files_only": offline, "library_name": "c2f_zoo"}
-        path = huggingface_hub.hf_hub_download(
-            repo, file, revision=revision, cache_dir=cache_dir, **options
-        )
-        return pathlib.Path(path)
-    except errors.GatedRepoError as error:
-        raise PresetError(
-            f"{source.label}: {repo} asks for a permission. Visit https://huggingface.co/{repo}, "
-            f"then `hf auth login`. Received: {first_line(error)}"
-        ) from error
-    except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
-        private = "a private one needs HF_TOKEN or `hf auth login`"
-        reason = f"The Hub has no repository {repo} ({private})."
-        raise not_found(source.label, reason, cached_presets(cache_dir)) from error
-    except errors.RevisionNotFoundError as error:
-        raise not_found(source.label, f"{repo} has no revision {revision!r}.") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise _out_of_reach(source, file, offline, cache_dir, error) from error
-    except errors.EntryNotFoundError as error:
-        raise PresetError(
-            f"{source.label}: the repository {repo} is not a preset of c2f_zoo, or incomplete: it "
-            f"has no {file}. Received: revision {revision or 'main'}"
-        ) from error
-    except Exception as error:
-        # A transport's own errors, a full disk, a token that was refused.
-        raise PresetError(
-            f"{source.label}: {file} could not be downloaded from {repo}. "
-            f"Received: {type(error).__name__}: {first_line(error)}"
-        ) from error
-
-
-def _is_cached(repo: str, file: str, revision: str | None, cache_dir: _CacheDir) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(repo, file, cache_dir, revision), str)
-
-
-def _reach(repo: str, file: str, revision: str | None) -> None:
-    """Ask the Hub once; its client would try an absent network for half a minute."""
-    import huggingface_hub
-    from huggingface_hub import errors
-
-    url = huggingface_hub.hf_hub_url(repo, file, revision=revision)
-    try:
-        huggingface_hub.get_hf_file_metadata(url)
-    except errors.HfHubHTTPError:
-        pass  # the Hub answered; the download says what, and tries again where that may help
-    except Exception as error:
-        raise errors.LocalEntryNotFoundError(str(error)) from error
-
-
-def _out_of_reach(
-    source: PresetSource, file: str, offline: bool, cache_dir: _CacheDir, error: Exception
-) -> PresetError:
-    import huggingface_hub
-
-    endpoint = huggingface_hub.constants.ENDPOINT
-    if offline or huggingface_hub.constants.HF_HUB_OFFLINE:
-        reason = f"Offline mode is on, and {file} of {source.repo_id} is not in the local cache."
-    else:
-        cause = error.__cause__ or error
-        reason = (
-            f"{endpoint} could not be reached ({type(cause).__name__}: {first_line(cause)}), and "
-            f"{file} of {source.repo_id} is not in the local cache."
-        )
-    cached = cached_presets(cache_dir)
-    if source.kind == "published":
-        return not_found(source.label, reason, cached)
-    usable = ", ".join([*shipped_folders(), *cached]) or "only folders"
-    return PresetError(
-        f"{source.label}: {reason} Usable without a network: {usable}. Received: {source.label!r}"
-    )
-
-
-def cached_presets(cache_dir: _CacheDir = None) -> tuple[str, ...]:
-    """Return the names of the zoo's presets in the Hub's cache, sorted."""
-    import huggingface_hub
-
-    cache = pathlib.Path(cache_dir or huggingface_hub.constants.HF_HUB_CACHE)
-    prefix = f"models--{organisation()}--"
-    found = cache.glob(f"{prefix}*/snapshots/*/{METADATA}")
-    return tuple(sorted({path.parents[2].name.removeprefix(prefix) for path in found}))

@@ -14,8 +14,11 @@ class PresetNotFoundError(PresetError):
 
 
 def first_line(error):
-    """Return the first line of an exception's text that is not empty, else its class's name."""
-    lines = (line.strip() for line in str(error).splitlines())
+    """Return the first line of an exception's text that is not empty, else its class's name.
+
+    Tokens are replaced, as `without_tokens` does.
+    """
+    lines = (line.strip() for line in without_tokens(str(error)).splitlines())
     return next(filter(None, lines), type(error).__name__)
 
 

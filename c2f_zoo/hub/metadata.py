@@ -24,7 +24,7 @@ WEIGHTS_INDEX = "model.weights.json"  # of weights in several shards, model_0000
 _FILE = re.compile(
     r"config\.json|model\.weights\.(h5|json)|model_\d{5}\.weights\.h5|[a-z][a-z0-9_]*\.png"
 )
-_LARGEST_JSON = 16 * 2**20
+LARGEST_JSON = 16 * 2**20
 
 # What an author may say about a preset. `c2f_zoo` adds the rest of metadata.json by itself.
 FIELDS: Mapping[str, str] = {
@@ -173,7 +173,7 @@ def read_json(path: pathlib.Path, label: str) -> dict[str, Any]:
     """Read a JSON object from a file; a PresetError names `label` if it is missing or damaged."""
     try:
         size = path.stat().st_size
-        if size > _LARGEST_JSON:
+        if size > LARGEST_JSON:
             raise PresetError(f"{label}: {path.name} is too large. Received: {size} bytes")
         return parse_json(path.read_bytes(), path.name, label)
     except FileNotFoundError:
@@ -210,7 +210,7 @@ def check_metadata(metadata: dict[str, Any], label: str) -> dict[str, Any]:
                 f"{label}: {METADATA} lists a file that does not belong to a preset. "
                 f"Received: {name!r}"
             )
-        known = isinstance(entry, dict) and type(entry.get("size")) is int
+        known = isinstance(entry, dict) and type(entry.get("size")) is int and entry["size"] >= 0
         if not known or not re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))):
             raise PresetError(f"{label}: {METADATA} lacks the sha256 or the size of {name}.")
     _check_kinds(metadata, f"{label}: {METADATA}")
@@ -243,6 +243,8 @@ def verify(folder: pathlib.Path, metadata: Mapping[str, Any], label: str) -> Non
             raise DamagedFileError(
                 f"{label} is not a complete preset: {name} is missing from {folder}.", path
             )
+        if expected["sha256"] is None:  # of a file that Keras saved
+            continue
         found = fingerprint(path)
         if found["sha256"] == expected["sha256"]:
             continue

@@ -8,14 +8,17 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from c2f_zoo.hub.building import build, check_arguments, dtype_policy, stored
+from c2f_zoo.hub.building import build, check_arguments, check_size, dtype_policy, stored
 from c2f_zoo.hub.download import PresetFiles, fetch
 from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.hdf5 import check_weights
+from c2f_zoo.hub.keras_files import preset_content, unpack
 from c2f_zoo.hub.metadata import CONFIG, WEIGHTS, WEIGHTS_INDEX, check_format, read_json
 from c2f_zoo.hub.publishing import Push, check_repo_id, push
 from c2f_zoo.hub.registry import find_model
+from c2f_zoo.hub.resolving import resolve
 from c2f_zoo.hub.saving import save_preset
-from c2f_zoo.hub.weights import load_weights
+from c2f_zoo.hub.weights import load_weights, shards
 
 
 class PresetMixin:
@@ -93,7 +96,8 @@ class PresetMixin:
 
         Args:
             name: A folder, a name shipped with the package, `hf://owner/repo[@revision]`, or a
-                name published under the zoo's Hub organisation.
+                name published under the zoo's Hub organisation. What Keras itself saved of the
+                class can be loaded too: a `.keras` file, or such a folder, also on the Hub.
             dtype: Precision to compute in, such as `"mixed_bfloat16"`, or a `keras.DTypePolicy`.
                 Default: Keras' current policy.
             offline: Whether to use the Hub's cache alone. Default: as `HF_HUB_OFFLINE` says.
@@ -114,7 +118,7 @@ class PresetMixin:
             True
         """
         wanted = None if cls is PresetMixin else cls.preset_base()
-        return _load(wanted, fetch(name, offline, cache_dir), dtype, overrides)
+        return _load(wanted, name, offline, cache_dir, dtype, overrides)
 
     def save_pretrained(
         self,
@@ -229,13 +233,41 @@ def load(
         >>> load("pwcnet_lite.scenes").built
         True
     """
-    return _load(None, fetch(name, offline, cache_dir), dtype, overrides)
+    return _load(None, name, offline, cache_dir, dtype, overrides)
 
 
-def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mapping[str, Any]) -> Any:
+def _load(
+    wanted: type | None,
+    name: str | os.PathLike,
+    offline: bool | None,
+    cache_dir: str | os.PathLike | None,
+    dtype: Any,
+    overrides: Mapping[str, Any],
+) -> Any:
+    source = resolve(name)
+    if source.kind == "file":
+        with tempfile.TemporaryDirectory() as home:
+            folder = pathlib.Path(home)
+            content = unpack(source.folder, folder, source.label)
+            files = PresetFiles(source.label, folder, {"files": {WEIGHTS: None}}, is_keras=True)
+            return _load_files(wanted, files, content, dtype, overrides)
+    files = fetch(name, offline, cache_dir)
+    content = read_json(files.folder / CONFIG, files.label)
+    if files.is_keras:
+        content = preset_content(content, files.label)
+    else:
+        check_format(content, CONFIG, files.label)
+    return _load_files(wanted, files, content, dtype, overrides)
+
+
+def _load_files(
+    wanted: type | None,
+    files: PresetFiles,
+    content: Mapping[str, Any],
+    dtype: Any,
+    overrides: Mapping[str, Any],
+) -> Any:
     label = files.label
-    content = read_json(files.folder / CONFIG, label)
-    check_format(content, CONFIG, label)
     config = content.get("config")
     if not isinstance(content.get("class"), str) or not isinstance(config, dict):
         raise PresetError(f"{label}: {CONFIG} must name a class and its config.")
@@ -245,8 +277,13 @@ def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mappin
     model_class = _choose_class(wanted, found, label)
     check_arguments(model_class, config, f"{label}: {CONFIG}")
     check_arguments(model_class, overrides, f"from_pretrained({label!r})")
+    index = WEIGHTS_INDEX in files.metadata["files"]
+    path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
+    numbers = sum(check_weights(shard, label) for shard in shards(path, label))
     with dtype_policy(dtype):
         try:
+            if not overrides:
+                check_size(model_class, config, content.get("build"), numbers, label)
             model = model_class(**{**config, **overrides})
             build(model, content.get("build"), label)
         except Exception as error:
@@ -256,8 +293,9 @@ def _load(wanted: type | None, files: PresetFiles, dtype: Any, overrides: Mappin
                 f"{label}: {CONFIG} is damaged or of another version: no {model_class.__name__} "
                 f"can be built from it. Received: {type(error).__name__}: {error}"
             ) from error
-    index = WEIGHTS_INDEX in files.metadata["files"]
-    path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
+    if files.is_keras:
+        load_weights(model, path, label)  # all of them, whatever a preset of the class stores
+        return model
     load_weights(stored(model), path, label)
     if isinstance(model, PresetMixin):
         model.preset_loaded()

@@ -230,10 +230,12 @@ def _is_same(path: pathlib.Path, there: Any) -> bool:
         return False
     if there.lfs is not None:
         return there.lfs.sha256 == fingerprint(path)["sha256"]
-    data = path.read_bytes()
-    # git's name of a file, no protection
-    name = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
-    return there.blob_id == name.hexdigest()
+    return there.blob_id == git_name(path.read_bytes())
+
+
+def git_name(data: bytes) -> str:
+    """Return the hash by which git, and so the Hub, names a small file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 def _operations(folder: pathlib.Path, changes: Changes) -> list[Any]:

@@ -1,6 +1,7 @@
 """Where the name of a preset leads. Nothing here touches a network."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -15,8 +16,12 @@ from c2f_zoo.hub.registry import check_task
 
 HUB_ORGANISATION = "c2f-zoo"
 
+# Commits, by repository, that `python -m hub_upload` published and verified.
+PINS = pathlib.Path(__file__).with_name("pins.json")
+
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _HUB_NAME = re.compile(
     r"hf://(?P<repo>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revision>[\w.][\w./-]*))?", re.ASCII
 )
@@ -28,10 +33,10 @@ class PresetSource:
 
     Args:
         label: The name that was asked for.
-        kind: `"folder"`, `"shipped"` with the package, `"hub"` for an `hf://` name, or
-            `"published"` by the zoo's organisation on the Hub.
-        folder: Their folder, for the first two kinds.
-        repo_id: `"owner/repo"` on the Hub, for the other two.
+        kind: `"folder"`, `"file"` for a `.keras` file, `"shipped"` with the package, `"hub"` for
+            an `hf://` name, or `"published"` by the zoo's organisation on the Hub.
+        folder: Their folder, or the file; None on the Hub.
+        repo_id: `"owner/repo"` on the Hub.
         revision: Branch, tag or commit there; None is the main branch.
 
     Example:
@@ -40,7 +45,7 @@ class PresetSource:
     """
 
     label: str
-    kind: Literal["folder", "shipped", "hub", "published"]
+    kind: Literal["folder", "file", "shipped", "hub", "published"]
     folder: pathlib.Path | None = None
     repo_id: str | None = None
     revision: str | None = None
@@ -86,7 +91,8 @@ def resolve(name: str | os.PathLike) -> PresetSource:
 
     In this order: a folder that holds a preset, a name shipped with the package,
     `hf://owner/repo[@revision]`, and any other plain name, which is looked for under the zoo's
-    Hub organisation when it is fetched.
+    Hub organisation when it is fetched. A repository of the zoo's own is pinned to the commit
+    that this version of the package was tested with, unless a revision is named.
 
     Args:
         name: Name of the preset, or path of its folder.
@@ -95,7 +101,7 @@ def resolve(name: str | os.PathLike) -> PresetSource:
         PresetSource.
 
     Raises:
-        PresetNotFoundError: The name has none of the four forms, or the folder holds no preset.
+        PresetNotFoundError: The name has none of these forms, or the folder holds no preset.
             The message lists the forms and the names that exist.
         TypeError: The name is neither a string nor a path.
 
@@ -110,10 +116,13 @@ def resolve(name: str | os.PathLike) -> PresetSource:
         match = _HUB_NAME.fullmatch(label)
         if match is None:
             raise not_found(label, "It is not of the form hf://owner/repo[@revision].")
-        return PresetSource(label, "hub", None, match["repo"], match["revision"])
+        repo = match["repo"]
+        return PresetSource(label, "hub", None, repo, match["revision"] or pinned_revision(repo))
     folder = pathlib.Path(label).expanduser()
     if label and (folder / CONFIG).is_file():
         return PresetSource(label, "folder", folder)
+    if label.endswith(".keras") and folder.is_file():
+        return PresetSource(label, "file", folder)
     plain = isinstance(name, str) and _PLAIN_NAME.fullmatch(label)
     if plain and label in (shipped := shipped_folders()):
         return PresetSource(label, "shipped", shipped[label])
@@ -121,7 +130,21 @@ def resolve(name: str | os.PathLike) -> PresetSource:
         raise not_found(label, f"The folder holds no {CONFIG}.")
     if not plain:
         raise not_found(label, "There is no such folder.")
-    return PresetSource(label, "published", None, f"{organisation()}/{label}")
+    repo = f"{organisation()}/{label}"
+    return PresetSource(label, "published", None, repo, pinned_revision(repo))
+
+
+def pinned_revision(repo_id: str) -> str | None:
+    """Return the commit to which this version of the package pins a repository of the zoo's own.
+
+    What the Hub holds can change; what a pinned name leads to cannot, and once it is cached it
+    needs no request. `hf://owner/repo@main` leads to the newest.
+    """
+    try:
+        revision = json.loads(PINS.read_text("utf-8")).get(repo_id)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return revision if isinstance(revision, str) and _COMMIT.fullmatch(revision) else None
 
 
 def shipped_folders() -> dict[str, pathlib.Path]:
@@ -186,14 +209,25 @@ def _info(name: str, folder: pathlib.Path, metadata: dict[str, Any]) -> PresetIn
     return PresetInfo(name, *about, metadata.get("licence") or "", folder, metrics, size)
 
 
-def not_found(label: str, reason: str, cached: tuple[str, ...] = ()) -> PresetNotFoundError:
-    """Make the error for an unknown name: it lists the four forms and the nearest names."""
+def not_found(
+    label: str, reason: str, cached: tuple[str, ...] = (), published: tuple[str, ...] = ()
+) -> PresetNotFoundError:
+    """Make the error for an unknown name: it lists the forms and the nearest names.
+
+    `cached` are names of the zoo's, `published` repositories on the Hub.
+    """
     shipped = list(shipped_folders())
     known = [*shipped, *cached]
+    own = f"{organisation()}/"
+    if label.startswith("hf://"):
+        known = [f"hf://{name}" for name in (*published, *(f"{own}{name}" for name in known))]
+    else:
+        known += [name.removeprefix(own) for name in published if name.startswith(own)]
     lines = [
         f"No preset is named {label!r}. {reason}{suggestion(label, known)}",
         "A preset is named by one of",
         f"  a folder that holds {CONFIG}, {METADATA} and the weights, as save_pretrained writes it",
+        "  a .keras file, as model.save writes it",
         f"  a name shipped with c2f_zoo: {', '.join(shipped) or 'none in this installation'}",
         "  hf://owner/repo or hf://owner/repo@revision, on the Hugging Face Hub",
         f"  a name published under https://huggingface.co/{organisation()}",

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.hdf5 import check_weights
 from c2f_zoo.hub.metadata import WEIGHTS, WEIGHTS_INDEX, read_json, to_text
 
 PRECISIONS = ("float32", "float16")
@@ -154,7 +155,9 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
     if path.is_dir():
         path = path / (WEIGHTS_INDEX if (path / WEIGHTS_INDEX).is_file() else WEIGHTS)
     label = label or str(path)
-    shards = _shards(path, label)
+    files = shards(path, label)
+    for shard in files:
+        check_weights(shard, label)
     before = [keras.ops.convert_to_numpy(variable) for variable in model.variables]
     failure, complaint = None, ""
     try:
@@ -164,15 +167,20 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
         # Keras only warns of a list of layers that the file lacks, and passes over variables of
         # the file that the model lacks, and over a truncated file.
         skipped = [warning for warning in caught if "Skipping nested" in str(warning.message)]
-        found = sum(map(math.prod, _shapes(shards).values()))
-        if skipped or found != sum(math.prod(variable.shape) for variable in model.weights):
-            complaint = explain_mismatch(model, shards) or "Their number is another one."
+        found = sum(map(math.prod, _shapes(files).values()))
+        # A preset holds the weights; a file of Keras' own also the states of random generators.
+        counts = {
+            sum(math.prod(variable.shape) for variable in variables)
+            for variables in (model.weights, model.variables)
+        }
+        if skipped or found not in counts:
+            complaint = explain_mismatch(model, files) or "Their number is another one."
     except Exception as error:
         failure, complaint = error, str(error)
     if failure or complaint:
         for variable, value in zip(model.variables, before, strict=True):
             variable.assign(value)
-        reason = explain_mismatch(model, shards) if failure else complaint
+        reason = explain_mismatch(model, files) if failure else complaint
         name = f"{type(model).__name__} ({model.count_params():,} parameters)"
         raise PresetError(
             f"{label}: the weights do not fit the model. {reason or complaint} Received: {name}"
@@ -181,7 +189,8 @@ def load_weights(model: keras.Model, path: str | pathlib.Path, label: str | None
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
-def _shards(path: pathlib.Path, label: str) -> list[pathlib.Path]:
+def shards(path: pathlib.Path, label: str) -> list[pathlib.Path]:
+    """Return the files that hold weights: that of `path`, or those that an index names."""
     if path.suffix != ".json":
         return [path]
     weight_map = read_json(path, label).get("weight_map")

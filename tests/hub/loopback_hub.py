@@ -18,6 +18,7 @@ class LoopbackHub:
         self.messages: list[str] = []  # of the commits
         self.large: set[str] = set()  # sha256 of what went up as a large file
         self.faults: list[dict] = []  # see _Handler.fail
+        self.collections: dict[str, dict] = {}
         self.headers: list[str] = []  # of authorization, as they came
         hub = self
 
@@ -100,6 +101,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def dispatch(self):
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        path = path.replace("/api/spaces/", "/api/models/space.")
         for pattern, method in ROUTES:
             match = re.fullmatch(pattern, f"{self.command} {path}")
             if match:
@@ -144,7 +146,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def create(self):
         wanted = json.loads(self.body)
-        repo = f"{wanted['organization']}/{wanted['name']}"
+        space = "space." if wanted.get("type") == "space" else ""
+        repo = f"{space}{wanted['organization']}/{wanted['name']}"
         known = repo in self.hub.repositories
         url = f"{self.hub.url}/{repo}"
         if not known:
@@ -180,6 +183,29 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 for kind, folder in (("branches", "heads"), ("tags", "tags"), ("converts", "x"))
             }
         )
+
+    def create_collection(self):
+        wanted = json.loads(self.body)
+        slug = f"{wanted['namespace']}/{wanted['title'].lower().replace(' ', '-')}-1"
+        about = {"slug": slug, "title": wanted["title"], "owner": {"name": wanted["namespace"]}}
+        rest = {"items": [], "lastUpdated": "2026-01-01T00:00:00.000Z", "theme": "blue"}
+        shown = {"position": 0, "private": False, "upvotes": 0, "gating": False}
+        self.hub.collections[slug] = about | rest | shown
+        self.send(self.hub.collections[slug])
+
+    def list_collections(self):
+        shown = self.hub.collections.values()
+        self.send([{k: v for k, v in one.items() if k != "position"} for one in shown])
+
+    def collection(self, slug):
+        self.send(self.hub.collections[slug])
+
+    def add_item(self, slug):
+        wanted = json.loads(self.body)
+        items = self.hub.collections[slug]["items"]
+        new = {"_id": str(len(items)), "id": wanted["item"]["id"], "position": len(items)}
+        items.append(new | {"type": wanted["item"]["type"], "note": {"text": wanted.get("note")}})
+        self.send(self.hub.collections[slug])
 
     def preupload(self, repo, revision):
         files = [
@@ -280,6 +306,10 @@ REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
 ROUTES = [
     (r"POST /api/repos/create", _Handler.create),
     (r"POST /api/validate-yaml", _Handler.validate),
+    (r"POST /api/collections", _Handler.create_collection),
+    (r"GET /api/collections", _Handler.list_collections),
+    (r"GET /api/collections/(?P<slug>[^/]+/[^/]+)", _Handler.collection),
+    (r"POST /api/collections/(?P<slug>[^/]+/[^/]+)/items?", _Handler.add_item),
     (rf"POST /api/models/{REPO}/branch/(?P<name>.+)", _Handler.branch),
     (rf"POST /api/models/{REPO}/tag/(?P<revision>.+)", _Handler.tag),
     (rf"GET /api/models/{REPO}/refs", _Handler.refs),

@@ -223,3 +223,9 @@ def test_a_damaged_index_of_shards_is_told(model, tmp_path, weight_map):
     rewrite(folder, "model.weights.json", lambda index: index.update(weight_map=weight_map))
     with pytest.raises(PresetError, match=r"model\.weights\.json"):
         load(folder)
+
+
+def test_a_config_that_asks_for_more_than_the_weights_hold_is_refused(folder, monkeypatch):
+    rewrite(folder, "config.json", lambda content: content["config"].update(channels=10**9))
+    with pytest.raises(PresetError, match=r"asks for \d{19} numbers, and the weights are \d+"):
+        load(folder)

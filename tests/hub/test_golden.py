@@ -1,31 +1,17 @@
 import json
 
-import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.hub import PresetError, PresetMixin, list_presets, load, read_metadata, register_model
+from c2f_zoo.hub import PresetError, list_presets, load, read_metadata
 from c2f_zoo.hub.golden import check_golden, golden_output, record_golden, waves
 
 
-@register_model(task="optical_flow")
-class GoldenFlow(PresetMixin, keras.Model):
-    """Turns the mean colour of two images into a flow, by weights that float16 rounds."""
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.head = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(0.3001))
-        self.head.build((None, 6))
-        self.built = True
-
-    def flow(self, image1, image2):
-        pair = np.concatenate([image1, image2], axis=-1)[None].astype("float32")
-        return keras.ops.convert_to_numpy(self.head(pair))[0]
-
-
 @pytest.fixture
-def golden_folder(tmp_path):
-    return GoldenFlow().save_pretrained(tmp_path / "golden", precision="float16", golden=True)
+def golden_folder(tiny_models, tmp_path):
+    return tiny_models.GoldenFlow().save_pretrained(
+        tmp_path / "golden", precision="float16", golden=True
+    )
 
 
 def test_the_input_is_an_image():
@@ -67,8 +53,10 @@ def test_a_preset_without_one_says_how_to_add_it(model, folder):
         record_golden(folder)
 
 
-def test_one_is_added_and_nothing_else_changes(tmp_path):
-    saved = GoldenFlow().save_pretrained(tmp_path / "golden", {"summary": "S."}, golden=True)
+def test_one_is_added_and_nothing_else_changes(tiny_models, tmp_path):
+    saved = tiny_models.GoldenFlow().save_pretrained(
+        tmp_path / "golden", {"summary": "S."}, golden=True
+    )
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
     record = json.loads(before["metadata.json"])
     del record["golden"]

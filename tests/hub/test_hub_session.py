@@ -170,18 +170,3 @@ def test_the_environment_switches_the_network_off(home, loopback_hub, happened, 
     assert printed[0] == "A test."
     assert "Offline mode is on" in printed[1]
     assert len(loopback_hub.requests) == before
-
-
-def test_the_upload_program_publishes_every_preset_of_a_folder(
-    tmp_path, loopback_hub, tiny_models, home, run
-):
-    for name in ("tiny_flow.one", "tiny_flow.two"):
-        tiny_models.TinyFlow().save_pretrained(tmp_path / name, {"licence": "MIT"})
-    program = [str(ROOT / "hub_upload" / "upload.py"), "--models", str(tmp_path)]
-    rehearsed = run(home, loopback_hub.url, *program, "--dry-run")
-    assert "me/tiny_flow.one: would publish 4 files" in rehearsed
-    assert "me/tiny_flow.one" not in loopback_hub.repositories
-    done = run(home, loopback_hub.url, *program, "--organisation", "you")
-    assert "you/tiny_flow.two: at http" in done
-    repository = loopback_hub.repositories["you/tiny_flow.one"]
-    assert "model.weights.h5" in repository["commits"][repository["branches"]["main"]]

@@ -83,6 +83,21 @@ def test_any_other_plain_name_is_looked_for_under_the_organisation(home, monkeyp
     assert resolve("flow.test").repo_id == "me/flow.test"
 
 
+def test_the_zoos_own_names_are_pinned_to_a_commit(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PINS", tmp_path / "pins.json")
+    assert resolve("flow.test").revision is None
+    commit = "0123456789" * 4
+    (tmp_path / "pins.json").write_text(json.dumps({"c2f-zoo/flow.test": commit, "a/b": "main"}))
+    assert resolve("flow.test").revision == commit
+    assert resolve("hf://c2f-zoo/flow.test").revision == commit
+    assert resolve("hf://c2f-zoo/flow.test@main").revision == "main"
+    assert resolve("hf://someone/flow.test").revision is None
+    assert resolve("hf://a/b").revision is None  # a branch is no pin
+    for damaged in ("{", "[]", ""):
+        (tmp_path / "pins.json").write_text(damaged)
+        assert resolve("flow.test").revision is None
+
+
 @pytest.mark.parametrize(
     "name",
     ["", ".", "no/folder", "../flow", "/nowhere", "hf://", "hf://owner", "hf://a/b/c", "hf://a/b@"],

@@ -62,3 +62,18 @@ class TinyRestorer(PresetMixin, keras.Model):
 
     def get_config(self):
         return {**super().get_config(), "channels": self.channels}
+
+
+@register_model(task="optical_flow")
+class GoldenFlow(PresetMixin, keras.Model):
+    """Turns the mean colour of two images into a flow, by weights that float16 rounds."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.head = keras.layers.Dense(2, kernel_initializer=keras.initializers.Constant(0.3001))
+        self.head.build((None, 6))
+        self.built = True
+
+    def flow(self, image1, image2):
+        pair = np.concatenate([image1, image2], axis=-1)[None].astype("float32")
+        return keras.ops.convert_to_numpy(self.head(pair))[0]

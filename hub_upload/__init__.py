@@ -1,0 +1,1 @@
+"""Publishes the checkpoints of models/ on the Hugging Face Hub; see README.md beside this file."""
