@@ -12,11 +12,6 @@ from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError
 from c2f_zoo.hub.metadata import as_shapes
 
-# What every Keras model's config holds beside its own arguments. They belong to a session, not
-# to a checkpoint: an automatic name, the precision to compute in.
-SESSION_KEYS = ("name", "trainable", "dtype", "autocast")
-
-
 # A GAN's preset holds one of its networks: it also has a critic, and the average of the generator.
 _LARGEST_SHARE = 16
 _SMALL = 2**22  # numbers, 16 MiB

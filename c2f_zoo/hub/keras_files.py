@@ -12,9 +12,8 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-from c2f_zoo.hub.building import SESSION_KEYS
 from c2f_zoo.hub.errors import PresetError
-from c2f_zoo.hub.metadata import CONFIG, LARGEST_JSON, METADATA, WEIGHTS, parse_json
+from c2f_zoo.hub.metadata import CONFIG, LARGEST_JSON, METADATA, SESSION_KEYS, WEIGHTS, parse_json
 
 SUFFIX = ".keras"
 _MEMBERS = {CONFIG, METADATA, WEIGHTS}

@@ -26,6 +26,10 @@ _FILE = re.compile(
 )
 LARGEST_JSON = 16 * 2**20
 
+# What every Keras model's config holds beside its own arguments. They belong to a session, not
+# to a checkpoint: an automatic name, the precision to compute in.
+SESSION_KEYS = ("name", "trainable", "dtype", "autocast")
+
 # What an author may say about a preset. `c2f_zoo` adds the rest of metadata.json by itself.
 FIELDS: Mapping[str, str] = {
     "name": "the preset's name, architecture[_variant].tag",

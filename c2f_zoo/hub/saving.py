@@ -9,7 +9,7 @@ import keras
 
 from c2f_zoo.checks import number, one_of
 from c2f_zoo.hub.atomic import replaced_folder
-from c2f_zoo.hub.building import SESSION_KEYS, build, check_arguments, dtype_policy, stored
+from c2f_zoo.hub.building import build, check_arguments, dtype_policy, stored
 from c2f_zoo.hub.card import render_card
 from c2f_zoo.hub.errors import PresetError
 from c2f_zoo.hub.golden import golden_output
@@ -19,6 +19,7 @@ from c2f_zoo.hub.metadata import (
     FIELDS,
     FORMAT,
     METADATA,
+    SESSION_KEYS,
     check_fields,
     fingerprint,
     is_preset_file,

@@ -89,6 +89,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if path == "/faults":
             self.hub.faults = json.loads(self.body)
             return self.send({})
+        if path == "/grow":  # a byte more for a file of the main branch, or the added one less
+            asked = json.loads(self.body)
+            repository = self.hub.repositories[asked["repo"]]
+            files = repository["commits"][repository["branches"]["main"]]
+            data = self.hub.blobs[files[asked["file"]]]
+            self.hub.blobs[files[asked["file"]]] = data[:-1] if data[-1:] == b"+" else data + b"+"
+            return self.send({})
         if path == "/requests":
             return self.send(self.hub.requests)
         self.hub.requests.append(f"{self.command} {path}")
@@ -207,6 +214,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         items.append(new | {"type": wanted["item"]["type"], "note": {"text": wanted.get("note")}})
         self.send(self.hub.collections[slug])
 
+    def models(self):
+        self.send([{"id": repo, "_id": repo} for repo in self.hub.repositories])
+
     def preupload(self, repo, revision):
         files = [
             {
@@ -306,6 +316,7 @@ REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
 ROUTES = [
     (r"POST /api/repos/create", _Handler.create),
     (r"POST /api/validate-yaml", _Handler.validate),
+    (r"GET /api/models", _Handler.models),
     (r"POST /api/collections", _Handler.create_collection),
     (r"GET /api/collections", _Handler.list_collections),
     (r"GET /api/collections/(?P<slug>[^/]+/[^/]+)", _Handler.collection),

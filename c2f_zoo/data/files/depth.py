@@ -104,8 +104,12 @@ def write_depth(path, depth, scale=MILLIMETRES):
 def _read_npy(path):
     path = regular_file(path, "a .npy file")
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        # Mapped, a header that claims more than the file holds is refused and takes no memory.
+        values = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except PermissionError:
+        raise
+    # numpy reports damage as OSError, ValueError, EOFError, tokenize.TokenError and others.
+    except Exception as error:
         raise ValueError(f"The array cannot be read: {error}. Received: {path}") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind != "f":
         found = getattr(values, "dtype", type(values).__name__)

@@ -1,5 +1,6 @@
 """Images in and out of the library: whatever comes in becomes RGB float32 in [0, 1]."""
 
+import io
 import os
 from pathlib import Path
 
@@ -236,7 +237,10 @@ def _load_file(path, convert):
 
     path = regular_file(path, "an image file")
     try:
-        with Image.open(path) as image:
+        # Pillow reads as much at a time as the file says, and a file in memory gives what it has.
+        data = path.read_bytes()
+        with Image.open(io.BytesIO(data)) as image:
+            _check_claim(image, len(data))
             return convert(image)
     except UnidentifiedImageError as error:
         with path.open("rb") as file:
@@ -252,6 +256,16 @@ def _load_file(path, convert):
         if isinstance(error, ValueError) and "Received: " in str(error):  # `convert` says it all
             raise ValueError(f"{error}, in {path}") from error
         raise ValueError(f"The image cannot be read: {error}. Received: {path}") from error
+
+
+def _check_claim(image, size):
+    # Pillow takes the memory before it unpacks. Deflate cannot pack more than 1032 to 1.
+    bits = image.width * image.height * (1 if image.mode in ("1", "P", "L") else 16)
+    if image.format == "PNG" and bits / 8 > 1032 * size:
+        raise ValueError(
+            "The file claims more pixels than it can hold. "
+            f"Received: {image.width}x{image.height} in {size} bytes"
+        )
 
 
 def _array_parts(array):

@@ -72,7 +72,9 @@ class ImageCache:
             self._open(size)
         self._labels = None
         if (self.folder / LABELS).exists():
-            self._labels = self._load(LABELS, (self._count,), "int64")
+            # Mapped first: numpy would take the memory that a damaged header asks for.
+            labels = self._load(LABELS, (self._count,), "int64", mmap_mode="r")
+            self._labels = np.array(labels)
 
     def _take(self, about):
         self.resolutions = tuple((int(rows), int(cols)) for rows, cols in about["resolutions"])
