@@ -175,7 +175,18 @@ def _pickles(home):
             archive.writestr(f"archive/data/{key}", array.tobytes())
     seeds = [("a.pth", legacy), ("b.pth", stream.getvalue())]
     yield Reader("pickles", 0.16, seeds, read_torch_checkpoint, (ValueError, KeyError))
-    yield Reader("torchscript", 0.04, seeds[1:], read_torchscript, (ValueError, KeyError))
+    if scripts := list(_torchscript()):
+        yield Reader("torchscript", 0.04, scripts, read_torchscript, (ValueError, KeyError))
+
+
+def _torchscript():
+    try:
+        import torch
+    except ImportError:
+        return
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(3, 2), torch.zeros(1, 3)), stream)
+    yield "a.pt", stream.getvalue()
 
 
 def _caches(home):
