@@ -235,10 +235,10 @@ def _record(archive: zipfile.ZipFile, record: str, most: int, name: str) -> byte
         raise PickleError(f"{name} is damaged: {record} is missing from it.") from None
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
         raise PickleError(f"{name}: {record} is compressed or encrypted, which torch never does.")
-    if entry.file_size > most:
+    claimed = max(entry.file_size, entry.compress_size)  # zipfile takes memory for the second
+    if claimed > most:
         raise PickleError(
-            f"{name} is damaged: {record} claims more bytes than the file has. "
-            f"Received: {entry.file_size}"
+            f"{name} is damaged: {record} claims more bytes than the file has. Received: {claimed}"
         )
     return archive.read(entry)
 

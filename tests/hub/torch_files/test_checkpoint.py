@@ -358,3 +358,16 @@ def test_a_damaged_directory_of_an_archive_is_told(tmp_path, make, arrays, field
     data[place : place + 2 + 2 * (field >= 20)] = value.to_bytes(2 + 2 * (field >= 20), "little")
     with pytest.raises(PickleError, match=r"weights\.pth"):
         read_torch_checkpoint(save(tmp_path, bytes(data)))
+
+
+def test_a_packed_size_beyond_the_file_takes_no_memory(tmp_path, monkeypatch):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"}.")
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"PK\x01\x02")
+    data[entry + 20 : entry + 24] = (2**31).to_bytes(4, "little")
+    path.write_bytes(data)
+    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    with pytest.raises(PickleError, match="claims more bytes than the file has"):
+        read_torch_checkpoint(path)
