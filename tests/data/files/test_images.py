@@ -1,5 +1,8 @@
 import errno
 import os
+import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -234,3 +237,21 @@ def test_a_pipe_is_refused_rather_than_waited_for(tmp_path):
     for read in (load_image, read_picture):
         with pytest.raises(ValueError, match=r"not a pipe.*Received: .*a\.png"):
             read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_more_pixels_than_a_file_can_hold_take_no_memory(tmp_path, monkeypatch, kind):
+    path = tmp_path / "image"
+    Image.new("RGB", (3, 5)).save(path, kind)
+    data = bytearray(path.read_bytes())
+    if kind == "PNG":
+        data[16:24] = struct.pack(">II", 9000, 9000)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    else:  # the entry of the width: tag, type, count, value
+        for number in (256, 257):
+            place = re.search(struct.pack("<H", number) + b"[\x03\x04]\x00", data).start()
+            data[place + 8 : place + 12] = struct.pack("<HH", 9000, 0)
+    path.write_bytes(data)
+    monkeypatch.setattr(Image.Image, "load", None)
+    with pytest.raises(ValueError, match=r"more pixels than it can hold. Received: 9000x9000 in"):
+        load_image(path)
