@@ -51,7 +51,7 @@ def make(arm, width, seed):
 
     weights, residual = ARMS[arm]
     keras.utils.set_random_seed(seed)
-    model = DepthUNet(width, groups=width // 2, limits=LIMITS, residual=residual)
+    model = DepthUNet(width=width, groups=width // 2, limits=LIMITS, residual=residual)
     return model, MultiscaleDepthLoss(weights, l1_weight=2.5, limits=LIMITS)
 
 

@@ -105,3 +105,12 @@ def test_depth_supervision(script, tmp_path, capsys):
     # The same weights and data at first.
     assert results[0]["errors"][0] == results[1]["errors"][0]
     assert "| single | 2 |" in capsys.readouterr().out
+
+
+def test_time_of_depth_networks(script, capsys, monkeypatch):
+    module = script("depth")
+    monkeypatch.setattr(module, "POLICIES", ("float32",))
+    rows = module.main(["--tiny", "--rounds", "1"])
+    assert [row["parameters"] for row in rows] == [4_442_357, 1_872_893]
+    assert min(row[kind] for row in rows for kind in ("training", "estimate")) > 0
+    assert "| lite | 1,872,893 | float32 |" in capsys.readouterr().out

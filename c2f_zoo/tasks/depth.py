@@ -42,7 +42,7 @@ class DepthTask:
 
         Example:
             >>> from c2f_zoo import DepthUNet
-            >>> DepthUNet(width=8).depth(np.zeros((9, 14), "uint8")).shape
+            >>> DepthUNet("lite").depth(np.zeros((9, 14), "uint8")).shape
             (9, 14, 1)
         """
         several = several_images(image)

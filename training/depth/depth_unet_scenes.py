@@ -18,6 +18,7 @@ RECIPE = Recipe(
     preset="depth_unet.scenes",
     # The sizes of things, and so their distance, follow from the whole image: attention.
     model={
+        "variant": "lite",
         "attention": 4,
         "residual": True,
         "limits": (0.25, 25.0),

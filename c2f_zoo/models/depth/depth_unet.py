@@ -1,5 +1,7 @@
 """A U-Net that estimates depth at every scale, coarse to fine."""
 
+from dataclasses import dataclass
+
 import keras
 from keras import ops
 
@@ -23,6 +25,23 @@ from c2f_zoo.tasks.pairs import to_unit_range
 from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 
 
+@dataclass(frozen=True)
+class Variant:
+    """Features of a named network."""
+
+    width: int
+    multipliers: tuple
+    groups: int
+
+
+# Half the time of a step is spent at the full size, most parameters are at 1/16: the lite network
+# is narrow where it is expensive and wide where a pixel sees much of the image.
+VARIANTS = {
+    "base": Variant(16, (1, 2, 4, 8, 16), 8),
+    "lite": Variant(8, (1, 2, 4, 12, 20), 4),
+}
+
+
 @register_model(task="depth_estimation")
 class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
     """Encoder and decoder with a head for depth at every scale, from 1/16 to the full size.
@@ -35,11 +54,14 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
     Tensor level: `model(images)`, any size. Image level: `model.depth(image)`.
 
     Args:
-        width: Features of the finest scale.
+        variant: `"base"` (4,178,677 parameters) or `"lite"` (1,769,533), for CPUs.
+        width: Features of the finest scale. Defaults to the variant's: 16, of the lite network 8.
         multipliers: Features of each scale, fine to coarse, as multiples of `width`; their number
-            is that of the scales.
+            is that of the scales. Defaults to the variant's: (1, 2, 4, 8, 16), of the lite network
+            (1, 2, 4, 12, 20).
         blocks: Residual blocks of each scale on either way.
-        groups: Groups of the group normalizations; divides every scale's features.
+        groups: Groups of the group normalizations; divides every scale's features. Defaults to
+            the variant's: 8, of the lite network 4.
         attention: Attention heads on the coarsest scale; 0 for none. Its cost grows with the
             square of the image's pixels.
         representation: `"log"` or `"inverse"`: what the heads give, see `layers.encode_depth`.
@@ -66,17 +88,18 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
     1806.01260 (a head at every scale, inverse depth by a sigmoid).
 
     Example:
-        >>> model = DepthUNet(width=8)
+        >>> model = DepthUNet("lite")
         >>> tuple(model(np.zeros((1, 33, 50, 3), "float32")).shape)
         (1, 33, 50, 1)
     """
 
     def __init__(
         self,
-        width=16,
-        multipliers=(1, 2, 4, 8, 16),
+        variant="base",
+        width=None,
+        multipliers=None,
         blocks=1,
-        groups=8,
+        groups=None,
         attention=0,
         representation="log",
         limits=(0.1, 100.0),
@@ -87,6 +110,11 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
     ):
         # Images and depths keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
+        self.variant = checks.one_of("variant", variant, VARIANTS)
+        sizes = VARIANTS[variant]
+        width = sizes.width if width is None else width
+        multipliers = sizes.multipliers if multipliers is None else multipliers
+        groups = sizes.groups if groups is None else groups
         if not isinstance(multipliers, (list, tuple)) or not multipliers:
             raise ValueError(
                 "multipliers must be a tuple of integers, one for each scale. "
@@ -252,6 +280,7 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
     def get_config(self):
         return {
             **super().get_config(),
+            "variant": self.variant,
             "width": self.width,
             "multipliers": list(self.multipliers),
             "blocks": self.blocks,

@@ -47,19 +47,32 @@ def parameters(widths, blocks=1, attention=False):
 @pytest.mark.backend_free
 def test_the_count_of_parameters_is_that_of_its_layers(empty_kernels):
     assert DepthUNet().count_params() == parameters((16, 32, 64, 128, 256)) == 4_178_677
+    assert DepthUNet("lite").count_params() == parameters((8, 16, 32, 96, 160)) == 1_769_533
+    found = DepthUNet("lite", attention=4).count_params()
+    assert found == parameters((8, 16, 32, 96, 160), attention=True) == 1_872_893
     found = small(blocks=2, attention=2).count_params()
     assert found == parameters((4, 8, 16), blocks=2, attention=True)
 
 
 @pytest.mark.parametrize("kind", ["log", "inverse"])
 def test_every_scale_has_a_depth_within_the_limits(kind, rng):
-    model = DepthUNet(width=8, representation=kind, limits=(0.5, 12))
+    model = DepthUNet("lite", representation=kind, limits=(0.5, 12))
     images = rng.random((2, 37, 50, 3)).astype("float32")
     levels = levels_of(model, images)
     sizes = [level.shape for level in levels]
     assert sizes == [(2, -(-37 // s), -(-50 // s), 1) for s in (16, 8, 4, 2, 1)]
     assert all(level.min() >= 0.5 and level.max() <= 12 for level in levels)
     np.testing.assert_allclose(ops.convert_to_numpy(model(images)), levels[-1], rtol=1e-5)
+
+
+@pytest.mark.backend_free
+def test_a_variant_is_saved_and_what_is_given_overrides_it(empty_kernels):
+    model = DepthUNet("lite", multipliers=(1, 3))
+    assert (model.variant, model.width, model.multipliers, model.groups) == ("lite", 8, (1, 3), 4)
+    again = DepthUNet.from_config(model.get_config())
+    assert again.get_config() == model.get_config()
+    before_variants = {k: v for k, v in model.get_config().items() if k != "variant"}
+    assert DepthUNet.from_config(before_variants).count_params() == model.count_params()
 
 
 def test_residual_heads_add_to_the_coarser_answer(rng):
@@ -135,6 +148,7 @@ def test_the_default_loss_is_of_the_networks_own_depths():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"variant": "small"}, "variant .*Received: 'small'"),
         ({"width": 0}, "width .*Received: 0"),
         ({"multipliers": ()}, r"multipliers .*Received: \(\)"),
         ({"multipliers": 3}, "multipliers .*Received: 3"),
