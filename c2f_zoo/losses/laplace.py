@@ -6,9 +6,9 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
-from c2f_zoo.losses.sequence import SequenceLoss
+from c2f_zoo.losses.sequence import CHANNELS_OF_MIXTURE, SequenceLoss
 
-PARAMETERS = 3  # of the mixture: two logits and a logarithm of a scale
+PARAMETERS = CHANNELS_OF_MIXTURE - 2  # of the mixture: two logits and a logarithm of a scale
 LARGEST_LOG_SCALE = 10.0
 
 
@@ -93,7 +93,13 @@ class MixtureOfLaplaceLoss(SequenceLoss):
         Returns:
             Tensor (B,).
         """
-        axes = (*truth.shape[:3], 2 + PARAMETERS)
+        if flow.shape[-1] == 2:
+            raise ValueError(
+                "MixtureOfLaplaceLoss takes the flow and its mixture, (B, H, W, 5); for a network "
+                "with mixture=False choose SequenceLoss. "
+                f"Received: y_pred of shape {tuple(flow.shape)}"
+            )
+        axes = (*truth.shape[:3], CHANNELS_OF_MIXTURE)
         checks.shape("y_pred", flow, "(B, H, W, 5), B, H, W of y_true", axes)
         error = ops.where(valid, ops.abs(flow[..., :2] - truth), 0.0)[..., None]
         log_shares, log_scales = (x[..., None, :] for x in mixture_components(flow[..., 2:]))

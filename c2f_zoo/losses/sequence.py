@@ -5,6 +5,8 @@ from keras import ops
 
 from c2f_zoo import checks
 
+CHANNELS_OF_MIXTURE = 5  # the flow, and the parameters of the mixture of `MixtureOfLaplaceLoss`
+
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
 class SequenceLoss(keras.losses.Loss):
@@ -61,7 +63,7 @@ class SequenceLoss(keras.losses.Loss):
             Scalar, or (B,) with `reduction=None`.
 
         Raises:
-            ValueError: If a flow does not have the ground truth's shape.
+            ValueError: If a flow does not have the ground truth's shape, or comes with a mixture.
         """
         truth = {"flow": y_true}
         if sample_weight is not None:
@@ -93,6 +95,12 @@ class SequenceLoss(keras.losses.Loss):
         Returns:
             Tensor (B,).
         """
+        if flow.shape[-1] == CHANNELS_OF_MIXTURE:
+            raise ValueError(
+                "SequenceLoss takes flows (B, H, W, 2); for a network with mixture=True, such as "
+                "RAFT('lite'), choose MixtureOfLaplaceLoss. "
+                f"Received: y_pred of shape {tuple(flow.shape)}"
+            )
         axes = (None, None, None, 2)
         checks.same_shape(("y_true", "y_pred"), (truth, flow), "(B, H, W, 2)", axes)
         return ops.mean(ops.where(valid, ops.abs(flow - truth), 0.0), axis=(1, 2, 3))

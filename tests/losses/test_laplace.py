@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from c2f_zoo.backend import to_numpy
-from c2f_zoo.losses import MixtureOfLaplaceLoss
+from c2f_zoo.losses import MixtureOfLaplaceLoss, SequenceLoss
 from c2f_zoo.losses.laplace import expected_error
 
 
@@ -93,3 +93,14 @@ def test_configuration_survives_and_wrong_shapes_are_named():
     truth = np.zeros((1, 4, 4, 2), "float32")
     with pytest.raises(ValueError, match=r"y_pred must .*Received: .*\(1, 4, 4, 2\)$"):
         MixtureOfLaplaceLoss()(truth, [truth])
+
+
+@pytest.mark.parametrize(
+    ("loss", "channels", "other"),
+    [(SequenceLoss, 5, "MixtureOfLaplaceLoss"), (MixtureOfLaplaceLoss, 2, "SequenceLoss")],
+)
+def test_the_loss_of_the_other_kind_of_network_is_named(loss, channels, other):
+    answers = [np.zeros((1, 4, 4, channels), "float32")]
+    message = rf"choose {other}. Received: y_pred of shape \(1, 4, 4, {channels}\)$"
+    with pytest.raises(ValueError, match=message):
+        loss()(np.zeros((1, 4, 4, 2), "float32"), answers)
