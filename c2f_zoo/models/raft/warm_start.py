@@ -1,10 +1,13 @@
 """Starting from the flow of the frame before: RAFT's warm start on video."""
 
+import math
+
 import numpy as np
 
 from c2f_zoo import backend, checks
 
-_PAIRS = 2**21  # of pixel and vector, looked at at once
+_LEAF = 8  # points, at most
+_PIXELS = 2**13  # looked at at once
 
 
 def forward_interpolate(flow):
@@ -39,90 +42,73 @@ def forward_interpolate(flow):
     inside = np.all((points > 0) & (points < (width, height)), axis=1)
     if not inside.any():
         return np.zeros_like(flow)
-    return vectors[inside][_Cells(points[inside], height, width).nearest()].reshape(flow.shape)
+    # Of vectors that meet in one point the first counts.
+    points, first = np.unique(points[inside], axis=0, return_index=True)
+    by_first = np.argsort(first)
+    tree = _Tree(points[by_first])
+    pixels = np.stack([columns, rows], -1)
+    parts = (tree.nearest(pixels[i : i + _PIXELS]) for i in range(0, len(pixels), _PIXELS))
+    nearest = first[by_first][np.concatenate(list(parts))]
+    return vectors[inside][nearest].reshape(flow.shape)
 
 
-class _Cells:
-    """Points of a frame, sorted by the pixel that they are nearest to.
+class _Tree:
+    """A k-d tree of points in the plane, all of whose leaves are equally deep.
 
-    The points around a pixel are then one stretch of the sorted list for each row of cells. Each
-    pixel takes the smallest square of cells with a point in it, whose nearest point bounds the
-    square that can hold a nearer one: some ten points a pixel where the vectors differ little from
-    their neighbours.
+    A pixel first descends to the leaf whose boxes are nearest, which bounds the distance; then all
+    boxes within this bound are visited, level by level. So the time grows little faster than the
+    number of pixels wherever the points are, also where they fall together.
+
+    Args:
+        points: numpy float64 (n, 2), no two of them equal.
     """
 
-    def __init__(self, points, height, width):
-        self.size = height, width
-        # A point may lie half a pixel beyond the last pixel, in a cell of its own.
-        columns, rows = np.floor(points + 0.5).astype(int).T
-        cells = rows * (width + 1) + columns
-        self.order = np.argsort(cells, kind="stable")
-        self.points = points[self.order]
-        counts = np.bincount(cells, minlength=(height + 1) * (width + 1))
-        self.starts = np.concatenate([[0], np.cumsum(counts)])
-        table = counts.reshape(height + 1, width + 1).cumsum(0).cumsum(1)
-        self.sums = np.pad(table, ((1, 0), (1, 0)))
+    def __init__(self, points):
+        self.depth = max(0, math.ceil(math.log2(len(points) / _LEAF)))
+        leaves = 2**self.depth
+        size = -(-len(points) // leaves)
+        # What fills up the leaves is infinitely far from everything.
+        padding = ((0, leaves * size - len(points)), (0, 0))
+        points = np.pad(points, padding, constant_values=np.inf)
+        order = np.arange(len(points))[None]
+        self.boxes = []  # of every level: smallest and largest coordinates, (nodes, 2) each
+        for level in range(self.depth + 1):
+            inside = points[order]
+            high = np.where(np.isfinite(inside), inside, -np.inf).max(1)
+            self.boxes.append((inside.min(1), high))
+            if level < self.depth:
+                by_axis = np.argsort(inside[..., level % 2], axis=1, kind="stable")
+                order = np.take_along_axis(order, by_axis, 1).reshape(2 * len(order), -1)
+        self.order, self.points = order, points[order]
 
-    def nearest(self):
-        """Index of the nearest point of each pixel, row by row; of equally near ones the first."""
-        rows, columns = np.mgrid[: self.size[0], : self.size[1]].reshape(2, -1)
-        radius = np.zeros_like(rows)
-        is_empty = self._count(rows, columns, radius) == 0
-        while is_empty.any():
-            radius[is_empty] += 1
-            is_empty[is_empty] = self._count(*(x[is_empty] for x in (rows, columns, radius))) == 0
-        distance, _ = self._best(rows, columns, radius)
-        # Points of cells further away are at least half a pixel nearer than their cell.
-        return self._best(rows, columns, np.floor(np.sqrt(distance) + 0.5).astype(int))[1]
+    def nearest(self, pixels):
+        """Index of the nearest point of each pixel (q, 2); of equally near ones the first."""
+        node = np.zeros(len(pixels), int)
+        for level in range(1, self.depth + 1):
+            left, right = (self._to_boxes(level, 2 * node + side, pixels) for side in (0, 1))
+            node = 2 * node + (right < left)
+        bound = self._to_points(node, pixels).min(1)
+        owner, node = np.arange(len(pixels)), np.zeros(len(pixels), int)
+        for level in range(1, self.depth + 1):
+            owner, node = np.repeat(owner, 2), np.stack([2 * node, 2 * node + 1], 1).ravel()
+            is_near = self._to_boxes(level, node, pixels[owner]) <= bound[owner]
+            owner, node = owner[is_near], node[is_near]
+        distances = self._to_points(node, pixels[owner])
+        first = np.searchsorted(owner, np.arange(len(pixels)))
+        shortest = np.minimum.reduceat(distances.min(1), first)
+        is_best = distances == shortest[owner, None]
+        return np.minimum.reduceat(
+            np.where(is_best, self.order[node], self.order.size).min(1), first
+        )
 
-    def _bounds(self, rows, columns, radius):
-        """First and last row and column of each square, within the cells there are."""
-        height, width = self.size
-        tops, lefts = np.maximum(rows - radius, 0), np.maximum(columns - radius, 0)
-        return tops, np.minimum(rows + radius, height), lefts, np.minimum(columns + radius, width)
+    def _to_boxes(self, level, node, pixels):
+        """Squared distance of each pixel to a box of a level, 0 inside."""
+        low, high = (corner[node] for corner in self.boxes[level])
+        return np.square(np.maximum(0, np.maximum(low - pixels, pixels - high))).sum(1)
 
-    def _count(self, rows, columns, radius):
-        """Number of points in each square."""
-        top, bottom, left, right = self._bounds(rows, columns, radius)
-        above = self.sums[top, right + 1] - self.sums[top, left]
-        return self.sums[bottom + 1, right + 1] - self.sums[bottom + 1, left] - above
-
-    def _best(self, rows, columns, radius):
-        """Squared distance and index of the nearest point in each square, none of them empty."""
-        counts = self._count(rows, columns, radius)
-        block = np.cumsum(counts) // _PAIRS
-        parts = [
-            self._best_of(*(x[begin:end] for x in (rows, columns, radius, counts)))
-            for begin, end in _stretches(block)
-        ]
-        return [np.concatenate(part) for part in zip(*parts, strict=True)]
-
-    def _best_of(self, rows, columns, radius, counts):
-        top, bottom, left, right = self._bounds(rows, columns, radius)
-        owner, row = _ranges(top, bottom - top + 1)  # the rows of each square
-        cells = row * (self.size[1] + 1)
-        begin = self.starts[cells + left[owner]]
-        end = self.starts[cells + right[owner] + 1]
-        stretch, place = _ranges(begin, end - begin)  # the points of each row
-        owner = owner[stretch]
-        x, y = self.points[place].T
-        distances = np.square(x - columns[owner]) + np.square(y - rows[owner])
-        first = np.cumsum(counts) - counts
-        shortest = np.minimum.reduceat(distances, first)
-        index = np.where(distances == shortest[owner], self.order[place], len(self.order))
-        return shortest, np.minimum.reduceat(index, first)
-
-
-def _stretches(labels):
-    """Begin and end of each run of equal labels."""
-    cuts = np.flatnonzero(np.diff(labels)) + 1
-    return zip([0, *cuts], [*cuts, len(labels)], strict=True)
-
-
-def _ranges(begin, length):
-    """All ranges one after the other: the number of the range, and the value in it."""
-    owner = np.repeat(np.arange(len(length)), length)
-    return owner, np.arange(len(owner)) + (begin - np.cumsum(length) + length)[owner]
+    def _to_points(self, node, pixels):
+        """Squared distances of each pixel to the points of a leaf, (q, size)."""
+        return np.square(self.points[node] - pixels[:, None]).sum(-1)
 
 
 def expected_flow(before, shape):
