@@ -182,13 +182,43 @@ def load_flow_model(preset):
     return check_task(load_model(preset), preset, "optical flow")
 
 
-def load_stereo_model(preset, max_disparity=None):
-    """Load a preset that estimates disparity; raise CommandError for another task.
+def load_stereo_model(preset, max_disparity=None, align_corners=False):
+    """Load a preset, or a file, that estimates disparity; raise CommandError for another task.
 
-    `max_disparity`, unless None, is the range of the network, in pixels.
+    `max_disparity`, unless None, is the range of the network, in pixels; `align_corners` as of
+    `load_model_or_file`.
+    """
+    model = load_model_or_file(preset, max_disparity, align_corners)
+    return check_task(model, preset, "stereo matching")
+
+
+def load_model_or_file(preset, max_disparity=None, align_corners=False):
+    """Load a preset, or the authors' weights of PSMNet from their file.
+
+    `align_corners` is the convention of such a file, that of a preset is part of it.
     """
     overrides = {} if max_disparity is None else {"max_disparity": max_disparity}
-    return check_task(load_model(preset, **overrides), preset, "stereo matching")
+    path = Path(preset).expanduser()
+    if not path.is_file():
+        if align_corners:
+            raise UsageError(
+                "--align-corners is for the authors' file of weights of PSMNet; a preset has its "
+                f"own convention. Received: {preset}"
+            )
+        return load_model(preset, **overrides)
+    start_backend()
+    from c2f_zoo.models.psmnet.torch_weights import convert_official_psmnet
+
+    return convert_official_psmnet(path, **overrides, align_corners=align_corners)
+
+
+def add_align_corners(parser):
+    """Add `--align-corners`, for the authors' files of weights of PSMNet."""
+    parser.add_argument(
+        "--align-corners",
+        action="store_true",
+        help="of a file of weights of psmnet: it was published before 2021, for PyTorch 0.4.0",
+    )
 
 
 def load_depth_model(preset):
@@ -212,7 +242,8 @@ def add_iterations(parser):
         "--iterations",
         type=positive_count,
         metavar="N",
-        help="refinements, of networks that repeat them (raft; default: 12)",
+        help="refinements, of networks that repeat them (raft; default: the preset's: 12, or 4 of "
+        "the lite network)",
     )
 
 

@@ -8,6 +8,7 @@ from c2f_zoo.checks import suggestion
 from c2f_zoo.cli.common import (
     CommandError,
     UsageError,
+    add_align_corners,
     check_folder_is_writable,
     say,
     start_backend,
@@ -72,11 +73,7 @@ def add_parser(verbs):
         "-o", "--output", required=True, metavar="FOLDER", help="preset folder to write"
     )
     parser.add_argument("--architecture", choices=IMPORTERS, help="the same, as an option")
-    parser.add_argument(
-        "--align-corners",
-        action="store_true",
-        help="psmnet: the weights were published before 2021, for PyTorch 0.4.0",
-    )
+    add_align_corners(parser)
     parser.add_argument(
         "--half", action="store_true", help="store 16-bit floats: half the size on disk"
     )

@@ -13,7 +13,12 @@ from c2f_zoo.cli.common import (
     progress,
     say,
 )
-from c2f_zoo.cli.restoring import find_inputs
+from c2f_zoo.cli.restoring import (
+    check_any_is_image,
+    find_inputs,
+    process_each,
+    report_failures,
+)
 
 # What is added to a file's name; files that end with the second are left out as earlier results.
 PICTURE, MAP = "_coloured_depth", "_depth"
@@ -24,6 +29,7 @@ written into the output folder (c2f_depth/ unless -o says another), for each ima
   NAME_depth.png           16-bit grey, the depth in millimetres (up to 65.535 m), or with --scale N
                            in 1 / N metres; with --format npy or pfm in metres, without a limit
   NAME_coloured_depth.png  as a picture: red is near, dark blue is far
+Files that cannot be read are named, the others processed, and the exit status is 1.
 
 examples:
   c2f depth photo.jpg -o out/ --preset ./depth_unet
@@ -77,11 +83,12 @@ def run(arguments):
     Args:
         arguments: Namespace of the verb's parser.
 
+    Returns:
+        Exit status: 1 if some of several images failed; they are named, the others written.
+
     Raises:
         CommandError: The inputs or the output cannot be used.
     """
-    from c2f_zoo.data.files.images import load_image
-
     limits = _limits(arguments)
     folder = Path(arguments.output or "c2f_depth").expanduser()
     if folder.suffix[1:].lower() in FORMATS and not folder.is_dir():
@@ -91,16 +98,15 @@ def run(arguments):
     paths = [path for path, _ in inputs]
     check_inputs_survive([file for files in outputs for file in files], paths)
     check_folder_is_writable(folder)
-    if len(paths) == 1:
-        load_image(paths[0])  # which says what is wrong before a model is loaded for nothing
+    check_any_is_image(paths)
     model = load_depth_model(arguments.preset)
     with progress(len(paths), "image", arguments.quiet or len(paths) == 1) as bar:
-        for path, files in zip(paths, outputs, strict=True):
+
+        def estimate_one(path, files):
             start = time.perf_counter()
             depth = model.depth(path)
             seconds = time.perf_counter() - start
             _write(files, depth, limits, arguments.scale)
-            bar.update()
             if not arguments.quiet:
                 height, width = depth.shape[:2]
                 say(
@@ -109,6 +115,9 @@ def run(arguments):
                     f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
                     "(the first call at a size includes compilation)",
                 )
+
+        failed = process_each(paths, outputs, estimate_one, bar, arguments.debug)
+    return report_failures(failed, len(paths))
 
 
 def _limits(arguments):
@@ -149,6 +158,6 @@ def _write(files, depth, limits, scale):
 
     file, picture = files
     file.parent.mkdir(parents=True, exist_ok=True)
-    save_image(picture, depth_picture(depth, limits))
-    # Last, because a png refuses what is too far.
+    # First, because a png refuses what is too far.
     write_depth(file, depth, scale)
+    save_image(picture, depth_picture(depth, limits))

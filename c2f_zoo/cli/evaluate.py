@@ -2,7 +2,13 @@
 
 from c2f_zoo.cli import evaluate_depth, evaluate_pairs, evaluate_restoration
 from c2f_zoo.cli.baselines import BASELINES, STEREO_BASELINES
-from c2f_zoo.cli.common import UsageError, add_iterations, add_max_disparity, positive_count
+from c2f_zoo.cli.common import (
+    UsageError,
+    add_align_corners,
+    add_iterations,
+    add_max_disparity,
+    positive_count,
+)
 
 EXAMPLES = (
     evaluate_pairs.ABOUT
@@ -68,6 +74,7 @@ def add_parser(verbs):
     )
     add_iterations(parser)
     add_max_disparity(parser)
+    add_align_corners(parser)
     parser.add_argument(
         "--confidence",
         action="store_true",

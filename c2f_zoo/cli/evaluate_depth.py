@@ -70,6 +70,7 @@ def is_asked_for(arguments):
     others += ["--iterations"] * (arguments.iterations is not None)
     others += ["--max-disparity"] * (arguments.max_disparity is not None)
     others += ["--confidence"] * bool(arguments.confidence)
+    others += ["--align-corners"] * arguments.align_corners
     if others:
         raise UsageError(f"{others[0]} is not for depth. Received: --dataset {' '.join(ours)}")
     return True

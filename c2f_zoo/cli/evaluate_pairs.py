@@ -4,7 +4,6 @@ import ast
 import functools
 import inspect
 import time
-from pathlib import Path
 
 from c2f_zoo.checks import plain_name, suggestion
 from c2f_zoo.cli import baselines
@@ -12,7 +11,7 @@ from c2f_zoo.cli.common import (
     CommandError,
     UsageError,
     check_task,
-    load_model,
+    load_model_or_file,
     note,
     print_json,
     progress,
@@ -40,7 +39,8 @@ columns:
   noc        the same over the pixels that both cameras see, where the data set tells them
 data sets: middlebury2001, middlebury2003, middlebury2005, middlebury2006, middlebury2014 (and
 version 3), kitti2012, kitti2015, scene_flow, eth3d. A preset may also be the authors' file of
-weights of PSMNet. --max-disparity is the range of a baseline too (default: 128).
+weights of PSMNet, with --align-corners if it was published before 2021. --max-disparity is the
+range of a baseline too (default: 128).
 
 with --confidence, of both
   kept %     share of the pixels that the estimate of the opposite direction confirms
@@ -205,10 +205,10 @@ class Stereo:
 def run(arguments):
     """Carry out the parsed command line."""
     backend = start_backend()  # the metrics need one too
-    overrides = (
-        {} if arguments.max_disparity is None else {"max_disparity": arguments.max_disparity}
-    )
-    models = {preset: _load(preset, overrides) for preset in arguments.presets}
+    models = {
+        preset: load_model_or_file(preset, arguments.max_disparity, arguments.align_corners)
+        for preset in arguments.presets
+    }
     task = _task(arguments, models)
     datasets = _open_datasets(arguments, task)
     methods = {}
@@ -241,16 +241,6 @@ def run(arguments):
         for row in results
     ]
     say(*table(rows, ["method", "data set", "pairs", *columns.values()]))
-
-
-def _load(preset, overrides):
-    """Load a preset, or the authors' weights of PSMNet from their file."""
-    path = Path(preset).expanduser()
-    if not path.is_file():
-        return load_model(preset, **overrides)
-    from c2f_zoo.models.psmnet.torch_weights import convert_official_psmnet
-
-    return convert_official_psmnet(path, **overrides)
 
 
 def _task(arguments, models):

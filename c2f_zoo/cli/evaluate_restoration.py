@@ -101,6 +101,7 @@ def is_asked_for(arguments):
     foreign += ["--split"] * bool(arguments.split) + ["--pass"] * bool(arguments.pass_name)
     foreign += ["--option"] * bool(arguments.option)
     foreign += ["--confidence"] * arguments.confidence
+    foreign += ["--align-corners"] * arguments.align_corners
     for name in ("iterations", "max_disparity"):
         foreign += ["--" + name.replace("_", "-")] * (getattr(arguments, name) is not None)
     if foreign:

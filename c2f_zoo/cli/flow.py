@@ -23,6 +23,17 @@ from c2f_zoo.cli.common import (
     say_contents,
     set_iterations,
 )
+from c2f_zoo.cli.flow_files import (
+    FLOW_FILES,
+    asked_check,
+    check_files,
+    check_options,
+    note_lost,
+    parts,
+    summary,
+    write_checks,
+    write_flow,
+)
 
 EXAMPLES = """two frames give, in the output folder (c2f_flow/ unless -o says another):
   a.flo          the flow from a to b: for each pixel of a its motion (u, v) in pixels
@@ -32,8 +43,12 @@ EXAMPLES = """two frames give, in the output folder (c2f_flow/ unless -o says an
 with --confidence, from the flow back from b to a, which takes twice the time:
   a_confidence.png  white where both agree, darker where less sure
   a_occlusion.png   white where the way there and back does not return: hidden in b, or wrong
+with --uncertainty, of networks that estimate it (RAFT lite):
+  a_uncertainty.png  white where the error that the network expects is least, 1 px, darker where
+                     it is larger, grey at 2 px; a_uncertainty.pfm has the pixels
 a video, or a folder of frames, gives clip_flow.mp4 beside it: frame left, flow right; with
---confidence this as a third picture, and a png of each beside the flow files.
+--confidence or --uncertainty this as a third picture, and a file of each beside the flow files.
+A KITTI file holds motions below 512 px; where one is larger, its pixel is marked as unknown.
 
 examples:
   c2f flow                                   try it on two frames shipped with the package
@@ -44,9 +59,6 @@ examples:
   c2f flow clip.mp4 --only-flow --max-magnitude 20 -o flow.mp4
   c2f flow clip.mp4 --preset raft.things --warm-start
   c2f flow clip.mp4 --format flo             also writes clip_flow_files/000001.flo, ..."""
-
-# Suffix of the flow file by format. A KITTI file is a png, and must not take an image's name.
-FLOW_FILES = {"flo": ".flo", "kitti": "_kitti.png", "pfm": ".pfm"}
 
 # Several flows at once pay on small frames; on large ones they only take memory.
 _PIXELS_AT_ONCE = 2**20
@@ -89,6 +101,11 @@ def add_parser(verbs):
     add_iterations(parser)
     parser.add_argument(
         "--confidence", action="store_true", help="check by the flow of the opposite direction"
+    )
+    parser.add_argument(
+        "--uncertainty",
+        action="store_true",
+        help="also write the error that the network expects at each pixel (raft lite)",
     )
     clip = parser.add_argument_group("for a clip")
     clip.add_argument("--only-flow", action="store_true", help="the flow without the frame")
@@ -149,17 +166,14 @@ def _flow_of_pair(first_path, second_path, arguments):
     stem = folder / first_path.stem
     files = [f"{stem}{FLOW_FILES[arguments.format or 'flo']}", f"{stem}_flow.png"]
     files.append(f"{stem}_warped.png")
-    if arguments.confidence:
-        files += _confidence_files(stem)
+    files += check_files(stem, arguments)
     check_inputs_survive(files, [first_path, second_path])
     check_folder_is_writable(folder)
     model = load_flow_model(arguments.preset)
     set_iterations(model, arguments)
+    options = check_options(model, arguments)
     start = time.perf_counter()
-    if arguments.confidence:
-        flow, *checked = model.flow(first, second, confidence=True)
-    else:
-        flow, checked = model.flow(first, second), []
+    flow, checked = parts(model.flow(first, second, **options), arguments)
     seconds = time.perf_counter() - start
     folder.mkdir(parents=True, exist_ok=True)
     _write_pair(files, second, flow, checked, arguments.max_magnitude)
@@ -169,34 +183,30 @@ def _flow_of_pair(first_path, second_path, arguments):
             f"the flow from {first_path.name} to {second_path.name}",
             "as a picture: hue is direction, saturation is speed",
             f"{second_path.name} warped back by the flow: {first_path.name} rebuilt",
-            "how far the flow back confirms it: white is sure",
-            f"white: hidden in {second_path.name}, or wrong",
         ]
+        if arguments.confidence:
+            contents.append("how far the flow back confirms it: white is sure")
+            contents.append(f"white: hidden in {second_path.name}, or wrong")
+        if arguments.uncertainty:
+            contents += ["the errors that the network expects: white is least", "in pixels"]
         say_contents(list(zip(files, contents, strict=False)))
         say(
             f"motion: {_motion(flow)}",
-            *(f"confirmed: {1 - occlusion.mean():.1%}" for occlusion in checked[1:]),
+            *summary(checked, arguments),
             f"time: {seconds:.2f} s for {width}x{height} with {arguments.preset} "
             "(the first call at a size includes compilation)",
         )
 
 
-def _confidence_files(stem):
-    return [f"{stem}_{what}.png" for what in ("confidence", "occlusion")]
-
-
 def _write_pair(files, second, flow, checked, max_magnitude):
-    from c2f_zoo.data.files.flow import write_flow
     from c2f_zoo.data.files.images import save_image
     from c2f_zoo.data.flow.picture import flow_picture
 
     flow_file, picture_file, warped_file, *checked_files = files
     save_image(picture_file, flow_picture(flow, max_magnitude=max_magnitude))
     save_image(warped_file, _warp_back(second, flow))
-    for file, image in zip(checked_files, checked, strict=True):
-        save_image(file, image)
-    # Last, because a KITTI file refuses motions beyond 512 pixels.
-    write_flow(flow_file, flow)
+    write_checks(checked_files, checked)
+    note_lost(write_flow(flow_file, flow), flow_file)
 
 
 def _flow_of_clip(source, arguments):
@@ -239,13 +249,13 @@ def _flow_of_clip(source, arguments):
 
 
 def _panels(arguments):
-    """Number of pictures side by side: frame, flow, confidence."""
-    return 1 + (not arguments.only_flow) + arguments.confidence
+    """Number of pictures side by side: frame, flow, confidence or uncertainty."""
+    return 1 + (not arguments.only_flow) + (asked_check(arguments) is not None)
 
 
 def _stream_options(model, arguments):
     """Options of the model's `flow_stream` that the command line asks for."""
-    options = {"confidence": True} if arguments.confidence else {}
+    options = check_options(model, arguments)
     if arguments.warm_start:
         if "warm_start" not in inspect.signature(model.flow_stream).parameters:
             name = type(model).__name__
@@ -257,10 +267,9 @@ def _stream_options(model, arguments):
 def _write_clip(video, flow_folder, model, frames, options, arguments):
     import numpy as np
 
-    from c2f_zoo.data.files.flow import write_flow
-    from c2f_zoo.data.files.images import save_image
     from c2f_zoo.data.flow.picture import flow_picture
 
+    lost = 0
     height, width = video.size[0], video.size[1] // _panels(arguments)
     batch_size = arguments.batch_size or _flows_at_once(height, width)
     scale = ColorScale(arguments.max_magnitude)
@@ -269,17 +278,17 @@ def _write_clip(video, flow_folder, model, frames, options, arguments):
         flow_folder.mkdir(parents=True, exist_ok=True)
     with progress(total, "frame", arguments.quiet) as bar:
         for frame, flow in _with_frames(model, frames, batch_size, options):
-            flow, *checked = flow if arguments.confidence else (flow,)
+            flow, checked = parts(flow, arguments)
             pictures = [] if arguments.only_flow else [frame]
             pictures.append(flow_picture(flow, "corner", scale.follow(flow)))
-            pictures += [np.repeat(confidence, 3, axis=-1) for confidence in checked[:1]]
+            pictures += [np.repeat(image, 3, axis=-1) for image in checked[:1]]
             video.write(np.concatenate(pictures, axis=1))
             if flow_folder:
                 stem = flow_folder / f"{video.written:06d}"
-                write_flow(f"{stem}{FLOW_FILES[arguments.format]}", flow)
-                for file, image in zip(_confidence_files(stem), checked, strict=False):
-                    save_image(file, image)
+                lost += write_flow(f"{stem}{FLOW_FILES[arguments.format]}", flow)
+                write_checks(check_files(stem, arguments), checked)
             bar.update()
+    note_lost(lost, flow_folder)
 
 
 class ColorScale:

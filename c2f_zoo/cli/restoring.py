@@ -127,39 +127,59 @@ def run(arguments, verb, settings=None, options=None):
         _check_passed_over_survive([*written, *beside], passed_over)
     for folder in dict.fromkeys(output.parent for output in written):
         check_folder_is_writable(folder)
-    _check_any_is_image([path for path, _ in files])
+    check_any_is_image([path for path, _ in files])
     model = load_restoration_model(arguments.preset, METHODS[verb])
     settings = {**(settings or {}), "tile": arguments.tile, "overlap": arguments.overlap}
     is_alone = len(files) == 1
     if arguments.quiet or not is_alone:
         settings["progress"] = False  # the bar counts files
-    lines, seconds, failed = [], [], []
+    lines, seconds = [], []
     with progress(len(files), "image", arguments.quiet or is_alone) as bar:
-        for (path, _), output in zip(files, outputs, strict=True):
+
+        def restore_one(path, output):
             start = time.perf_counter()
-            try:
-                extra = options(path) if options else {}
-                size = _restore(model, path, output, arguments, verb, settings | extra, bar)
-            except Exception as error:
-                if is_alone or arguments.debug:
-                    raise
-                failed.append(path)
-                bar.clear()
-                note(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
-            else:
-                seconds.append(time.perf_counter() - start)
-                lines.append((output, f"{size}, {seconds[-1]:.1f} s"))
-            bar.update()
+            extra = options(path) if options else {}
+            size = _restore(model, path, output, arguments, verb, settings | extra, bar)
+            seconds.append(time.perf_counter() - start)
+            lines.append((output, f"{size}, {seconds[-1]:.1f} s"))
+
+        paths = [path for path, _ in files]
+        failed = process_each(paths, outputs, restore_one, bar, arguments.debug)
     if not arguments.quiet and lines:
         say_contents(lines)
         if not is_alone:
             say(f"{len(lines)} images, {sum(seconds) / len(seconds):.2f} s each on average")
+    return report_failures(failed, len(files))
+
+
+def process_each(paths, outputs, process, bar, debug=False):
+    """Call `process(path, output)` for each file; what fails is noted, and the others go on.
+
+    The error of a file that is alone, and with `debug` that of any, is raised instead. Returns the
+    list of the paths that failed; `bar` is moved.
+    """
+    failed = []
+    for path, output in zip(paths, outputs, strict=True):
+        try:
+            process(path, output)
+        except Exception as error:
+            if len(paths) == 1 or debug:
+                raise
+            failed.append(path)
+            bar.clear()
+            note(f"{path}: {' '.join(str(error).split()) or type(error).__name__}")
+        bar.update()
+    return failed
+
+
+def report_failures(failed, count):
+    """Say how many of `count` images failed; return the exit status."""
     if failed:
-        note(f"{len(failed)} of {len(files)} images failed, {len(lines)} were written")
+        note(f"{len(failed)} of {count} images failed, {count - len(failed)} were written")
     return FAILED if failed else OK
 
 
-def _check_any_is_image(paths):
+def check_any_is_image(paths):
     """Raise if no input is an image, such as a video, before a model is loaded for nothing."""
     from PIL import Image, UnidentifiedImageError
 

@@ -7,6 +7,7 @@ from c2f_zoo.cli.common import (
     DEFAULT_STEREO_PRESET,
     CommandError,
     UsageError,
+    add_align_corners,
     add_max_disparity,
     check_folder_is_writable,
     check_inputs_survive,
@@ -49,10 +50,11 @@ def add_parser(verbs):
     parser.add_argument(
         "--preset",
         default=DEFAULT_STEREO_PRESET,
-        help="model: a name (see c2f models), a folder (see c2f convert) or hf://owner/repo "
-        "(default: %(default)s)",
+        help="model: a name (see c2f models), a folder (see c2f convert), hf://owner/repo or the "
+        "authors' file of weights of psmnet (default: %(default)s)",
     )
     add_max_disparity(parser)
+    add_align_corners(parser)
     parser.add_argument(
         "--color-range",
         type=positive_number,
@@ -104,7 +106,7 @@ def run(arguments):
     files = {kind: f"{stem}{suffix}" for kind, suffix in suffixes.items()}
     check_inputs_survive(files.values(), paths)
     check_folder_is_writable(folder)
-    model = load_stereo_model(arguments.preset, arguments.max_disparity)
+    model = load_stereo_model(arguments.preset, arguments.max_disparity, arguments.align_corners)
 
     start = time.perf_counter()
     if arguments.confidence:

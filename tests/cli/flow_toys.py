@@ -3,7 +3,7 @@
 import numpy as np
 
 from c2f_zoo.cli.main import main
-from c2f_zoo.tasks.confidence import checked_flow
+from c2f_zoo.tasks.confidence import FlowWithUncertainty, checked_flow
 
 
 class ShiftModel:
@@ -24,6 +24,23 @@ class ShiftModel:
             if held is not None:
                 yield self.flow(held, frame, confidence)
             held = frame
+
+
+class UncertainModel(ShiftModel):
+    """The same, which expects errors of 4 px in the first row and of 1 px elsewhere."""
+
+    mixture = True
+
+    def flow(self, first, second, uncertainty=False):
+        flow = super().flow(first, second)
+        expected = np.ones((*flow.shape[:2], 1), np.float32)
+        expected[0] = 4.0
+        return FlowWithUncertainty(flow, expected) if uncertainty else flow
+
+    def flow_stream(self, frames, batch_size=4, uncertainty=False):
+        frames = list(frames)
+        for pair in zip(frames, frames[1:], strict=False):
+            yield self.flow(*pair, uncertainty=uncertainty)
 
 
 def error_of(capsys, arguments, status=1):

@@ -78,6 +78,21 @@ def test_a_folder_keeps_its_subfolders_and_leaves_out_earlier_results(model, pho
     assert names(tmp_path / "out") == expected + [f"more/{name}" for name in expected]
 
 
+def test_an_image_that_fails_is_named_and_the_others_are_written(model, photo, tmp_path, capsys):
+    (tmp_path / "broken.png").write_bytes(photo.read_bytes()[:300])
+    Image.new("RGB", (9, 7)).save(tmp_path / "small.png")
+    out = tmp_path / "out"
+    inputs = [tmp_path / "broken.png", photo, tmp_path / "small.png"]
+    assert main(command(inputs, out)) == 1
+    assert len(names(out)) == 4 and not any("broken" in name for name in names(out))
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("c2f: ")]
+    assert errors[0].startswith(f"c2f: {inputs[0]}: ")
+    assert errors[1:] == ["c2f: 1 of 3 images failed, 2 were written"]
+    # What a png cannot hold is one image's failure too, and leaves nothing of that image.
+    assert main(command(inputs[1:], tmp_path / "far", "--scale", "5000")) == 1
+    assert names(tmp_path / "far") == ["small_coloured_depth.png", "small_depth.png"]
+
+
 def test_what_cannot_be_done_is_said(model, photo, tmp_path, capsys):
     out = tmp_path / "out"
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from c2f_zoo.cli import evaluate_pairs
+from c2f_zoo.cli import common
 from c2f_zoo.cli.baselines import make_baseline
 from c2f_zoo.cli.main import main
 from c2f_zoo.data.files.flow import write_flow
@@ -44,7 +44,7 @@ def kitti(tmp_path):
 
 @pytest.fixture(autouse=True)
 def off_by_one(monkeypatch):
-    monkeypatch.setattr(evaluate_pairs, "load_model", lambda preset: OffByOne())
+    monkeypatch.setattr(common, "load_model", lambda preset: OffByOne())
 
 
 def results(capsys, *arguments):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from c2f_zoo.cli import evaluate_pairs
+from c2f_zoo.cli import common
 from c2f_zoo.cli.baselines import _filled_from_left, make_stereo_baseline
 from c2f_zoo.cli.main import main
 from c2f_zoo.data.files.disparity import write_disparity
@@ -47,7 +47,7 @@ def kitti(tmp_path):
 
 @pytest.fixture
 def preset(monkeypatch):
-    monkeypatch.setattr(evaluate_pairs, "load_model", lambda preset, **options: OffByTwo())
+    monkeypatch.setattr(common, "load_model", lambda preset, **options: OffByTwo())
     return "some.preset"
 
 
@@ -153,7 +153,10 @@ def test_a_file_of_the_authors_weights_is_a_preset(kitti, monkeypatch, tmp_path,
     monkeypatch.setattr(torch_weights, "convert_official_psmnet", convert)
     options = ["--dataset", "kitti2015", "--root", kitti, "--max-disparity", "64"]
     results(capsys, str(path), *options)
-    assert given == [(path, {"max_disparity": 64})]
+    results(capsys, str(path), *options, "--align-corners")
+    assert given == [
+        (path, {"max_disparity": 64, "align_corners": is_aligned}) for is_aligned in (False, True)
+    ]
 
 
 def test_middlebury_2006_gives_the_known_error_of_opencv_s_matching(shared_data):

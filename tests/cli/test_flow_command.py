@@ -10,8 +10,9 @@ from c2f_zoo.cli import flow as flow_command
 from c2f_zoo.cli.main import main
 from c2f_zoo.data.files.flow import read_flow
 from c2f_zoo.data.files.images import load_image
+from c2f_zoo.data.files.pfm import read_pfm
 from c2f_zoo.data.flow.picture import flow_to_color
-from tests.cli.flow_toys import ShiftModel, error_of
+from tests.cli.flow_toys import ShiftModel, UncertainModel, error_of
 
 
 @pytest.fixture
@@ -70,6 +71,39 @@ class TestTwoFrames:
         np.testing.assert_array_equal(occlusion, 1 - confidence)
         printed = capsys.readouterr().out
         assert f"confirmed: {39 * 58 / (40 * 60):.1%}" in printed and "a_occlusion.png" in printed
+
+    def test_expected_errors_are_written_where_they_are_asked_for(
+        self, monkeypatch, frames, tmp_path, capsys
+    ):
+        monkeypatch.setattr(flow_command, "load_flow_model", lambda preset: UncertainModel())
+        out = tmp_path / "out"
+        assert main(["flow", *pair(frames), "-o", str(out), "--uncertainty"]) == 0
+        expected = read_pfm(out / "a_uncertainty.pfm")
+        assert (expected[0] == 4).all() and (expected[1:] == 1).all()
+        picture = load_image(out / "a_uncertainty.png")
+        np.testing.assert_allclose(picture[..., 0], 1 / expected, atol=1 / 255)
+        assert "expected error: mean 1.08 px" in capsys.readouterr().out
+
+    def test_expected_errors_need_a_network_that_tells_them(self, model, frames, tmp_path, capsys):
+        command = ["flow", *pair(frames), "-o", str(tmp_path / "out"), "--uncertainty"]
+        line = error_of(capsys, command, status=2)
+        assert line.endswith("such as RAFT lite. Received: a ShiftModel without")
+        line = error_of(capsys, [*command, "--confidence"], status=2)
+        assert line.endswith("--confidence or --uncertainty. Received: both")
+        assert not (tmp_path / "out").exists()
+
+    def test_a_kitti_file_marks_what_it_cannot_hold_as_unknown(
+        self, model, frames, tmp_path, monkeypatch, capsys
+    ):
+        far = model.flow(load_image(frames / "a.png"), load_image(frames / "b.png"))
+        far[0, :3, 0] = 600.0
+        monkeypatch.setattr(model, "flow", lambda *images: far)
+        command = ["flow", *pair(frames), "-o", str(tmp_path / "out"), "--format", "kitti"]
+        assert main(command) == 0
+        flow, valid = read_flow(tmp_path / "out" / "a_kitti.png")
+        assert (valid[0, :3] == 0).all() and valid.sum() == valid.size - 3
+        np.testing.assert_array_equal(flow, np.where(valid > 0, far, 0))
+        assert "3 pixels are marked as unknown in" in capsys.readouterr().err
 
     def test_refinements_are_those_of_the_command_line(self, model, frames, tmp_path, capsys):
         command = ["flow", *pair(frames), "-o", str(tmp_path / "out"), "--iterations", "32"]

@@ -16,7 +16,7 @@ from c2f_zoo.cli.main import main
 from c2f_zoo.data.files.flow import read_flow
 from c2f_zoo.data.files.video import VideoWriter, read_frames
 from c2f_zoo.data.flow.picture import flow_to_color
-from tests.cli.flow_toys import ShiftModel, error_of
+from tests.cli.flow_toys import ShiftModel, UncertainModel, error_of
 
 
 @pytest.fixture
@@ -92,6 +92,17 @@ class TestClip:
         assert picture[1:, 96:-2].min() == 1 and picture[0, 96:].max() == 0
         names = sorted(path.name for path in (tmp_path / "clip_flow_files").iterdir())
         assert names[:3] == ["000001.flo", "000001_confidence.png", "000001_occlusion.png"]
+
+    def test_expected_errors_are_a_third_picture_and_files(self, clip, tmp_path, monkeypatch):
+        monkeypatch.setattr(flow_command, "load_flow_model", lambda preset: UncertainModel())
+        command = ["flow", str(clip), "--images", "--uncertainty", "--format", "pfm"]
+        assert main(command) == 0
+        picture = next(iter(read_frames(tmp_path / "clip_flow")))
+        assert picture.shape == (32, 3 * 48, 3)
+        assert picture[1:, 96:].min() == 1
+        np.testing.assert_allclose(picture[0, 96:], 0.25, atol=0.01)
+        names = sorted(path.name for path in (tmp_path / "clip_flow_files").iterdir())
+        assert names[:3] == ["000001.pfm", "000001_uncertainty.pfm", "000001_uncertainty.png"]
 
     def test_a_warm_start_is_for_networks_that_have_it(self, model, clip, monkeypatch, capsys):
         command = ["flow", str(clip), "--images", "--quiet", "--warm-start"]

@@ -33,7 +33,7 @@ class Ramp:
 def model(monkeypatch):
     ramp, ranges = Ramp(), []
 
-    def load(preset, max_disparity=None):
+    def load(preset, max_disparity=None, align_corners=False):
         ranges.append(max_disparity)
         return ramp
 
@@ -177,3 +177,28 @@ def test_inputs_that_do_not_fit_are_named(images, tmp_path, capsys):
 def test_a_length_that_is_none_is_a_wrong_usage(images, tmp_path, capsys, value):
     assert main(command(images, tmp_path, f"--baseline={value}")) == 2
     assert f"invalid positive number value: '{value}'" in capsys.readouterr().err
+
+
+def test_a_file_of_the_authors_weights_is_a_preset_of_either_convention(
+    images, tmp_path, monkeypatch, capsys
+):
+    from c2f_zoo.models.psmnet import torch_weights
+
+    path, given = tmp_path / "psmnet.tar", []
+    path.write_bytes(b"weights")
+
+    def convert(path, **options):
+        given.append((path, options))
+        return Ramp()
+
+    monkeypatch.setattr(torch_weights, "convert_official_psmnet", convert)
+    out = tmp_path / "out"
+    words = ["stereo", *images, "-o", str(out), "--preset", str(path), "--quiet"]
+    assert main(words) == 0
+    assert main([*words, "--align-corners", "--max-disparity", "64"]) == 0
+    assert given == [
+        (path, {"align_corners": False}),
+        (path, {"max_disparity": 64, "align_corners": True}),
+    ]
+    line = error_of(capsys, command(images, out, "--align-corners"), status=2)
+    assert "a preset has its own convention. Received: some.preset" in line

@@ -91,8 +91,8 @@ def test_configuration_survives_and_wrong_shapes_are_named():
     assert type(again) is MixtureOfLaplaceLoss and again.gamma == 0.9 and again.takes_levels
     assert MixtureOfLaplaceLoss().gamma == 0.85
     truth = np.zeros((1, 4, 4, 2), "float32")
-    with pytest.raises(ValueError, match=r"y_pred must .*Received: .*\(1, 4, 4, 2\)$"):
-        MixtureOfLaplaceLoss()(truth, [truth])
+    with pytest.raises(ValueError, match=r"y_pred must .*Received: .*\(1, 4, 4, 4\)$"):
+        MixtureOfLaplaceLoss()(truth, [np.zeros((1, 4, 4, 4), "float32")])
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def write_kitti_flow(path, flow, valid=None, saturate=False):
         511.984375
     """
     flow, valid = check_flow(flow, valid)
-    levels = np.rint(np.where(valid, flow, 0).astype(np.float64) * _SCALE) + _OFFSET
+    levels = _levels(np.where(valid, flow, 0))
     if not saturate and (levels.min() < 0 or levels.max() > 65535):
         low, high = KITTI_FLOW_RANGE
         known = flow[np.broadcast_to(valid, flow.shape)]
@@ -78,3 +78,24 @@ def write_kitti_flow(path, flow, valid=None, saturate=False):
     data = encode_png16(pixels)
     with atomic_write(path) as file:
         file.write(data)
+
+
+def holds_flow(flow):
+    """Tell which motions a KITTI flow map can hold.
+
+    Args:
+        flow: Array of shape (H, W, 2), pixels.
+
+    Returns:
+        Boolean array (H, W, 1): whether both components are within `KITTI_FLOW_RANGE`.
+
+    Example:
+        >>> holds_flow(np.array([[[511.0, -512.0], [0.0, 513.0]]]))[..., 0].tolist()
+        [[True, False]]
+    """
+    levels = _levels(flow)
+    return np.all((levels >= 0) & (levels <= 65535), axis=-1, keepdims=True)
+
+
+def _levels(flow):
+    return np.rint(np.asarray(flow, np.float64) * _SCALE) + _OFFSET
