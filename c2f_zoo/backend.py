@@ -60,13 +60,32 @@ def jit(function, xla: bool = False):
         return tensorflow().function(function, jit_compile=xla)
     if name == "jax":
         return _framework("jax").jit(function)
+    return without_gradients(function)
+
+
+def without_gradients(function):
+    """Make a function run as it is, without PyTorch's memory of what gradients need.
+
+    Args:
+        function: A function of tensors.
+
+    Returns:
+        A function of the same signature.
+
+    Example:
+        >>> double = without_gradients(lambda x: x * 2)
+        >>> float(double(keras.ops.convert_to_tensor(3.0)))
+        6.0
+    """
+    if backend() != "torch":
+        return function
     torch = _framework("torch")
 
-    def without_gradients(*args, **kwargs):
+    def run(*args, **kwargs):
         with torch.no_grad():
             return function(*args, **kwargs)
 
-    return without_gradients
+    return run
 
 
 def build_optimizer(model):

@@ -6,6 +6,7 @@ from .adversarial import (
     OptimizerPair as OptimizerPair,
     SampleGrids as SampleGrids,
 )
+from .batch_statistics import update_batch_statistics as update_batch_statistics
 from .callbacks import (
     FlowPictures as FlowPictures,
     StopOnNaN as StopOnNaN,

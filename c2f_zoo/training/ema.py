@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo import backend
+from c2f_zoo.training.batch_statistics import batch_normalizations, update_batch_statistics
 
 
 def half_life_decay(images, half_life):
@@ -67,18 +68,23 @@ def take_average(model):
 
 
 @contextlib.contextmanager
-def averaged_weights(model):
+def averaged_weights(model, batches=()):
     """Put the optimizer's average of the weights into a model for the length of a block.
 
     The average is that of `keras.optimizers.Optimizer(use_ema=True, ema_momentum=decay)`: after
     every step `a <- decay * a + (1 - decay) * w`. It is one of the optimizer's variables, so
     `TrainingState` keeps it. Before the first step the model's own weights stay.
 
+    The moving statistics of batch normalization are those of the raw weights; with `batches` they
+    are estimated anew for the average, by `update_batch_statistics`, and put back after the block.
+
     Keras leaves the average in the model when `fit` ends. To train on, put the raw weights back:
     `TrainingState.restore` does.
 
     Args:
         model: A compiled model.
+        batches: Sequence of what the model is called with, such as pairs of images; empty: the
+            statistics stay.
 
     Yields:
         None: within the block the model itself has the average for its trainable weights.
@@ -101,12 +107,17 @@ def averaged_weights(model):
         yield
         return
     # Copies: an array of PyTorch on the host shares the memory of its variable.
-    raw = [np.array(backend.to_numpy(variable)) for variable in model.trainable_variables]
+    changed = list(model.trainable_variables)
+    for layer in batch_normalizations(model) if len(batches) else ():
+        changed += [layer.moving_mean, layer.moving_variance]
+    raw = [np.array(backend.to_numpy(variable)) for variable in changed]
     take_average(model)
     try:
+        if len(batches):
+            update_batch_statistics(model, batches)
         yield
     finally:
-        for variable, value in zip(model.trainable_variables, raw, strict=True):
+        for variable, value in zip(changed, raw, strict=True):
             variable.assign(value)
 
 
@@ -115,6 +126,7 @@ class OnAverage(keras.callbacks.Callback):
 
     Args:
         *callbacks: Callbacks that measure, show or save the model in `on_epoch_end`.
+        batches: As of `averaged_weights`.
 
     Example:
         ```python
@@ -123,9 +135,9 @@ class OnAverage(keras.callbacks.Callback):
         ```
     """
 
-    def __init__(self, *callbacks):
+    def __init__(self, *callbacks, batches=()):
         super().__init__()
-        self.callbacks = callbacks
+        self.callbacks, self.batches = callbacks, batches
 
     def set_model(self, model):
         super().set_model(model)
@@ -138,6 +150,6 @@ class OnAverage(keras.callbacks.Callback):
             callback.set_params(params)
 
     def on_epoch_end(self, epoch, logs=None):
-        with averaged_weights(self.model):
+        with averaged_weights(self.model, self.batches):
             for callback in self.callbacks:
                 callback.on_epoch_end(epoch, logs)

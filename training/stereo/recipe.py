@@ -115,7 +115,8 @@ def train(recipe, description, argv=None, continued=None):
     stage = partial(run_stage, arguments=arguments, callbacks=callbacks)
     if run_stages(recipe, model, out, arguments.until, stage):
         folder = arguments.export or out / recipe.preset
-        with averaged_weights(model):
+        scenes = scenes_of(recipe, len(recipe.stages) - 1, arguments.textures)
+        with averaged_weights(model, statistics_batches(scenes)):
             model.save_pretrained(folder, precision="float16")
         print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
     return model
@@ -170,29 +171,40 @@ def textures_of(folder, painted):
     return np.concatenate([load_textures(folder), *drawn] if folder else drawn)
 
 
+def scenes_of(recipe, number, textures):
+    """The rendered scenes of a stage; `textures` is a folder with train/, or None."""
+    from c2f_zoo.data import StereoScenes, Surfaces
+
+    stage = recipe.stages[number]
+    return StereoScenes(
+        size=stage.size,
+        batch_size=stage.batch_size,
+        textures=textures_of(str(Path(textures) / "train") if textures else None, recipe.painted),
+        layers=recipe.layers,
+        surfaces=Surfaces(stage.nearest, recipe.depth),
+        seed=recipe.seed + 1000 * number,
+    )
+
+
+def statistics_batches(scenes, count=16):
+    """Pairs of images by which the averaged weights get their own batch statistics."""
+    return [scenes.batch(index)[0] for index in range(count)]
+
+
 def run_stage(recipe, number, done, last, model, state, arguments, callbacks=()):
     """Train one stage, from epoch `done` to `last`."""
     import keras
 
-    from c2f_zoo.data import FollowEpoch, StereoScenes, Surfaces
+    from c2f_zoo.data import FollowEpoch
     from c2f_zoo.losses import MultilevelSmoothL1
     from c2f_zoo.training import OnAverage, StopOnNaN, StopOnSignal, TensorBoardLog
     from training.stereo.validation import DisparityPictures, HeldOut, held_out_batches
 
     stage, out = recipe.stages[number], Path(arguments.out)
-    folders = dict.fromkeys(("train", "validation"))
-    if arguments.textures:
-        folders = {part: str(Path(arguments.textures) / part) for part in folders}
-    scenes = StereoScenes(
-        size=stage.size,
-        batch_size=stage.batch_size,
-        textures=textures_of(folders["train"], recipe.painted),
-        layers=recipe.layers,
-        surfaces=Surfaces(stage.nearest, recipe.depth),
-        seed=recipe.seed + 1000 * number,
-    )
+    scenes = scenes_of(recipe, number, arguments.textures)
     tell_disparities(f"stage {number + 1} of {len(recipe.stages)}, {stage.size}", scenes)
-    batches = held_out_batches(recipe, folders["validation"])
+    validation = str(Path(arguments.textures) / "validation") if arguments.textures else None
+    batches = held_out_batches(recipe, validation)
     measure = HeldOut(
         out / "held_out.csv", out / "best" / recipe.preset, batches, recipe.max_disparity
     )
@@ -217,7 +229,7 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
                 stop,
                 *callbacks,
                 Throughput(recipe.steps_per_epoch * stage.batch_size),
-                OnAverage(measure, pictures),
+                OnAverage(measure, pictures, batches=statistics_batches(scenes)),
                 keras.callbacks.CSVLogger(out / "log.csv", append=True),
                 TensorBoardLog(out / "tensorboard"),
                 state,
