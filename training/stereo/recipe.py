@@ -116,7 +116,7 @@ def train(recipe, description, argv=None, continued=None):
     if run_stages(recipe, model, out, arguments.until, stage):
         folder = arguments.export or out / recipe.preset
         scenes = scenes_of(recipe, len(recipe.stages) - 1, arguments.textures)
-        with averaged_weights(model, statistics_batches(scenes)):
+        with averaged_weights(model, statistics_batches(recipe, scenes)):
             model.save_pretrained(folder, precision="float16")
         print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
     return model
@@ -186,9 +186,9 @@ def scenes_of(recipe, number, textures):
     )
 
 
-def statistics_batches(scenes, count=16):
+def statistics_batches(recipe, scenes):
     """Pairs of images by which the averaged weights get their own batch statistics."""
-    return [scenes.batch(index)[0] for index in range(count)]
+    return [scenes.batch(index)[0] for index in range(min(16, recipe.steps_per_epoch))]
 
 
 def run_stage(recipe, number, done, last, model, state, arguments, callbacks=()):
@@ -229,7 +229,7 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
                 stop,
                 *callbacks,
                 Throughput(recipe.steps_per_epoch * stage.batch_size),
-                OnAverage(measure, pictures, batches=statistics_batches(scenes)),
+                OnAverage(measure, pictures, batches=statistics_batches(recipe, scenes)),
                 keras.callbacks.CSVLogger(out / "log.csv", append=True),
                 TensorBoardLog(out / "tensorboard"),
                 state,

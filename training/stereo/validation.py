@@ -4,6 +4,7 @@ import numpy as np
 
 from c2f_zoo import backend
 from c2f_zoo.data import StereoScenes, Surfaces, disparity_picture
+from c2f_zoo.metrics import BadPixelRate, DisparityError
 from c2f_zoo.training import FlowPictures
 from training.common.held_out import HeldOutTable
 from training.stereo.recipe import ranged
@@ -12,29 +13,32 @@ from training.stereo.recipe import ranged
 class DisparityErrors:
     """End-point error and shares of bad pixels, of all pixels and of the visible ones."""
 
-    thresholds = (1, 3)
-
     def __init__(self):
-        self.sums = {}
+        self.metrics = {}
 
     def update(self, truth, estimate, valid=None, occlusion=None):
-        """Add disparities (..., H, W, 1) and masks: `valid` is 1 where the truth is known."""
-        error = np.abs(np.asarray(estimate, "float64") - truth)
-        known = np.ones(error.shape, bool) if valid is None else np.asarray(valid) > 0
-        parts = {"": known}
+        """Add disparities (..., H, W, 1) and masks: `valid` is 1 where the truth is known.
+
+        A truth of 0 is unknown too.
+        """
+        truth = np.asarray(truth)
+        weights = {"": np.ones_like(truth) if valid is None else np.asarray(valid)}
         if occlusion is not None:
-            parts["_visible"] = known & (np.asarray(occlusion) == 0)
-        for part, where in parts.items():
-            values = error[where]
-            # "Not small" rather than "large" makes an estimate of NaN wrong.
-            bad = {f"bad_{t}": 100.0 * ~(values <= t) for t in self.thresholds}
-            for name, value in {"epe": values, **bad}.items():
-                total, count = self.sums.get(name + part, (0.0, 0))
-                self.sums[name + part] = total + value.sum(), count + value.size
+            weights["_visible"] = weights[""] * (1 - np.asarray(occlusion))
+        for part, weight in weights.items():
+            if part not in self.metrics:
+                self.metrics[part] = [DisparityError(), BadPixelRate(1), BadPixelRate(3)]
+            pair = [np.reshape(x, (-1, *truth.shape[-3:])) for x in (truth, estimate)]
+            for metric in self.metrics[part]:
+                metric.update_state(*pair, sample_weight=np.reshape(weight, pair[0].shape))
 
     def result(self):
         """Dict of `epe` (pixels), `bad_1` and `bad_3` (percent), and `_visible` of each."""
-        return {name: total / max(count, 1) for name, (total, count) in self.sums.items()}
+        return {
+            f"{metric.name}{part}": float(metric.result())
+            for part, metrics in self.metrics.items()
+            for metric in metrics
+        }
 
 
 def held_out_batches(recipe, textures):
