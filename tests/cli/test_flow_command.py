@@ -109,6 +109,8 @@ class TestTwoFrames:
         command = ["flow", *pair(frames), "-o", str(tmp_path / "out"), "--iterations", "32"]
         assert main(command) == 2
         assert "that repeat theirs. Received: a ShiftModel" in capsys.readouterr().err
+        assert main([*command[:-1], "0"]) == 2
+        assert "invalid positive whole number value: '0'" in capsys.readouterr().err
         model.iterations = 12
         assert main(command) == 0 and model.iterations == 32
 

@@ -202,3 +202,10 @@ def test_a_file_of_the_authors_weights_is_a_preset_of_either_convention(
     ]
     line = error_of(capsys, command(images, out, "--align-corners"), status=2)
     assert "a preset has its own convention. Received: some.preset" in line
+
+
+def test_images_of_two_sizes_are_named(model, images, tmp_path, capsys):
+    Image.new("RGB", (61, 40)).save(images[1])
+    line = error_of(capsys, command(images, tmp_path / "out"))
+    assert "l.png 60x40" in line and "r.png 61x40" in line
+    assert not (tmp_path / "out").exists()
