@@ -163,22 +163,28 @@ class ConvGRU(keras.layers.Layer):
     `z = sigmoid(conv[h, x])`, `r = sigmoid(conv[h, x])`, `q = tanh(conv[r h, x])`,
     `h' = (1 - z) h + z q`. Kernels 1x5 and 5x1 are the paper's separable unit.
 
+    The input x is [context, motion]. The context is the same at every refinement: what it adds to
+    the convolutions is computed once, by `of_context`, which saves a third of them.
+
     Args:
         hidden: Channels of the state.
-        channels: Channels of the input.
+        context: Channels of the context.
+        motion: Channels of the motion features.
         kernels: (height, width) of each unit's convolutions.
         **kwargs: Of `keras.layers.Layer`.
 
     Call arguments:
         h: State (B, h, w, hidden).
-        x: Input (B, h, w, channels).
+        motion: Motion features (B, h, w, motion).
+        of_context: What `of_context` returned.
 
     Returns:
         The new state.
     """
 
-    def __init__(self, hidden, channels, kernels, **kwargs):
+    def __init__(self, hidden, context, motion, kernels, **kwargs):
         super().__init__(**kwargs)
+        self.parts = (hidden, context, motion)  # input channels of each convolution
         self.gates, self.candidates = [], []
         with keras.name_scope(self.name):
             for index, kernel in enumerate(kernels):
@@ -189,16 +195,49 @@ class ConvGRU(keras.layers.Layer):
                 ):
                     name = f"{name}_{index}"
                     layers.append(
-                        convolution(hidden + channels, filters, kernel, name, self.dtype_policy)
+                        convolution(sum(self.parts), filters, kernel, name, self.dtype_policy)
                     )
         self.built = True
 
-    def call(self, h, x):
-        for gates, candidate in zip(self.gates, self.candidates, strict=True):
-            z, r = ops.split(ops.sigmoid(gates(ops.concatenate([h, x], axis=-1))), 2, axis=-1)
-            q = ops.tanh(candidate(ops.concatenate([r * h, x], axis=-1)))
+    def of_context(self, context):
+        """Convolve the context, which every refinement sees.
+
+        Args:
+            context: Tensor (B, h, w, context).
+
+        Returns:
+            List of pairs of tensors (B, h, w, 2 hidden) and (B, h, w, hidden), one for each unit:
+            what the context and the biases add to its convolutions.
+        """
+        return [
+            [
+                layer.convolution_op(context, self._kernels(layer)[1])
+                + ops.cast(layer.bias, layer.compute_dtype)
+                for layer in unit
+            ]
+            for unit in zip(self.gates, self.candidates, strict=True)
+        ]
+
+    def call(self, h, motion, of_context):
+        for gates, candidate, (to_gates, to_candidate) in zip(
+            self.gates, self.candidates, of_context, strict=True
+        ):
+            seen = self._without_context(gates, h, motion)
+            z, r = ops.split(ops.sigmoid(seen + to_gates), 2, axis=-1)
+            q = ops.tanh(self._without_context(candidate, r * h, motion) + to_candidate)
             h = (1 - z) * h + z * q
         return h
+
+    def _kernels(self, layer):
+        """The parts of a kernel that see the state, the context and the motion features."""
+        hidden, context, _ = self.parts
+        kernel = ops.cast(layer.kernel, layer.compute_dtype)
+        return ops.split(kernel, [hidden, hidden + context], axis=2)
+
+    def _without_context(self, layer, h, motion):
+        of_state, _, of_motion = self._kernels(layer)
+        kernel = ops.concatenate([of_state, of_motion], axis=2)
+        return layer.convolution_op(ops.concatenate([h, motion], axis=-1), kernel)
 
 
 class UpdateBlock(keras.layers.Layer):
@@ -212,7 +251,7 @@ class UpdateBlock(keras.layers.Layer):
 
     Call arguments:
         hidden: State (B, h, w, sizes.hidden).
-        context: Tensor (B, h, w, sizes.context).
+        of_context: What `of_context` made of the context.
         correlation: Lookup (B, h, w, correlation_channels).
         flow: Flow so far (B, h, w, 2), in pixels of this grid.
 
@@ -230,7 +269,7 @@ class UpdateBlock(keras.layers.Layer):
             self.flow_layers, moved = self._stack("flow", 2, sizes.flow_encoder)
             self.merge = convolution(seen + moved, sizes.motion - 2, 3, "merge", dtype, relu=True)
             self.unit = ConvGRU(
-                sizes.hidden, sizes.context + sizes.motion, sizes.kernels, dtype=dtype, name="unit"
+                sizes.hidden, sizes.context, sizes.motion, sizes.kernels, dtype=dtype, name="unit"
             )
             self.flow_head = [
                 convolution(sizes.hidden, sizes.head, 3, "head_0", dtype, relu=True),
@@ -252,13 +291,24 @@ class UpdateBlock(keras.layers.Layer):
             channels = filters
         return made, channels
 
-    def call(self, hidden, context, correlation, flow):
+    def of_context(self, context):
+        """Compute what does not change between refinements.
+
+        Args:
+            context: Tensor (B, h, w, sizes.context).
+
+        Returns:
+            What the call takes.
+        """
+        return self.unit.of_context(ops.cast(context, self.compute_dtype))
+
+    def call(self, hidden, of_context, correlation, flow):
         motion = ops.concatenate(
             [_in_turn(self.correlation_layers, correlation), _in_turn(self.flow_layers, flow)],
             axis=-1,
         )
         motion = ops.concatenate([self.merge(motion), flow], axis=-1)
-        hidden = self.unit(hidden, ops.concatenate([context, motion], axis=-1))
+        hidden = self.unit(hidden, motion, of_context)
         return hidden, self.estimate(hidden)
 
     def estimate(self, hidden):

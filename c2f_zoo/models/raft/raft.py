@@ -203,7 +203,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         """
         pyramid = CorrelationPyramid(query, key, self.pooling, self.correlation_memory)
         hidden, context = ops.split(context, [self.sizes.hidden], axis=-1)
-        hidden, context = ops.tanh(hidden), ops.relu(context)
+        hidden, of_context = ops.tanh(hidden), self.update.of_context(ops.relu(context))
         flow = ops.cast(ops.zeros_like(query[..., :2]), "float32")
         rows, columns = ops.shape(query)[1:3]
         x = ops.arange(columns, dtype="float32")[None, None, :] + flow[..., 0]
@@ -222,7 +222,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
             # Gradients reach earlier refinements through the state alone.
             flow = ops.stop_gradient(flow)
             correlation = pyramid.lookup(grid + flow, self.radius)
-            hidden, estimate = self.update(hidden, context, correlation, flow)
+            hidden, estimate = self.update(hidden, of_context, correlation, flow)
             change, mixture = self._parts(estimate)
             return flow + change, hidden, *mixture
 
