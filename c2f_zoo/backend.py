@@ -207,6 +207,32 @@ def at_least_float32(tensor):
     return keras.ops.cast(tensor, keras.backend.result_type(dtype, "float32"))
 
 
+def take_inside(tensor, index):
+    """Take rows at indices that are known to be inside.
+
+    `keras.ops.take` also takes negative indices, and on JAX gives NaN for those outside, which
+    costs a tenth to a third of RAFT's lookup.
+
+    Args:
+        tensor: Tensor (N, ...).
+        index: Integer tensor of any shape, each in [0, N).
+
+    Returns:
+        Tensor of the shape of `index` and the row.
+
+    Example:
+        >>> np.asarray(take_inside(keras.ops.array([3.0, 4.0]), keras.ops.array([[1, 0]]))).tolist()
+        [[4.0, 3.0]]
+    """
+    name = backend()
+    if name == "tensorflow":
+        return tensorflow().gather(tensor, index)
+    if name == "jax":
+        return tensor.at[index].get(mode="clip")
+    rows = tensor.index_select(0, index.reshape(-1))
+    return rows.reshape(tuple(index.shape) + tuple(tensor.shape[1:]))
+
+
 def to_numpy(tensor) -> np.ndarray:
     """Convert a tensor of any backend to numpy.
 

@@ -95,30 +95,34 @@ class CorrelationPyramid:
             x, y = (ops.reshape(coordinates[..., axis], (-1,)) / factor for axis in (0, 1))
             columns, left, right = _taps(x, level[2], radius)
             rows, above, below = _taps(y, level[1], radius)
-            window = self._correlations(level, rows[:, None, :] * level[2] + columns[:, :, None])
+            window = self._correlations(level, rows, columns)
             window = window[:, :-1] * left[:, :, None] + window[:, 1:] * right[:, :, None]
             window = window[:, :, :-1] * above[:, None] + window[:, :, 1:] * below[:, None]
             windows.append(ops.reshape(window, (*self.grid, side * side)))
         return ops.concatenate(windows, axis=-1)
 
-    def _correlations(self, level, index):
-        """Correlation of each query pixel with its taps: cells (N, t, t) of the level."""
+    def _correlations(self, level, row_taps, column_taps):
+        """Correlation (N, t, t) of each query pixel with the cells in t columns and t rows."""
         values, rows, columns, is_stored = level
         batch, height, width = self.grid
         count = batch * height * width
         if is_stored:
             start = ops.arange(count, dtype="int32") * (rows * columns)
-            return ops.take(ops.reshape(values, (-1,)), index + start[:, None, None], axis=0)
-        sample = ops.repeat(ops.arange(batch, dtype="int32") * (rows * columns), height * width)
+        else:
+            start = ops.repeat(ops.arange(batch, dtype="int32") * (rows * columns), height * width)
+        row_start = row_taps * columns + start[:, None]
+        index = row_start[:, None, :] + column_taps[:, :, None]
+        if is_stored:
+            return backend.take_inside(ops.reshape(values, (-1,)), index)
         side = index.shape[1]
         taps = side * side
-        index = ops.reshape(index + sample[:, None, None], (count, taps))
+        index = ops.reshape(index, (count, taps))
         keys = ops.reshape(values, (-1, self.channels))
         query = ops.reshape(self.query, (count, self.channels, 1))
         step = max(1, GATHER_MEMORY // (4 * taps * self.channels))
         parts = []
         for begin in range(0, count, step):
-            gathered = ops.take(keys, index[begin : begin + step], axis=0)
+            gathered = backend.take_inside(keys, index[begin : begin + step])
             parts.append(ops.matmul(gathered, query[begin : begin + step]))
         return ops.reshape(ops.concatenate(parts, axis=0), (count, side, side))
 

@@ -55,7 +55,7 @@ def warp(image, flow, return_mask=False):
         row_start = sample_start + row * width
         for column, x_weight in x_taps:
             weight = y_weight * x_weight
-            tap = ops.take(pixels, row_start + column, axis=0)
+            tap = backend.take_inside(pixels, row_start + column)
             warped = warped + ops.cast(weight, pixels.dtype)[..., None] * tap
             inside = inside + weight
     warped = ops.cast(warped, image.dtype)
