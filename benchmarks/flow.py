@@ -125,6 +125,20 @@ def large_kernel(random):
     }
 
 
+def few_outputs(random):
+    """The convolution that predicts the finest flow, and the same by a product for all taps."""
+    from keras import ops
+
+    from c2f_zoo.layers.convolution import convolve_by_taps
+
+    features = random.random((*LEVEL2[:3], 565), dtype="float32")
+    kernel = random.random((3, 3, 565, 2), dtype="float32")
+    return {
+        "few outputs": compiled(lambda x, k: ops.conv(x, k, padding="same"), features, kernel),
+        "few outputs by taps": compiled(convolve_by_taps, features, kernel),
+    }
+
+
 def predictor(model, pair):
     return lambda: model.predict_on_batch(pair)
 
@@ -147,6 +161,7 @@ def measure_backend(rounds):
             "warp": compiled(warp, query, flow),
             "warp by map_coordinates": compiled(warp_by_map_coordinates, query, flow),
             **large_kernel(random),
+            **few_outputs(random),
         },
         2 * rounds,
     )
@@ -217,6 +232,7 @@ RATIOS = (
         "training step, lite",
     ),
     ("halves / whole, large kernel", "large kernel in two halves", "large kernel"),
+    ("by taps / as it is, few outputs", "few outputs by taps", "few outputs"),
     ("lite / released, forward", "forward, lite", "forward"),
     ("lite / released, training", "training step, lite", "training step"),
 )

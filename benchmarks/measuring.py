@@ -24,7 +24,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 DTYPES = ("float32", "mixed_bfloat16")
 
 
-def alternate(functions, rounds, warm_up=2):
+def alternate(functions, rounds, warm_up=2, clock=time.perf_counter, pick=statistics.median):
     """Return the median seconds of each function; they alternate, so that drift affects all."""
     for function in functions.values():
         for _ in range(warm_up):  # compile, then warm up
@@ -32,10 +32,10 @@ def alternate(functions, rounds, warm_up=2):
     seconds = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
-            start = time.perf_counter()
+            start = clock()
             function()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            seconds[name].append(clock() - start)
+    return {name: pick(values) for name, values in seconds.items()}
 
 
 def ready(result):
@@ -65,7 +65,9 @@ def recorded_convolutions(function):
     # Keras' own layers take the operations from where they are defined.
     modules = ops, sys.modules["keras.src.ops"]
     calls, originals = [], {name: getattr(ops, name) for name in ("conv", "conv_transpose")}
-    limit, convolution.KERNEL_BYTES = convolution.KERNEL_BYTES, float("inf")  # kernels whole
+    limits = convolution.KERNEL_BYTES, convolution.FEW_FILTERS
+    # Kernels whole, and convolutions with few outputs as such.
+    convolution.KERNEL_BYTES, convolution.FEW_FILTERS = float("inf"), 0
 
     def recorder(name):
         def record(x, kernel, **options):
@@ -83,7 +85,7 @@ def recorded_convolutions(function):
     try:
         function()
     finally:
-        convolution.KERNEL_BYTES = limit
+        convolution.KERNEL_BYTES, convolution.FEW_FILTERS = limits
         put(originals)
     return calls
 

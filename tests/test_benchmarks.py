@@ -48,6 +48,18 @@ def test_stereo(script, case):
     assert "32 disparities" in module.heading(True)
 
 
+@pytest.mark.parametrize("case", ["pwcnet", "raft-small", "psmnet-basic", "psmnet-lite"])
+def test_dense_prediction(script, case):
+    module = script("dense_prediction")
+    if case in module.PUBLISHED:
+        pytest.importorskip("torch")
+    found = module.measure_case(case, 1, True)
+    assert min(found.values()) >= 0 and ("PyTorch" in found) == (case in module.PUBLISHED)
+    assert ("an iteration" in found) == case.startswith("raft")
+    row = module.table([{"backend": "jax", "case": case, **found}]).splitlines()[-1]
+    assert row.startswith(f"| jax | {case} | ")
+
+
 def test_short_training_of_stereo_heads(script, capsys, tmp_path):
     figures = tmp_path / "heads.json"
     asked = ["--tiny", "--heads", "lite", "--json", str(figures)]

@@ -1,5 +1,6 @@
 """Convolutions with PyTorch's geometry, in which the reference networks were trained."""
 
+import functools
 import math
 
 import keras
@@ -10,6 +11,73 @@ from c2f_zoo import backend
 # A core's second cache. TensorFlow on CPUs is about twice as fast with two halves of a kernel that
 # exceeds it, JAX and PyTorch are not (`benchmarks/flow.py`, rows "large kernel").
 KERNEL_BYTES = 2 * 2**20
+
+
+# With up to as many outputs, a convolution is faster as one product for all taps of the kernel: for
+# PSMNet's costs it takes 0.3 of the time on TensorFlow and PyTorch and a tenth on JAX, for
+# PWC-Net's flows 0.3, 0.1 and 0.5 (`benchmarks/flow.py`, rows "few outputs"). With three outputs
+# little is gained.
+FEW_FILTERS = 2
+
+
+def convolve_by_taps(x, kernel):
+    """Convolve with stride 1, zeros around, by one product for all taps and their shifted sum.
+
+    `y[p] = sum_t x[p + t - k // 2] kernel[t]` is a sum over the taps t of the kernel of what
+    one matrix product of all pixels gives. Fast where the outputs are few.
+
+    Args:
+        x: Tensor (B, ..., C) with n spatial axes.
+        kernel: Tensor (k_1, ..., k_n, C, F), sizes odd.
+
+    Returns:
+        Tensor (B, ..., F), of the sizes of `x`.
+
+    Example:
+        >>> x = np.ones((1, 3, 3, 4), "float32")
+        >>> y = convolve_by_taps(x, np.ones((3, 3, 4, 1), "float32"))
+        >>> np.asarray(y)[0, :, :, 0].tolist()
+        [[16.0, 24.0, 16.0], [24.0, 36.0, 24.0], [16.0, 24.0, 16.0]]
+    """
+    x, kernel = ops.convert_to_tensor(x), ops.convert_to_tensor(kernel)
+    *taps, channels, filters = kernel.shape
+    rank, width = len(taps), math.prod(taps) * filters
+    kernel = ops.transpose(kernel, (rank, *range(rank), rank + 1))
+    y = ops.matmul(ops.reshape(x, (-1, channels)), ops.reshape(kernel, (channels, width)))
+    y = ops.reshape(y, (*ops.shape(x)[:-1], width))
+    for axis, size in enumerate(taps, start=1):
+        around = [(size // 2,) * 2 if other == axis else (0, 0) for other in range(rank + 2)]
+        y = ops.pad(y, around)
+        parts = []
+        for tap, part in enumerate(ops.split(y, size, axis=-1)):
+            places = slice(tap, (tap - size + 1) or None)
+            parts.append(part[(slice(None),) * axis + (places,)])
+        y = functools.reduce(ops.add, parts)
+    return y
+
+
+class FewFilters:
+    """Mixin of convolutions that are computed by taps where that is faster."""
+
+    def convolution_op(self, inputs, kernel):
+        """Convolve, with few outputs by one product for all taps."""
+        if self._gains_from_taps(kernel):
+            return convolve_by_taps(inputs, kernel)
+        return super().convolution_op(inputs, kernel)
+
+    def _gains_from_taps(self, kernel):
+        *taps, channels, filters = kernel.shape
+        return (
+            filters <= FEW_FILTERS
+            and channels > filters
+            and math.prod(taps) > 1
+            and self.padding == "same"  # which has stride 1
+            and set(self.dilation_rate) == {1}
+            and self.groups == 1
+            # Sums of taps would be rounded one by one.
+            and not self.compute_dtype.endswith("16")
+            and not backend.on_accelerator()
+        )
 
 
 class FixedArguments:
@@ -66,7 +134,7 @@ def strided_shape(input_shape, strides, filters):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Conv2D(FixedArguments, keras.layers.Conv2D):
+class Conv2D(FixedArguments, FewFilters, keras.layers.Conv2D):
     """Convolution padded by `dilation * (kernel - 1) / 2` zeros on all four sides.
 
     This is `torch.nn.Conv2d(..., padding=dilation * (kernel - 1) // 2)`. Keras' `"same"` equals
@@ -110,11 +178,22 @@ class Conv2D(FixedArguments, keras.layers.Conv2D):
             **kwargs,
         )
 
-    def call(self, x):
+    def padded(self, x):
+        """Pad the input as `convolution_op` needs it.
+
+        Args:
+            x: Tensor (B, H, W, C).
+
+        Returns:
+            Tensor (B, H', W', C), with stride 1 the input.
+        """
         if self.padding == "same":
-            return super().call(x)
+            return x
         rows, columns = (size // 2 for size in self.kernel_size)
-        return super().call(ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0))))
+        return ops.pad(x, ((0, 0), (rows, rows), (columns, columns), (0, 0)))
+
+    def call(self, x):
+        return super().call(self.padded(x))
 
     def convolution_op(self, inputs, kernel):
         """Convolve, with a large kernel in two halves where that is faster."""

@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from c2f_zoo.layers.convolution import FixedArguments, strided_shape
+from c2f_zoo.layers.convolution import FewFilters, FixedArguments, strided_shape
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class Conv3D(FixedArguments, keras.layers.Conv3D):
+class Conv3D(FixedArguments, FewFilters, keras.layers.Conv3D):
     """3x3x3 convolution padded by one zero on all six sides.
 
     This is `torch.nn.Conv3d(..., 3, padding=1)`. Keras' `"same"` equals it at stride 1 only.
@@ -46,10 +46,21 @@ class Conv3D(FixedArguments, keras.layers.Conv3D):
             **kwargs,
         )
 
+    def padded(self, x):
+        """Pad the input as `convolution_op` needs it.
+
+        Args:
+            x: Tensor (B, D, H, W, C).
+
+        Returns:
+            Tensor (B, D', H', W', C), with stride 1 the input.
+        """
+        if self.padding == "same":
+            return x
+        return ops.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1), (0, 0)))
+
     def call(self, x):
-        if self.padding == "valid":
-            x = ops.pad(x, ((0, 0), (1, 1), (1, 1), (1, 1), (0, 0)))
-        return super().call(x)
+        return super().call(self.padded(x))
 
     def compute_output_shape(self, input_shape):
         return strided_shape(input_shape, self.strides, self.filters)

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from c2f_zoo.layers import Conv2D, Conv2DTranspose
+from c2f_zoo.layers import Conv2D, Conv2DTranspose, convolution
+from c2f_zoo.layers.convolution import convolve_by_taps
 from c2f_zoo.layers.convolution3d import Conv3D, Conv3DTranspose
 
 
@@ -27,6 +28,44 @@ def test_convolution_has_the_geometry_of_torch(rng, size, kernel, stride, dilati
     expected = expected.permute(0, 2, 3, 1).numpy()
     np.testing.assert_allclose(result, expected, atol=1e-4)
     assert layer.compute_output_shape(x.shape) == result.shape
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (Conv2D(2, 3, activation="relu"), (2, 5, 8, 3)),
+        (Conv2D(1, (3, 7)), (1, 1, 2, 4)),
+        (Conv2D(2, 3), (0, 4, 4, 3)),
+        (Conv3D(1), (2, 3, 1, 4, 5)),
+        (Conv3D(2, use_bias=False), (1, 2, 3, 3, 8)),
+    ],
+)
+def test_few_outputs_are_computed_by_taps_with_equal_results(rng, monkeypatch, layer, shape):
+    x = rng.normal(size=shape).astype("float32")
+    layer.build(shape)
+    assert layer._gains_from_taps(layer.kernel)
+    found = ops.convert_to_numpy(layer(x))
+    taps = ops.convert_to_numpy(convolve_by_taps(x, layer.kernel))
+    if shape[0]:
+        monkeypatch.setattr(convolution, "FEW_FILTERS", 0)
+        np.testing.assert_allclose(found, ops.convert_to_numpy(layer(x)), atol=1e-5)
+    assert found.shape == taps.shape == (*shape[:-1], layer.filters)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Conv2D(2, 3, strides=2),
+        Conv2D(2, 3, dilation_rate=2),
+        Conv2D(2, 1),
+        Conv2D(3, 3),
+        Conv2D(2, 3, dtype="bfloat16"),
+        Conv3D(1, strides=2),
+    ],
+)
+def test_other_convolutions_are_not_computed_by_taps(layer):
+    layer.build((1,) + (8,) * (layer.rank + 1))
+    assert not layer._gains_from_taps(layer.kernel)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (4, 2)])

@@ -62,8 +62,25 @@ class Block(keras.layers.Layer):
         return convolution(dimensions, channels, filters, dtype, **options)
 
     def call(self, x, training=None):
-        x = self.normalization(self.convolution(x), training=training)
+        if training and self.normalization.trainable:
+            x = self.normalization(self.convolution(x), training=True)
+        else:
+            x = self._normalized_convolution(x)
         return ops.relu(x) if self.activate else x
+
+    def _normalized_convolution(self, x):
+        """Convolution and normalization by the running statistics, as one convolution.
+
+        The scale goes into the kernel, so that the map is not read and written again for it.
+        """
+        norm, layer = self.normalization, self.convolution
+        scale = norm.gamma * ops.rsqrt(norm.moving_variance + norm.epsilon)
+        shift = norm.beta - norm.moving_mean * scale
+        kernel = ops.cast(ops.cast(layer.kernel, "float32") * scale, self.compute_dtype)
+        x = layer.convolution_op(layer.padded(x), kernel)
+        # TensorFlow fuses a bias of this shape, added so, with the convolution.
+        shift = ops.reshape(shift, (1,) * (len(x.shape) - 1) + (-1,))
+        return ops.add(x, ops.cast(shift, x.dtype))
 
 
 class TransposedBlock(Block):
@@ -80,6 +97,9 @@ class TransposedBlock(Block):
         )
         layer.build((None,) * 4 + (channels,))
         return layer
+
+    def _normalized_convolution(self, x):
+        return self.normalization(self.convolution(x), training=False)
 
 
 def apply_in_turn(layers, x, training):

@@ -111,15 +111,12 @@ class Reference:
 
     def norm(self, x, name):
         if name.startswith("fnet"):
-            mean = x.mean((2, 3), keepdim=True)
-            return (x - mean) / (x.var((2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
+            return self.functional.instance_norm(x, eps=1e-5)
         if self.variant == "small":
             return x
-        scale, shift, mean, variance = (
-            self.weights[f"{name}.{kind}"][:, None, None]
-            for kind in ("weight", "bias", "running_mean", "running_var")
-        )
-        return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+        kinds = ("running_mean", "running_var", "weight", "bias")
+        parts = (self.weights[f"{name}.{kind}"] for kind in kinds)
+        return self.functional.batch_norm(x, *parts, eps=1e-5)
 
     def encode(self, image, root):
         x = (self.norm(self.conv(2 * image - 1, f"{root}.conv1", 2), f"{root}.norm1")).relu()
@@ -183,8 +180,8 @@ class Reference:
         fine = (mask * near.view(batch, 2, 9, 1, 1, height, width)).sum(2)
         return fine.permute(0, 1, 4, 2, 5, 3).reshape(batch, 2, 8 * height, 8 * width)
 
-    def __call__(self, image1, image2, iterations, initial_flow=None):
-        """Flow of every iteration, (B, 2, H, W) each."""
+    def __call__(self, image1, image2, iterations, initial_flow=None, keep_all=True):
+        """Flow of every iteration or of the last one, (B, 2, H, W) each."""
         torch = self.torch
         query, key = self.encode(image1, "fnet"), self.encode(image2, "fnet")
         context = self.encode(image1, "cnet")
@@ -201,12 +198,13 @@ class Reference:
         grid = torch.stack([x, y], 0)[None].float()
         flow = torch.zeros(batch, 2, height, width) if initial_flow is None else initial_flow
         flows = []
-        for _ in range(iterations):
+        for index in range(iterations):
             flow = flow.detach()
             correlation = self.lookup(volumes, (grid + flow).permute(0, 2, 3, 1))
             motion = self.motion(correlation, flow)
             hidden = self.gru(hidden, torch.cat([context, motion], 1))
             change = self.conv(hidden, "update_block.flow_head.conv1").relu()
             flow = flow + self.conv(change, "update_block.flow_head.conv2")
-            flows.append(self.enlarge(flow, hidden))
+            if keep_all or index == iterations - 1:
+                flows.append(self.enlarge(flow, hidden))
         return flows

@@ -1,0 +1,210 @@
+"""Time of PWC-Net, RAFT and PSMNet beside PyTorch forward passes of the same networks.
+
+    python benchmarks/dense_prediction.py --backend tensorflow --json FILE
+    python benchmarks/dense_prediction.py --tiny --rounds 1        a quick test
+
+The PyTorch passes are those that the tests compare with, written from the papers; they run under
+`torch.inference_mode`, with kernels in channels-last order or not, whichever is faster, and enlarge
+RAFT's last flow alone. Every case is a process of its own, in which the network, its convolutions
+alone (see `measuring.py`) and the PyTorch pass take turns on one thread each. Figures are seconds
+of processor time, the lowest of the rounds; memory is the peak above the built model.
+
+- pwcnet: the released variant at 448x1024;
+- raft-large, raft-small: 12 iterations at 440x1024; raft-lite: 4. "an iteration" is the difference
+  that further ones make, divided by their number;
+- psmnet-basic, -stacked_hourglass, -cascade, -lite: 256x512 with 192 disparities.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from measuring import BACKENDS, alternate, convolutions_alone  # the file beside this one
+
+ROOT = Path(__file__).resolve().parents[1]
+PSMNETS = ("basic", "stacked_hourglass", "cascade", "lite")
+CASES = (
+    "pwcnet",
+    *(f"raft-{variant}" for variant in ("large", "small", "lite")),
+    *(f"psmnet-{variant}" for variant in PSMNETS),
+)
+PUBLISHED = ("pwcnet", "raft-large", "raft-small", "psmnet-basic", "psmnet-stacked_hourglass")
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+}
+
+
+def size_of(case, tiny):
+    """Height and width of a case's images."""
+    if case.startswith("psmnet"):
+        return (64, 128) if tiny else (256, 512)
+    height = 448 if case == "pwcnet" else 440
+    return (64, 128) if tiny else (height, 1024)
+
+
+def disparities(tiny):
+    return 32 if tiny else 192
+
+
+def network(case, tiny):
+    """The network of a case."""
+    from c2f_zoo import RAFT, PSMNet, PSMNetLite, PWCNet
+
+    family, _, variant = case.partition("-")
+    if family == "pwcnet":
+        return PWCNet("released")
+    if family == "raft":
+        return RAFT(variant)
+    options = {"max_disparity": disparities(tiny)}
+    return PSMNetLite(**options) if variant == "lite" else PSMNet(variant, **options)
+
+
+def in_channels_last(weights):
+    """The same arrays, those of four axes with their channels last in memory."""
+    import numpy as np
+
+    return {
+        name: np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        if array.ndim == 4
+        else array
+        for name, array in weights.items()
+    }
+
+
+def reference_passes(case, pair, tiny):
+    """The PyTorch forward pass of a published network, in both orders of the kernels' axes."""
+    import numpy as np
+    import torch
+
+    sys.path.insert(0, str(ROOT))
+    torch.set_num_threads(1)
+    family, _, variant = case.partition("-")
+    planes = [np.ascontiguousarray(image.transpose(0, 3, 1, 2)) for image in pair]
+    if family == "pwcnet":
+        from tests.models.pwcnet.official import random_weights, reference_flow
+
+        weights = random_weights("released")
+
+        def make(weights):
+            return lambda: reference_flow(weights, "released", *planes, "prepended")
+    elif family == "raft":
+        from tests.models.raft.reference import Reference, random_weights
+
+        weights = random_weights(variant)
+
+        def make(weights):
+            model, tensors = Reference(weights, variant), map(torch.from_numpy, planes)
+            tensors = tuple(tensors)
+            return lambda: model(*tensors, 2 if tiny else 12, keep_all=False)
+    else:
+        from tests.models.psmnet.official import random_weights, reference_disparities
+
+        weights = random_weights(variant)
+
+        def make(weights):
+            return lambda: reference_disparities(weights, variant, *pair, disparities(tiny))
+
+    def inferring(run):
+        def call():
+            with torch.inference_mode():
+                run()
+
+        return call
+
+    return [inferring(make(kernels)) for kernels in (weights, in_channels_last(weights))]
+
+
+def faster(passes):
+    """The faster one of functions that are not measured for longer than once."""
+    seconds = [alternate({"": run}, 1, 0, time.process_time)[""] for run in passes]
+    return passes[seconds.index(min(seconds))]
+
+
+def measure_case(case, rounds, tiny):
+    """Measure one case on the backend in use: seconds of each part, and MB."""
+    import numpy as np
+
+    model = network(case, tiny)
+    model.compile()
+    shape = (2, 1, *size_of(case, tiny), 3)
+    pair = tuple(np.random.default_rng(0).random(shape, dtype="float32"))
+    functions = {"network": lambda: model.predict_on_batch(pair)}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    functions["network"]()
+    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    functions["convolutions"] = convolutions_alone(lambda: model(pair, training=False))
+    if case.startswith("raft"):
+        few = network(case, tiny)
+        few.iterations = model.iterations // 2
+        few.compile()
+        functions["half of the iterations"] = lambda: few.predict_on_batch(pair)
+    if case in PUBLISHED:
+        functions["PyTorch"] = faster(reference_passes(case, pair, tiny))
+    found = alternate(functions, rounds, 1, time.process_time, min)
+    if "half of the iterations" in found:
+        more = found["network"] - found.pop("half of the iterations")
+        found["an iteration"] = more / (model.iterations - model.iterations // 2)
+    return {**found, "memory": memory}
+
+
+def table(figures):
+    """Format figures, a list of dictionaries, as Markdown."""
+    lines = [
+        "| backend | network | s | / PyTorch | / convolutions | an iteration, s | peak MB |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for entry in figures:
+        seconds = entry["network"]
+        cells = [
+            f"{seconds:.2f}",
+            f"{seconds / entry['PyTorch']:.2f}" if "PyTorch" in entry else "",
+            f"{seconds / entry['convolutions']:.2f}",
+            f"{entry['an iteration']:.3f}" if "an iteration" in entry else "",
+            f"{entry['memory']:.0f}",
+        ]
+        lines.append(f"| {entry['backend']} | {entry['case']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def in_own_process(backend, case, rounds, tiny):
+    environment = {**os.environ, **ONE_THREAD, "KERAS_BACKEND": backend}
+    command = [sys.executable, str(Path(__file__).resolve()), "--inside", "--cases", case]
+    command += ["--rounds", str(rounds)] + (["--tiny"] if tiny else [])
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    return {"backend": backend, "case": case, **json.loads(output.splitlines()[-1])}
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--backend", choices=BACKENDS, help="only this one")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, metavar="CASE")
+    parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (default 3)")
+    parser.add_argument("--tiny", action="store_true", help="small sizes, a quick test")
+    parser.add_argument("--json", metavar="FILE", help="write the figures here after each case")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.inside:
+        (case,) = options.cases
+        return print(json.dumps(measure_case(case, options.rounds, options.tiny)))
+    figures = []
+    for backend in [options.backend] if options.backend else BACKENDS:
+        for case in options.cases:
+            figures.append(in_own_process(backend, case, options.rounds, options.tiny))
+            print(figures[-1], file=sys.stderr)
+            if options.json:
+                Path(options.json).write_text(json.dumps(figures, indent=1) + "\n")
+    return print(table(figures))
+
+
+if __name__ == "__main__":
+    main()
