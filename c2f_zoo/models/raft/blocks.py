@@ -164,7 +164,8 @@ class ConvGRU(keras.layers.Layer):
     `h' = (1 - z) h + z q`. Kernels 1x5 and 5x1 are the paper's separable unit.
 
     The input x is [context, motion]. The context is the same at every refinement: what it adds to
-    the convolutions is computed once, by `of_context`, which saves a third of them.
+    the convolutions is computed once, by `of_context`, which saves the large network a third of
+    them.
 
     Args:
         hidden: Channels of the state.
