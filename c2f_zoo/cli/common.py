@@ -123,23 +123,42 @@ def add_dtype(parser):
     )
 
 
-def start_backend():
+def start_backend(processors=1):
     """Choose the backend, import Keras without TensorFlow's log lines, and return its name.
 
     The log lines are printed if the start fails, with `--debug`, or with `TF_CPP_MIN_LOG_LEVEL`.
+    Where there is no GPU, the processor becomes `processors` devices, if nothing has run yet.
     """
     chosen = choose_backend()
-    if _options.get().debug or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
-        return chosen
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    if chosen == "tensorflow" and "keras" not in sys.modules:
+    if chosen == "jax" and processors > 1:
+        flag = f"--xla_force_host_platform_device_count={processors}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flag}".strip()
+    is_quiet = not (_options.get().debug or "TF_CPP_MIN_LOG_LEVEL" in os.environ)
+    if is_quiet:
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if chosen == "tensorflow":
+        is_first = "keras" not in sys.modules
         # TensorFlow 2.21 logs some lines whatever the level, on its import and on its first
         # operation (tensorflow#100442).
-        with _held_back_messages():
-            import keras
+        with _held_back_messages() if is_quiet and is_first else contextlib.nullcontext():
+            if processors > 1:
+                _divide_processor(processors)
+            if is_quiet and is_first:
+                import keras
 
-            keras.ops.zeros(())
+                keras.ops.zeros(())
     return chosen
+
+
+def _divide_processor(count):
+    """Make the processor several devices of TensorFlow, where it has no GPU and runs nothing."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        parts = [tf.config.LogicalDeviceConfiguration()] * count
+        with contextlib.suppress(RuntimeError):  # it runs already
+            tf.config.set_logical_device_configuration(cpu, parts)
 
 
 @contextlib.contextmanager

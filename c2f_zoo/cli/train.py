@@ -9,13 +9,15 @@ from c2f_zoo.checks import suggestion
 from c2f_zoo.cli.common import OK, CommandError, UsageError, choose_backend, say, start_backend
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
-training/, by its name, or any other, by its path. What follows it on the command line is its own.
-(--debug, to see where an error comes from, goes before the verb: c2f --debug train RECIPE.)
+training/, by its name, or any other, by its path. What follows it on the command line is its own,
+but for --devices. (--debug, to see where an error comes from, goes before the verb:
+c2f --debug train RECIPE.)
 
 examples:
   c2f train --list
   c2f train pwcnet_lite_scenes --help
   c2f train pwcnet_lite_scenes --tiny
+  c2f train pwcnet_lite_scenes --devices all
   c2f train my_recipe.py --epochs 10"""
 
 
@@ -30,20 +32,39 @@ def add_parser(verbs):
         help="run the recipe that trains a checkpoint",
         description="Run a training recipe.",
         epilog=EXAMPLES,
-        usage="c2f train [-h] [--list] RECIPE [ARGUMENT ...]",
+        usage="c2f train [-h] [--list] RECIPE [--devices N|all] [ARGUMENT ...]",
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name or path of the recipe")
     parser.add_argument("--list", action="store_true", help="list the recipes found and exit")
+    parser.add_argument(
+        "--devices",
+        default="1",
+        metavar="N|all",
+        help="train on so many GPUs, or all; without a GPU on so many parts of the processor, to "
+        "try it out (default: 1)",
+    )
     return parser
 
 
 def split_recipe_arguments(argv):
     """Split the command line of `c2f train` into ours, up to the recipe, and the recipe's own."""
-    words = [index for index, word in enumerate(argv) if not word.startswith("-")]
+    words = [
+        index
+        for index, word in enumerate(argv)
+        if not word.startswith("-") and argv[index - 1 : index] != ["--devices"]
+    ]
     if len(words) < 2 or argv[words[0]] != "train":
         return argv, []
     end = words[1] + 1
-    return argv[:end], argv[end:]
+    ours, recipes = argv[:end], argv[end:]
+    # The one option of ours that may stand behind the recipe.
+    for index, word in enumerate(recipes):
+        if word.partition("=")[0] == "--devices":
+            length = 1 if "=" in word else 2
+            return ours + recipes[index : index + length], recipes[:index] + recipes[
+                index + length :
+            ]
+    return ours, recipes
 
 
 def run(arguments):
@@ -57,9 +78,23 @@ def run(arguments):
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
-    is_help = {"-h", "--help"} & set(arguments.recipe_arguments)
-    choose_backend() if is_help else start_backend()
-    return _run_recipe(path, arguments.recipe_arguments)
+    devices = _count(arguments.devices)
+    if {"-h", "--help"} & set(arguments.recipe_arguments):
+        choose_backend()
+        return _run_recipe(path, arguments.recipe_arguments)
+    start_backend(processors=1 if devices == "all" else devices)
+    from c2f_zoo.training import on_devices
+
+    with on_devices(devices):
+        return _run_recipe(path, arguments.recipe_arguments)
+
+
+def _count(devices):
+    if devices == "all":
+        return devices
+    if not devices.isdecimal() or int(devices) < 1:
+        raise UsageError(f"--devices is a number from 1 up, or all. Received: {devices}")
+    return int(devices)
 
 
 def find_recipes():

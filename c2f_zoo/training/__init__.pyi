@@ -15,6 +15,7 @@ from .callbacks import (
     TrainingState as TrainingState,
 )
 from .deep_supervision import DeeplySupervised as DeeplySupervised
+from .devices import on_devices as on_devices
 from .ema import OnAverage as OnAverage, averaged_weights as averaged_weights
 from .growth import (
     GrowthPhase as GrowthPhase,

@@ -64,7 +64,7 @@ def take_average(model):
     model.optimizer.finalize_variable_values(model.trainable_variables)
     for variable in model.trainable_variables:
         # A copy: on JAX both would be one buffer, and be lost where the model's is donated.
-        variable.assign(ops.copy(variable.value))
+        variable.assign(ops.copy(ops.convert_to_tensor(variable)))
 
 
 @contextlib.contextmanager
@@ -103,7 +103,7 @@ def averaged_weights(model, batches=()):
             "averaged_weights needs an optimizer made with use_ema=True and a decay ema_momentum. "
             f"Received: {type(model.optimizer).__name__} without"
         )
-    if not model.optimizer.built or int(model.optimizer.iterations) == 0:
+    if not model.optimizer.built or backend.to_numpy(model.optimizer.iterations) == 0:
         yield
         return
     # Copies: an array of PyTorch on the host shares the memory of its variable.

@@ -74,6 +74,15 @@ def test_a_recipe_runs_by_path(repository, tmp_path_factory):
     assert main(["train", str(elsewhere), "x", "y", "--z"]) == 3
 
 
+def test_the_number_of_devices_is_the_command_s_own(repository, capsys):
+    for words in (["demo_recipe", "a", "--devices", "1"], ["--devices=1", "demo_recipe", "a"]):
+        assert main(["train", *words]) == 0
+        assert called(repository)[1] == ["a"]
+    for count in ("0", "two"):
+        assert main(["train", "demo_recipe", "--devices", count]) == 2
+        assert f"a number from 1 up, or all. Received: {count}" in capsys.readouterr().err
+
+
 def test_the_recipe_s_help_is_its_own(repository, capsys):
     assert main(["train", "demo_recipe", "--help"]) == 0
     assert "usage: demo_recipe.py" in capsys.readouterr().out

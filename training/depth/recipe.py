@@ -96,7 +96,7 @@ def build(recipe):
 
     from c2f_zoo import DepthUNet
     from c2f_zoo.losses import MultiscaleDepthLoss
-    from c2f_zoo.training import PiecewiseCosine
+    from c2f_zoo.training import ClippedAdamW, PiecewiseCosine
 
     keras.utils.set_random_seed(recipe.seed)
     model = DepthUNet(**recipe.model, dtype=recipe.precision)
@@ -105,8 +105,12 @@ def build(recipe):
         [rate for _, rate in recipe.rates],
     )
     model.compile(
-        keras.optimizers.Adam(
-            schedule, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
+        ClippedAdamW(
+            schedule,
+            clip_norm=recipe.clip,
+            weight_decay=0.0,
+            use_ema=True,
+            ema_momentum=recipe.average,
         ),
         MultiscaleDepthLoss(
             representation=model.representation, limits=model.limits, **recipe.loss

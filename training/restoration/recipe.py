@@ -128,7 +128,7 @@ def build(recipe):
 
     from c2f_zoo import models
     from c2f_zoo.metrics import PSNR
-    from c2f_zoo.training import Multilevel, MultilevelSchedule
+    from c2f_zoo.training import ClippedAdamW, Multilevel, MultilevelSchedule
 
     keras.utils.set_random_seed(recipe.seed)
     architecture = getattr(models, recipe.architecture)
@@ -147,7 +147,7 @@ def build(recipe):
     )
     average = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
     # The mean absolute error weighs much and little noise more evenly than the squared one.
-    optimizer = keras.optimizers.Adam(rate, global_clipnorm=recipe.clip, **average)
+    optimizer = ClippedAdamW(rate, clip_norm=recipe.clip, weight_decay=0.0, **average)
     training.compile(optimizer, "mean_absolute_error", metrics=[PSNR()])
     return training
 

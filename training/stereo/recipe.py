@@ -127,7 +127,7 @@ def build(recipe, start=None):
     import keras
 
     import c2f_zoo
-    from c2f_zoo.training import PiecewiseCosine
+    from c2f_zoo.training import ClippedAdamW, PiecewiseCosine
 
     keras.utils.set_random_seed(recipe.seed)
     architecture = getattr(c2f_zoo, recipe.architecture)
@@ -141,8 +141,12 @@ def build(recipe, start=None):
         [rate for _, rate in recipe.rates],
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(
-            schedule, global_clipnorm=recipe.clip, use_ema=True, ema_momentum=recipe.average
+        optimizer=ClippedAdamW(
+            schedule,
+            clip_norm=recipe.clip,
+            weight_decay=0.0,
+            use_ema=True,
+            ema_momentum=recipe.average,
         )
     )
     return model

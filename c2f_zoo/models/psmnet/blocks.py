@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers import Conv2D, Conv3D, Conv3DTranspose
 
 # PyTorch's batch normalization: its momentum of 0.1 is Keras' 0.9.
@@ -53,7 +54,11 @@ class Block(keras.layers.Layer):
         with keras.name_scope(name):
             self.convolution = self._make(dimensions, channels, filters, dtype, options)
             self.normalization = keras.layers.BatchNormalization(
-                epsilon=_EPSILON, momentum=_MOMENTUM, dtype=dtype, name="normalization"
+                epsilon=_EPSILON,
+                momentum=_MOMENTUM,
+                synchronized=backend.backend() == "tensorflow",  # JAX's is of the whole batch
+                dtype=dtype,
+                name="normalization",
             )
             self.normalization.build((None,) * (dimensions + 1) + (filters,))
         self.built = True

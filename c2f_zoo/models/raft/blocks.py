@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from c2f_zoo import backend
 from c2f_zoo.layers import Conv2D, instance_norm
 
 
@@ -47,7 +48,13 @@ class NoNorm(keras.layers.Layer):
 def normalization(kind, channels, name, dtype):
     """The built normalization layer of one kind: "instance", "batch" or "none"."""
     if kind == "batch":
-        layer = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, dtype=dtype)
+        layer = keras.layers.BatchNormalization(
+            momentum=0.9,
+            epsilon=1e-5,
+            synchronized=backend.backend() == "tensorflow",  # JAX's is of the whole batch
+            name=name,
+            dtype=dtype,
+        )
         layer.build((None, None, None, channels))
         return layer
     return {"instance": InstanceNorm, "none": NoNorm}[kind](name=name, dtype=dtype)
