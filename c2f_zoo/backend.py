@@ -143,6 +143,34 @@ def on_accelerator() -> bool:
     return any(device.is_available() for device in (torch.backends.mps, torch.cuda, torch.xpu))
 
 
+def training_devices() -> list[str]:
+    """Name the devices of this backend that can train, as its distribution takes them.
+
+    Returns:
+        The accelerators, or the processor's devices if there are none; one on PyTorch.
+    """
+    name = backend()
+    if name == "torch":
+        return ["GPU:0" if on_accelerator() else "CPU:0"]
+    if name == "jax":
+        return keras.distribution.list_devices()
+    list_devices = tensorflow().config.list_logical_devices
+    return [device.name for device in list_devices("GPU") or list_devices("CPU")]
+
+
+def divide_processor(count: int) -> None:
+    """Make the processor several devices of TensorFlow, if it has no GPU and runs nothing yet.
+
+    Args:
+        count: Number of devices.
+    """
+    config = tensorflow().config
+    if not config.list_physical_devices("GPU"):
+        parts = [config.LogicalDeviceConfiguration()] * count
+        with contextlib.suppress(RuntimeError):
+            config.set_logical_device_configuration(config.list_physical_devices("CPU")[0], parts)
+
+
 def ensure_shape(tensor, shape):
     """Check a tensor's shape, at run time where TensorFlow knows it only then.
 

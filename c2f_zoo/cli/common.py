@@ -142,23 +142,14 @@ def start_backend(processors=1):
         # operation (tensorflow#100442).
         with _held_back_messages() if is_quiet and is_first else contextlib.nullcontext():
             if processors > 1:
-                _divide_processor(processors)
+                from c2f_zoo.backend import divide_processor
+
+                divide_processor(processors)
             if is_quiet and is_first:
                 import keras
 
                 keras.ops.zeros(())
     return chosen
-
-
-def _divide_processor(count):
-    """Make the processor several devices of TensorFlow, where it has no GPU and runs nothing."""
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        parts = [tf.config.LogicalDeviceConfiguration()] * count
-        with contextlib.suppress(RuntimeError):  # it runs already
-            tf.config.set_logical_device_configuration(cpu, parts)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def on_devices(devices="all"):
     """
     if devices != "all":
         checks.whole("devices", devices, least=1)
-    found = _list_devices()
+    found = backend.training_devices()
     count = len(found) if devices == "all" else devices
     if count > len(found):
         one = " PyTorch's trainer has one." if backend.backend() == "torch" else ""
@@ -51,9 +51,7 @@ def on_devices(devices="all"):
     if count == 1:
         yield 1
     elif backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        with tf.distribute.MirroredStrategy(found[:count]).scope():
+        with backend.tensorflow().distribute.MirroredStrategy(found[:count]).scope():
             yield count
     else:
         before = keras.distribution.distribution()
@@ -62,17 +60,3 @@ def on_devices(devices="all"):
             yield count
         finally:
             keras.distribution.set_distribution(before)
-
-
-def _list_devices():
-    """Names of the devices that can train: accelerators if there are any, else the processor's."""
-    if backend.backend() == "torch":
-        import torch
-
-        return ["cuda:0" if torch.cuda.is_available() else "cpu"]
-    if backend.backend() == "jax":
-        return keras.distribution.list_devices()
-    import tensorflow as tf
-
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return [device.name for device in found]
