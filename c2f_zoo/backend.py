@@ -158,6 +158,25 @@ def training_devices() -> list[str]:
     return [device.name for device in list_devices("GPU") or list_devices("CPU")]
 
 
+def predict_on_batch(model, inputs):
+    """Call a model's `predict_on_batch` once, whatever the distribution.
+
+    Under `tf.distribute` every replica answers for the whole batch, and Keras joins the answers.
+
+    Args:
+        model: A `keras.Model`.
+        inputs: Tensor (B, ...), or a structure of such tensors.
+
+    Returns:
+        What the model answers, a structure of arrays (B, ...).
+    """
+    outputs = model.predict_on_batch(inputs)
+    if backend() != "tensorflow" or tensorflow().distribute.get_strategy().num_replicas_in_sync < 2:
+        return outputs
+    count = len(keras.tree.flatten(inputs)[0])
+    return keras.tree.map_structure(lambda output: output[:count], outputs)
+
+
 def divide_processor(count: int) -> None:
     """Make the processor several devices of TensorFlow, if it has no GPU and runs nothing yet.
 

@@ -65,7 +65,7 @@ class DepthTask:
             image = resize_smoothly(image, [max(1, round(side * share)) for side in size])
         pads = [(0, -side % self.output_stride) for side in image.shape[:2]]
         padded = np.pad(image, (*pads, (0, 0)), "edge")[None]
-        depth = backend.to_numpy(self.predict_on_batch(padded))
+        depth = backend.to_numpy(backend.predict_on_batch(self, padded))
         depth = depth[0, : image.shape[0], : image.shape[1]]
         return np.array(resize_smoothly(depth, (height, width)), np.float32)
 

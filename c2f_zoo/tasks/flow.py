@@ -86,7 +86,7 @@ class FlowTask(PairTask):
 
     def _flow_of_two(self, frames):
         """Flow (1, H, W, 2) between two padded frames (2, H, W, 3)."""
-        return self.predict_on_batch(frames)
+        return backend.predict_on_batch(self, frames)
 
     def flow_stream(self, frames, batch_size=4, confidence=False, **options):
         """Estimate the flows between consecutive frames of any iterable, lazily.
@@ -121,7 +121,9 @@ class FlowTask(PairTask):
                 before = frame
                 continue
             if count == 2:
-                features = self.predict_on_batch({"frames": self._padded([before])})["features"]
+                features = backend.predict_on_batch(self, {"frames": self._padded([before])})[
+                    "features"
+                ]
             held.append(frame)
             if len(held) == batch_size:
                 flows, features = self._flows_of(before, held, features, confidence, options)
@@ -142,7 +144,9 @@ class FlowTask(PairTask):
 
     def _flows_to(self, frames, features):
         """Flows that lead to each new frame, and the features of the last."""
-        result = self.predict_on_batch({"frames": self._padded(frames), "features": features})
+        result = backend.predict_on_batch(
+            self, {"frames": self._padded(frames), "features": features}
+        )
         return self._cropped(result["flow"], frames[0]), result["features"]
 
     def _flows_back(self, frames, features, **options):

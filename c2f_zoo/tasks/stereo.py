@@ -91,7 +91,7 @@ class StereoTask(PairTask):
             padded = -(-max(size, self.minimum_size) // self.output_stride) * self.output_stride
             pads.append((0, padded - size))
         images = [np.pad(image, (*pads, (0, 0)), "edge")[None] for image in (left, right)]
-        disparity = backend.to_numpy(self.predict_on_batch(images))
+        disparity = backend.to_numpy(backend.predict_on_batch(self, images))
         return np.array(disparity[0, :height, :width])
 
     def check_inputs(self, inputs):

@@ -299,7 +299,7 @@ class FlowPictures(keras.callbacks.Callback):
 
         if (epoch + 1) % self.every:
             return
-        estimate = backend.to_numpy(self.model.predict_on_batch(self.images))
+        estimate = backend.to_numpy(backend.predict_on_batch(self.model, self.images))
         rows = []
         for image, truth, flow in zip(self.images[0], self.truth, estimate, strict=True):
             colors = self.pictures(truth, flow)

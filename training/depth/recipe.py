@@ -185,11 +185,12 @@ class HeldOutRooms(HeldOut):
 
     def measure(self):
         """The figures of the model as it is, a dictionary."""
+        from c2f_zoo import backend
         from c2f_zoo.metrics import depth_metrics
 
         metrics = [*depth_metrics("median"), *depth_metrics()]
         for images, depth in self.batches:
-            estimate = self.model.predict_on_batch(images)
+            estimate = backend.predict_on_batch(self.model, images)
             for metric in metrics:
                 metric.update_state(depth, estimate)
         figures = {metric.name: float(metric.result()) for metric in metrics}
@@ -211,7 +212,7 @@ def DepthPictures(folder, samples, every):
         def on_epoch_end(self, epoch, logs=None):
             if (epoch + 1) % every:
                 return
-            found = backend.to_numpy(self.model.predict_on_batch(images))
+            found = backend.to_numpy(backend.predict_on_batch(self.model, images))
             rows = []
             for image, truth, depth in zip(images, truths, found, strict=True):
                 limits = tuple(np.percentile(truth, (1, 99)) * (0.95, 1.05))

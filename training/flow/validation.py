@@ -118,7 +118,7 @@ class HeldOut(HeldOutTable):
     def measure(self):
         errors = LengthErrors()
         for images, truth in self.batches:
-            errors.update(truth, backend.to_numpy(self.model.predict_on_batch(images)))
+            errors.update(truth, backend.to_numpy(backend.predict_on_batch(self.model, images)))
         medians = {
             f"median_{shift}px": translation_error(
                 self.model.flow, self.photographs, shift, self.size

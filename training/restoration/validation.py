@@ -66,11 +66,12 @@ class Validation(keras.callbacks.Callback):
 
     def measured(self):
         """Mean PSNR in dB of the images of each set, and the mean of these, as logs have them."""
+        from c2f_zoo import backend
         from c2f_zoo.backend import to_numpy
         from c2f_zoo.metrics import psnr
 
         figures = {}
         for name, (given, clean) in self.sets.items():
-            made = to_numpy(self.model.model.predict_on_batch(given)).astype("float32")
+            made = to_numpy(backend.predict_on_batch(self.model.model, given)).astype("float32")
             figures[f"val_psnr_{name}"] = float(np.mean(to_numpy(psnr(clean, made.clip(0, 1)))))
         return figures | {"val_psnr": float(np.mean(list(figures.values())))}

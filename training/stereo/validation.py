@@ -83,7 +83,7 @@ class HeldOut(HeldOutTable):
     def measure(self):
         errors = DisparityErrors()
         for images, truth, occlusion in self.batches:
-            estimate = backend.to_numpy(self.model.predict_on_batch(images))
+            estimate = backend.to_numpy(backend.predict_on_batch(self.model, images))
             errors.update(truth, estimate, occlusion=occlusion)
         figures = errors.result()
         return {"score": float(np.sqrt(figures["epe"] * figures["bad_3"])), **figures}

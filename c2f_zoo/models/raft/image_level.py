@@ -106,7 +106,7 @@ class RefinedFlowTask(FlowTask):
     def _flow_of_two(self, frames, iterations, warm_start, uncertainty):
         images = frames[:1], frames[1:]
         batch = {"images": images, "iterations": self._count(iterations)}
-        return _joined(self.predict_on_batch(batch), uncertainty)
+        return _joined(backend.predict_on_batch(self, batch), uncertainty)
 
     def _flows_to(self, frames, features, iterations, warm_start, uncertainty):
         flows = []
@@ -117,7 +117,7 @@ class RefinedFlowTask(FlowTask):
                 features, before = features[:2], features[2:]
             if warm_start and (before or self.first_flow == "zero"):
                 batch["initial_flow"] = expected_flow(before, features[0].shape)
-            result = self.predict_on_batch({**batch, "features": features})
+            result = backend.predict_on_batch(self, {**batch, "features": features})
             flows += self._cropped(_joined(result, uncertainty), frames[0])
             features = [*result["features"], result["coarse_flow"]]
         return flows, features if warm_start else features[:2]

@@ -196,7 +196,7 @@ def _in_batches(model, inputs, count, batch_size, progress, noise=None):
             part = keras.tree.map_structure(lambda x: x[start : start + batch_size], inputs)  # noqa: B023
             if noise is not None:
                 part = {**part, "noise": noise}
-            made = model.predict_on_batch(part)
+            made = backend.predict_on_batch(model, part)
             made = made[-1] if isinstance(made, (list, tuple)) else made
             images.append(backend.to_numpy(made).astype("float32"))
             bar.update(len(images[-1]))

@@ -222,7 +222,9 @@ def _answer(network, spec, tiles, time, is_cut):
         inputs["time"] = np.full(len(images), time, np.float32)
     if not (spec.takes_size and spec.reach is not None and _is_compiled()):
         inputs = tuple(map(np.ascontiguousarray, inputs.values()))
-        return backend.to_numpy(network.predict_on_batch(inputs if inputs[1:] else inputs[0]))
+        return backend.to_numpy(
+            backend.predict_on_batch(network, inputs if inputs[1:] else inputs[0])
+        )
     # Each size is compiled anew: where the image decides on it, it is one of few.
     size = images.shape[1:3]
     more = [
@@ -233,7 +235,7 @@ def _answer(network, spec, tiles, time, is_cut):
         widths = ((0, 0), (0, more[0]), (0, more[1]), (0, 0))
         inputs[name] = np.pad(inputs[name], widths, mode="edge")
     inputs["size"] = np.tile(np.int32(size), (len(images), 1))
-    made = backend.to_numpy(network.predict_on_batch(inputs))
+    made = backend.to_numpy(backend.predict_on_batch(network, inputs))
     return made[:, : spec.scale * size[0], : spec.scale * size[1]]
 
 

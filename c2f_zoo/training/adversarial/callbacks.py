@@ -287,7 +287,7 @@ def sample_pictures(model, n, seed):
         return model.generate(latents=latents, seed=int(draw.integers(1 << 31)))
     if getattr(model, "label_size", 0):
         latents = (latents, draw.integers(model.label_size, size=n))
-    pictures = model.predict_on_batch(latents)
+    pictures = backend.predict_on_batch(model, latents)
     pictures = pictures[-1] if isinstance(pictures, (list, tuple)) else pictures
     return backend.to_numpy(pictures).astype("float32")
 
