@@ -53,7 +53,7 @@ def check_size(
         label: Name of the preset, for messages.
     """
     most = _LARGEST_SHARE * found + _SMALL
-    with keras.StatelessScope(initialize_variables=False):
+    with _without_values():
         model = model_class(**config)
         build(model, shapes, label)
         asked = sum(math.prod(variable.shape) for variable in model.variables)
@@ -62,6 +62,21 @@ def check_size(
             f"{label}: the config asks for {asked} numbers, and the weights are {found}, so the "
             f"model was not built. Received: {model_class.__name__}"
         )
+
+
+@contextlib.contextmanager
+def _without_values() -> Iterator[None]:
+    """Variables that are created in the block never get values."""
+    # Keras lists them, and would give them values at the end of the next scope that does.
+    from keras.src.backend.common import global_state
+
+    name = "uninitialized_variables"
+    waiting = list(global_state.get_global_attribute(name) or [])
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute(name, waiting)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import json
 import warnings
 
+import keras
 import numpy as np
 import pytest
 
@@ -229,3 +230,5 @@ def test_a_config_that_asks_for_more_than_the_weights_hold_is_refused(folder, mo
     rewrite(folder, "config.json", lambda content: content["config"].update(channels=10**9))
     with pytest.raises(PresetError, match=r"asks for \d{19} numbers, and the weights are \d+"):
         load(folder)
+    with keras.StatelessScope():  # gives values to variables that were created in such a scope
+        pass
