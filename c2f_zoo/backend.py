@@ -67,7 +67,7 @@ def without_gradients(function):
     """Make a function run as it is, without PyTorch's memory of what gradients need.
 
     Args:
-        function: A function of tensors.
+        function: A function of tensors of any shape.
 
     Returns:
         A function of the same signature.
