@@ -107,6 +107,7 @@ from .scenes import (
     StereoScenes as StereoScenes,
     Surfaces as Surfaces,
 )
+from .shares import HostBatches as HostBatches, HostShare as HostShare
 from .stereo import (
     ETH3D as ETH3D,
     STEREO_DATASETS as STEREO_DATASETS,

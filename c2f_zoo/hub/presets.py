@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
+from c2f_zoo import backend
 from c2f_zoo.hub.building import build, check_arguments, check_size, dtype_policy, stored
 from c2f_zoo.hub.download import PresetFiles, fetch
 from c2f_zoo.hub.errors import PresetError
@@ -131,7 +132,8 @@ class PresetMixin:
     ) -> pathlib.Path:
         """Save the model as a preset: config, weights, metadata and model card.
 
-        The folder is replaced as a whole: if anything goes wrong, it keeps what it held.
+        The folder is replaced as a whole: if anything goes wrong, it keeps what it held. Of several
+        hosts that train together the first one writes.
 
         Args:
             folder: New or empty folder, or one that holds a preset to replace.
@@ -157,7 +159,10 @@ class PresetMixin:
             >>> from c2f_zoo.models import PWCNetLite
             >>> folder = PWCNetLite().save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
-        return save_preset(self, folder, metadata, precision, max_shard_size, pictures, golden)
+        if not backend.is_first_host():
+            return pathlib.Path(folder)
+        with backend.on_this_host():
+            return save_preset(self, folder, metadata, precision, max_shard_size, pictures, golden)
 
     def push_to_hub(
         self,

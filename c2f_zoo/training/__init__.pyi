@@ -23,6 +23,7 @@ from .growth import (
     GrowthState as GrowthState,
     ProgressiveGrowth as ProgressiveGrowth,
 )
+from .hosts import join_hosts as join_hosts, on_first_host as on_first_host
 from .multilevel import (
     GradientVariance as GradientVariance,
     Multilevel as Multilevel,

@@ -22,6 +22,8 @@ class TrainingState(keras.callbacks.Callback):
     state. With data that depends on epoch and step alone (`Scenes`, `FlowStream`) a resumed run
     equals one that was never interrupted.
 
+    Of several hosts (`join_hosts`) the first one writes the file and reads it for all of them.
+
     Args:
         path: File of the state, `.npz`.
         every: Epochs between saves; the last epoch is always saved.
@@ -63,13 +65,30 @@ class TrainingState(keras.callbacks.Callback):
         Raises:
             ValueError: If the file is damaged or of another model.
         """
-        if not self.path.exists():
+        if not backend.on_any_host(backend.is_first_host() and self.path.exists()):
             return 0
-        about, values = self._read()
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
-        self._check_record(model, about.get("record"))
         variables = self._variables(model)
+        try:
+            about, values = self._checked(model, variables) if backend.is_first_host() else ({}, {})
+        except ValueError as error:
+            # All hosts raise it, rather than wait for the first one.
+            about, values = {"error": str(error)}, {}
+        about = json.loads(backend.text_from_first_host(json.dumps(about)))
+        if "error" in about:
+            raise ValueError(about["error"])
+        for variable, value in zip(
+            variables.values(), self._shared(variables, values), strict=True
+        ):
+            variable.assign(value)
+        self._seed = about.get("seed")  # missing in files of earlier versions
+        return about["epoch"]
+
+    def _checked(self, model, variables):
+        """The file's two dicts, if they are of this training."""
+        about, values = self._read()
+        self._check_record(model, about.get("record"))
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
         saved = {name: value.shape for name, value in values.items()}
         wrong = sorted(n for n in {*shapes, *saved} if shapes.get(n) != saved.get(n))
@@ -78,10 +97,20 @@ class TrainingState(keras.callbacks.Callback):
                 f"{self.path} is the state of another model or optimizer. "
                 f"Received: {len(wrong)} variables that do not match, the first {wrong[0]!r}"
             )
-        for name, variable in variables.items():
-            variable.assign(values[name])
-        self._seed = about.get("seed")  # missing in files of earlier versions
-        return about["epoch"]
+        return about, values
+
+    @staticmethod
+    def _shared(variables, values):
+        """The saved values of variables, on all hosts."""
+        if backend.host()[1] == 1:
+            return [values[name] for name in variables]
+        types = [keras.backend.standardize_dtype(v.dtype) for v in variables.values()]
+        return backend.from_first_host(
+            [
+                np.asarray(values[name] if values else np.zeros(variable.shape), dtype)
+                for (name, variable), dtype in zip(variables.items(), types, strict=True)
+            ]
+        )
 
     def _read(self):
         """The file's dict about itself and its dict of arrays."""
@@ -113,6 +142,8 @@ class TrainingState(keras.callbacks.Callback):
 
     def save(self, epoch):
         """Write the state after so many epochs."""
+        if not backend.is_first_host():
+            return
         values = {name: backend.to_numpy(v) for name, v in self._variables(self.model).items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         about = {"epoch": epoch, "seed": self._seed}
@@ -181,6 +212,8 @@ class StopOnNaN(keras.callbacks.Callback):
 class StopOnSignal(keras.callbacks.Callback):
     """Ends training after the running epoch on the first ctrl-C; at once on the second.
 
+    Where any of several hosts is told to stop, all of them do.
+
     Use it as a context manager to restore the signal handlers even if `fit` raises.
 
     Args:
@@ -217,7 +250,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self.previous = {}
 
     def on_epoch_end(self, epoch, logs=None):
-        if self.stopped:
+        if backend.on_any_host(self.stopped):
             self.model.stop_training = True
 
     def _handle(self, number, frame):
@@ -249,6 +282,8 @@ class TensorBoardLog(keras.callbacks.Callback):
         self.folder, self.writers = Path(folder), {}
 
     def on_train_begin(self, logs=None):
+        if not backend.is_first_host():
+            return
         try:
             from tensorboard.summary import Writer
         except ImportError as error:
@@ -300,6 +335,8 @@ class FlowPictures(keras.callbacks.Callback):
         if (epoch + 1) % self.every:
             return
         estimate = backend.to_numpy(backend.predict_on_batch(self.model, self.images))
+        if not backend.is_first_host():
+            return
         rows = []
         for image, truth, flow in zip(self.images[0], self.truth, estimate, strict=True):
             colors = self.pictures(truth, flow)

@@ -63,6 +63,7 @@ class DeeplySupervised:
             return super().test_step(*args, **kwargs)
 
     def compile(self, *args, metrics=None, weighted_metrics=None, **kwargs):
+        backend.refuse_multi_worker()
         # Keras gives the sample weight to weighted metrics only, and a flow metric that does not
         # see the validity mask would average over pixels without ground truth.
         both = [*_as_list(metrics), *_as_list(weighted_metrics)]

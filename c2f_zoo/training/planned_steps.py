@@ -65,7 +65,7 @@ class StepPlanner:
             # is to stay as it is.
             return ({}, args[0]) if backend.backend() == "jax" else {}
         phases = self.plan_of(self.counts["steps"])
-        results, samples = run_phases(self._function_of, phases, *args)
+        results, samples = run_phases(self.model, self._function_of, phases, *args)
         self._count(samples)
         return results
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import checks
+from c2f_zoo.data.shares import HostShare
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
 _ORDER, _SAMPLE = 0, 1
@@ -13,7 +14,8 @@ class DepthStream(keras.utils.PyDataset):
     """Batches `(image, depth, valid)` of a data set of depth.
 
     Everything random (order, crops, mirrors) follows from `(seed, epoch, position)` alone. For a
-    run that repeats, or resumes, exactly, give `fit` `shuffle=False` and `FollowEpoch(stream)`.
+    run that repeats, or resumes, exactly, give `fit` `shuffle=False` and `FollowEpoch(stream)`. Each
+    of several hosts (`join_hosts`) is served, and decodes, its own rows of every batch.
 
     Args:
         dataset: Sequence of `DepthSample`: `len(dataset)` and `dataset[i]`.
@@ -61,7 +63,7 @@ class DepthStream(keras.utils.PyDataset):
         )
         self.horizontal_flip = checks.number("horizontal_flip", horizontal_flip, 0, 1)
         self.seed = checks.whole("seed", seed, least=0)
-        self.epoch = 0
+        self.epoch, self.share = 0, HostShare.current()
         if not len(self):
             full = f" of {batch_size}" if drop_remainder else ""
             raise ValueError(
@@ -79,6 +81,7 @@ class DepthStream(keras.utils.PyDataset):
             raise IndexError(f"index must be 0 to {len(self) - 1}. Received: {index}")
         first = index * self.batch_size
         positions = range(first, min(first + self.batch_size, len(self.dataset)))
+        positions = positions[self.share.rows(len(positions))]
         order = np.arange(len(self.dataset))
         if self.shuffle:
             order = np.random.default_rng((self.seed, _ORDER, self.epoch)).permutation(order)

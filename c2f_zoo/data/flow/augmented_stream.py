@@ -1,12 +1,16 @@
 """A stream of training pairs that are augmented on their way to `fit`."""
 
 import keras
+import numpy as np
 
 from c2f_zoo.backend import to_numpy
+from c2f_zoo.data.shares import HostShare
 
 
 class AugmentedStream(keras.utils.PyDataset):
     """A stream of batches, augmented anew in each epoch.
+
+    Each of several hosts (`join_hosts`) augments the rows that its stream serves.
 
     Args:
         stream: `keras.utils.PyDataset` of batches `((image1, image2), flow[, valid])`.
@@ -31,6 +35,7 @@ class AugmentedStream(keras.utils.PyDataset):
         self.stream = stream
         self.augmentation = augmentation
         self.epoch = int(getattr(stream, "epoch", 0) if epoch is None else epoch)
+        self.share = getattr(stream, "share", HostShare())
 
     @property
     def num_batches(self):
@@ -44,7 +49,10 @@ class AugmentedStream(keras.utils.PyDataset):
     def __getitem__(self, index):
         count = self.num_batches
         number = index if count is None else self.epoch * count + index
-        augmented = self.augmentation(*self.stream[index], index=number)
+        batch = self.stream[index]
+        size = len(batch[1]) * self.share.hosts
+        samples = (number * size + np.arange(size))[self.share.rows(size)]
+        augmented = self.augmentation(*batch, index=samples, step=number)
         return keras.tree.map_structure(to_numpy, augmented)
 
     def on_epoch_begin(self):

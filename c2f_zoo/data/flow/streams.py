@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend, checks
+from c2f_zoo.data.shares import HostShare
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
 _ORDER, SAMPLE = 0, 1
@@ -44,6 +45,8 @@ class FlowStream(keras.utils.PyDataset):
     and `shuffle=False`, because it would reorder the batches with Python's global random state.
     Keras' own queue (`workers` > 1) may serve a few batches twice in the first epoch of a `fit`;
     `as_tf_dataset` decodes in as many threads and does not.
+
+    Each of several hosts (`join_hosts`) is served, and decodes, its own rows of every batch.
 
     Args:
         dataset: Sequence of `FlowSample`: `len(dataset)` and `dataset[i]`.
@@ -103,6 +106,7 @@ class FlowStream(keras.utils.PyDataset):
         self.drop_remainder = drop_remainder
         self.seed = checks.whole("seed", seed, least=0)
         self.epoch = checks.whole("initial_epoch", initial_epoch, least=0)
+        self.share = HostShare.current()
         if not len(self):
             full = f" of {batch_size}" if drop_remainder else ""
             raise ValueError(
@@ -150,6 +154,7 @@ class FlowStream(keras.utils.PyDataset):
             raise IndexError(f"index must be 0 to {len(self) - 1}. Received: {index}")
         first = index * self.batch_size
         positions = range(first, min(first + self.batch_size, len(self.dataset)))
+        positions = positions[self.share.rows(len(positions))]
         order = self._order(epoch)
         samples = [self._sample(epoch, position, int(order[position])) for position in positions]
         sizes = {sample[0].shape[:2] for sample in samples}

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend, checks
+from c2f_zoo.data.shares import HostShare
 
 # What a random number is for: keeps the draws of one purpose apart from those of another.
 _ORDER, _MIRROR = 0, 1
@@ -23,6 +24,8 @@ class ImageStream(keras.utils.PyDataset):
     An endless stream needs `fit(stream, steps_per_epoch=...)`; `steps` counts what is left. Where
     the resolution grows and the model is no `AdversarialModel`, give `fit` on TensorFlow the result
     of `as_tf_dataset()`: Keras' own adapter fixes height and width by the first two batches.
+
+    Each of several hosts (`join_hosts`) is served, and reads, its own rows of every batch.
 
     Args:
         cache: `ImageCache`.
@@ -90,7 +93,7 @@ class ImageStream(keras.utils.PyDataset):
             cache.images(phase.resolution)
         if labels and cache.labels is None:
             raise ValueError(f"labels=True needs a cache with labels. Received: labels={labels}")
-        self._epochs = {}
+        self._epochs, self.share = {}, HostShare.current()
 
     @property
     def num_batches(self):
@@ -152,7 +155,7 @@ class ImageStream(keras.utils.PyDataset):
         if self.schedule is not None:
             state = self.schedule.at(images)
             size, resolution, alpha = state.batch_size, state.resolution, state.alpha
-        indices, mirrored = self._samples(images, size)
+        indices, mirrored = self.share.of(self._samples(images, size))
         # One pass of copies in C, which also lets other threads run meanwhile.
         pixels = np.take(self.cache.images(resolution), indices, axis=0)
         if self.mirror:

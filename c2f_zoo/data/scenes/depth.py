@@ -6,6 +6,7 @@ from c2f_zoo import checks
 from c2f_zoo.data.scenes import depth_rays
 from c2f_zoo.data.scenes.depth_parameters import draw_rooms
 from c2f_zoo.data.scenes.effects import add_noise, develop, noise_tile
+from c2f_zoo.data.scenes.parameters import rows_of
 from c2f_zoo.data.scenes.render import compiled
 from c2f_zoo.data.scenes.scenes import SceneStream
 from c2f_zoo.data.scenes.textures import load_textures
@@ -103,16 +104,17 @@ class DepthScenes:
             "depth": compiled(depth_rays.only_depth, size=self.size)(tensors),
         }
 
-    def batch(self, index):
+    def batch(self, index, rows=slice(None)):
         """Render one training batch.
 
         Args:
             index: Number of the batch, >= 0.
+            rows: Slice of its scenes to render.
 
         Returns:
             (image, depth): tensors (B, H, W, 3) and (B, H, W, 1).
         """
-        scene = self.render(self.parameters(index))
+        scene = self.render(rows_of(self.parameters(index), rows))
         return scene["image"], scene["depth"]
 
     def stream(self, steps_per_epoch, first_epoch=0):

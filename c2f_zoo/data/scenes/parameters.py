@@ -45,6 +45,11 @@ def draw_parameters(seed, index, size, batch_size, layers, motion, effects, text
     return parameters | draw_effects(random, effects, size, nearness, parameters["thickness"])
 
 
+def rows_of(parameters, rows):
+    """Some scenes of a batch's parameters: `rows` is a slice."""
+    return {name: array[rows] for name, array in parameters.items()}
+
+
 def draw_looks(random, shape, textures, side):
     """Draw texture, its placement and its colours for every layer; see `draw_parameters`."""
     scale = np.exp(random.uniform(np.log(0.5), np.log(1.4), shape))

@@ -6,9 +6,10 @@ from keras import ops
 from c2f_zoo import checks
 from c2f_zoo.data.scenes.effects import Effects, noise_tile
 from c2f_zoo.data.scenes.motion import as_motion
-from c2f_zoo.data.scenes.parameters import draw_parameters
+from c2f_zoo.data.scenes.parameters import draw_parameters, rows_of
 from c2f_zoo.data.scenes.render import render
 from c2f_zoo.data.scenes.textures import load_textures, pack_colors
+from c2f_zoo.data.shares import HostShare
 
 
 class SceneSource:
@@ -124,16 +125,17 @@ class Scenes(SceneSource):
         tensors = {name: ops.convert_to_tensor(value) for name, value in parameters.items()}
         return render(tensors, self._atlas, self._tile, self.size, self.effects, masks)
 
-    def batch(self, index):
+    def batch(self, index, rows=slice(None)):
         """Render one training batch.
 
         Args:
             index: Number of the batch, >= 0.
+            rows: Slice of its scenes to render.
 
         Returns:
             ((image1, image2), flow): tensors (B, H, W, 3), (B, H, W, 3) and (B, H, W, 2).
         """
-        scene = self.render(self.parameters(index), masks=False)
+        scene = self.render(rows_of(self.parameters(index), rows), masks=False)
         return (scene["image1"], scene["image2"]), scene["flow"]
 
 
@@ -142,7 +144,8 @@ class SceneStream(keras.utils.PyDataset):
 
     Item i of epoch e is batch number `e * steps_per_epoch + i`: two tensors (B, H, W, 3), the
     images, and their flow (B, H, W, 2) or disparity (B, H, W, 1). For a run that repeats exactly
-    give `fit` `shuffle=False` and the callback `FollowEpoch(stream)`.
+    give `fit` `shuffle=False` and the callback `FollowEpoch(stream)`. Each of several hosts draws
+    the parameters of the batch and renders its own scenes.
 
     Args:
         scenes: `Scenes` or `StereoScenes`.
@@ -159,13 +162,14 @@ class SceneStream(keras.utils.PyDataset):
         super().__init__()
         self.scenes = scenes
         self.steps_per_epoch = checks.whole("steps_per_epoch", steps_per_epoch, least=1)
-        self.epoch = first_epoch
+        self.epoch, self.share = first_epoch, HostShare.current()
 
     def __len__(self):
         return self.steps_per_epoch
 
     def __getitem__(self, step):
-        return self.scenes.batch(self.epoch * self.steps_per_epoch + step)
+        number = self.epoch * self.steps_per_epoch + step
+        return self.scenes.batch(number, self.share.rows(self.scenes.batch_size))
 
     def on_epoch_end(self):
         self.epoch += 1

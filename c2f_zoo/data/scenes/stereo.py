@@ -6,7 +6,7 @@ from keras import ops
 from c2f_zoo import checks
 from c2f_zoo.data.scenes.effects import draw_effects
 from c2f_zoo.data.scenes.motion import sometimes
-from c2f_zoo.data.scenes.parameters import draw_looks
+from c2f_zoo.data.scenes.parameters import draw_looks, rows_of
 from c2f_zoo.data.scenes.scenes import SceneSource
 from c2f_zoo.data.scenes.shapes import NEVER, draw_shapes
 from c2f_zoo.data.scenes.stereo_rendering import render_stereo
@@ -91,16 +91,17 @@ class StereoScenes(SceneSource):
         tensors = {name: ops.convert_to_tensor(value) for name, value in parameters.items()}
         return render_stereo(tensors, self._atlas, self._tile, self.size, self.effects, masks)
 
-    def batch(self, index):
+    def batch(self, index, rows=slice(None)):
         """Render one training batch.
 
         Args:
             index: Number of the batch, >= 0.
+            rows: Slice of its scenes to render.
 
         Returns:
             ((left, right), disparity): tensors (B, H, W, 3), (B, H, W, 3) and (B, H, W, 1).
         """
-        scene = self.render(self.parameters(index), masks=False)
+        scene = self.render(rows_of(self.parameters(index), rows), masks=False)
         return (scene["left"], scene["right"]), scene["disparity"]
 
 

@@ -268,6 +268,7 @@ class RestorationTask:
             metrics: Default: `[PSNR()]`.
             **kwargs: Of `keras.Model.compile`.
         """
+        backend.refuse_multi_worker()
         enlarges = self.scale > 1
         if optimizer is None:
             optimizer = keras.optimizers.Adam(1e-3 if enlarges else 5e-4)

@@ -153,6 +153,7 @@ class AdversarialModel(TrainStep, keras.Model):
         settings = settings or getattr(self.generator, "paper", None) or AdversarialTraining()
         if isinstance(settings, str):
             settings = AdversarialTraining.named(settings)
+        backend.refuse_multi_worker()
         check_settings(self, settings, kwargs)
         defaults = settings.optimizers()
         optimizers = OptimizerPair(

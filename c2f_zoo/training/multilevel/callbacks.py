@@ -58,6 +58,7 @@ class MultilevelProgress(keras.callbacks.Callback):
             unit_scale=self.unit == "work",
             dynamic_ncols=True,
             mininterval=interval,
+            disable=not backend.is_first_host(),
         )
         self._end_if_done()
 
@@ -94,7 +95,8 @@ class MultilevelLog(keras.callbacks.Callback):
     units, and what `fit` logs. Keras logs means since the beginning of the epoch: with
     `steps_per_epoch=1` those of the step.
 
-    After a resume the files continue: rows beyond the step it resumes at are replaced.
+    After a resume the files continue: rows beyond the step it resumes at are replaced. Of several
+    hosts the first one writes.
 
     Args:
         path: File of the steps, `.csv`.
@@ -171,6 +173,8 @@ class _Table:
 
     def open(self, step):
         """Keep the rows up to a step; return the last one, or None."""
+        if not backend.is_first_host():
+            return None
         rows = []
         if self.path.exists():
             with open(self.path, newline="") as file:
@@ -190,6 +194,8 @@ class _Table:
         return rows[-1] if rows else None
 
     def add(self, row):
+        if self.file is None:
+            return
         is_first = self.columns is None
         self.columns = self.columns or list(row)
         writer = csv.DictWriter(self.file, self.columns, extrasaction="ignore")
@@ -199,7 +205,8 @@ class _Table:
         self.file.flush()
 
     def close(self):
-        self.file.close()
+        if self.file is not None:
+            self.file.close()
 
 
 def _steps_taken(model):

@@ -136,6 +136,7 @@ class Multilevel(TrainStep, keras.Model):
 
     def compile(self, *args, **kwargs):
         """Compile as `keras.Model.compile`, with `steps_per_execution` 1: stages end after any."""
+        backend.refuse_multi_worker()
         given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
         steps = given.get("steps_per_execution", 1)
         if steps != 1:

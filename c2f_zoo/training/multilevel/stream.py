@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend, checks
+from c2f_zoo.data.shares import HostShare
 
 _ORDER, _SAMPLES = 0, 1
 
@@ -16,6 +17,9 @@ class MultilevelStream(keras.utils.PyDataset):
     The data set is read in one random order after another, so that the terms of an estimator have
     different samples. Everything random depends on `(seed, step)`: a run resumed at `initial_step`
     gets the batches of an uninterrupted one.
+
+    Each of several hosts (`join_hosts`) is served its own rows of every batch. Of arrays it reads
+    these alone; another source makes the whole batch, since its random numbers are the batch's.
 
     Args:
         source: Arrays of one length N in any structure that `fit` takes, such as `(x, y)`; or an
@@ -49,6 +53,7 @@ class MultilevelStream(keras.utils.PyDataset):
         if not len(self.source):
             raise ValueError(f"The data set must have at least one sample. Received: {source}")
         self._orders, self._ahead, self._thread = {}, {}, None
+        self.share = HostShare.current()
 
     def __getstate__(self):
         # A thread and its batches cannot be sent to another process.
@@ -77,7 +82,10 @@ class MultilevelStream(keras.utils.PyDataset):
         step = self.initial_step + index
         first, count = self.schedule.samples(step), self.schedule.at(step).samples
         random = np.random.default_rng((self.seed, _SAMPLES, step))
-        return self.source.samples(self._indices(first, count), random)
+        indices = self._indices(first, count)
+        if isinstance(self.source, _Arrays):
+            return self.source.samples(self.share.of(indices), random)
+        return self.share.of(self.source.samples(indices, random))
 
     def as_tf_dataset(self):
         """Serve the batches as an endless `tf.data.Dataset`.

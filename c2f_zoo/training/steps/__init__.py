@@ -19,10 +19,11 @@ take_step = _backend.take_step
 variable_value = _backend.variable_value
 
 
-def run_phases(function_of, phases, *args):
+def run_phases(model, function_of, phases, *args):
     """Call a train function for each phase, one after another, with the data's next batch.
 
     Args:
+        model: The model that takes the step.
         function_of: Function of a phase that returns its train function, as Keras'
             `make_train_function` makes one.
         phases: Sequence of phases.
@@ -31,7 +32,7 @@ def run_phases(function_of, phases, *args):
     Returns:
         What the last function returns, and the batch's number of samples, None if unknown.
     """
-    return _backend.run_phases(function_of, phases, *args)
+    return _backend.run_phases(model, function_of, phases, *args)
 
 
 def value_and_gradients(function, variables=()):

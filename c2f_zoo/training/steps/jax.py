@@ -1,5 +1,7 @@
 """Gradient calls of JAX, over variables whose values travel as arguments."""
 
+import contextlib
+
 import jax
 import keras
 import numpy as np
@@ -72,12 +74,35 @@ def take_step(model, state, data):
     return logs, tuple(_values(scope, group) for group in groups)
 
 
-def run_phases(function_of, phases, state, iterator):
+def run_phases(model, function_of, phases, state, iterator):
     """See `c2f_zoo.training.steps.run_phases`; the state travels from one function to the next."""
     data = next(iterator)
     for phase in phases:
-        logs, state = function_of(phase)(state, iter([data]))
+        with _values_in(model, state):
+            function = function_of(phase)
+        logs, state = function(state, iter([data]))
     return (logs, state), calls.first_array(data).shape[0]
+
+
+@contextlib.contextmanager
+def _values_in(model, state):
+    """Have the model's variables hold their values, from which Keras takes how they are placed.
+
+    While `fit` runs they are in the state alone, and a step that is compiled then, on several
+    devices, would find none.
+    """
+    if keras.distribution.distribution() is None:
+        yield
+        return
+    variables = [variable for group in _state_variables(model) for variable in group]
+    before = [variable._value for variable in variables]
+    for variable, value in zip(variables, keras.tree.flatten(state), strict=True):
+        variable._value = value
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable._value = value
 
 
 def variable_value(model, variable, args):

@@ -55,7 +55,7 @@ def take_step(model, data):
         return model.compute_step(data, GradientCalls(model))
 
 
-def run_phases(function_of, phases, iterator):
+def run_phases(model, function_of, phases, iterator):
     """See `c2f_zoo.training.steps.run_phases`; the size of a batch read in a graph is unknown."""
     if len(phases) == 1:
         return function_of(phases[0])(iterator), None

@@ -37,7 +37,7 @@ def take_step(model, data):
     return {name: value.detach() for name, value in logs.items()}
 
 
-def run_phases(function_of, phases, data):
+def run_phases(model, function_of, phases, data):
     """See `c2f_zoo.training.steps.run_phases`."""
     for phase in phases:
         logs = function_of(phase)(data)
