@@ -9,7 +9,7 @@ import numpy as np
 SEVERAL_HOSTS = (
     "Several hosts train together on JAX alone: set KERAS_BACKEND=jax and use "
     "c2f_zoo.training.join_hosts. Keras' trainer fails in its first step under TensorFlow's "
-    "strategies of several workers (keras-team/keras issue 20585), and on PyTorch it has one device."
+    "strategies of several workers (keras-team/keras issue 20585); on PyTorch it has one device."
 )
 
 
@@ -137,15 +137,13 @@ def refuse_multi_worker() -> None:
     """Refuse to train on several hosts with TensorFlow.
 
     Raises:
-        NotImplementedError: A strategy of several workers is in force.
+        ValueError: A strategy of several workers is in force.
     """
     if backend() != "tensorflow":
         return
     strategy = tensorflow().distribute.get_strategy()
     if getattr(strategy.extended, "_in_multi_worker_mode", lambda: False)():
-        raise NotImplementedError(
-            f"{SEVERAL_HOSTS} Received: TensorFlow's {type(strategy).__name__}"
-        )
+        raise ValueError(f"{SEVERAL_HOSTS} Received: TensorFlow's {type(strategy).__name__}")
 
 
 def connect_hosts(coordinator, hosts, index, start_timeout, timeout) -> None:

@@ -10,7 +10,7 @@ from c2f_zoo.cli.common import OK, CommandError, UsageError, choose_backend, say
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
 training/, by its name, or any other, by its path. What follows it on the command line is its own,
-but for --devices. (--debug, to see where an error comes from, goes before the verb:
+but for --devices and --hosts. (--debug, to see where an error comes from, goes before the verb:
 c2f --debug train RECIPE.)
 
 examples:
@@ -18,8 +18,13 @@ examples:
   c2f train pwcnet_lite_scenes --help
   c2f train pwcnet_lite_scenes --tiny
   c2f train pwcnet_lite_scenes --devices all
+  srun c2f train pwcnet_lite_scenes --hosts auto
+  c2f train pwcnet_lite_scenes --hosts 10.0.0.1:1234,2,0  (and ...,2,1 on the second host)
   c2f train my_recipe.py --epochs 10"""
 
+
+# Options of ours, each with a value, that a recipe's may stand before.
+OURS = ("--devices", "--hosts")
 
 # Folders and files of training/ that train nothing.
 NO_RECIPES = frozenset({"collect", "common", "data", "measure"})
@@ -32,16 +37,22 @@ def add_parser(verbs):
         help="run the recipe that trains a checkpoint",
         description="Run a training recipe.",
         epilog=EXAMPLES,
-        usage="c2f train [-h] [--list] RECIPE [--devices N|all] [ARGUMENT ...]",
+        usage="c2f train [-h] [--list] RECIPE [--devices N|all] [--hosts HOSTS] [ARGUMENT ...]",
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name or path of the recipe")
     parser.add_argument("--list", action="store_true", help="list the recipes found and exit")
     parser.add_argument(
         "--devices",
-        default="1",
         metavar="N|all",
         help="train on so many GPUs, or all; without a GPU on so many parts of the processor, to "
-        "try it out (default: 1)",
+        "try it out (default: 1; with --hosts all)",
+    )
+    parser.add_argument(
+        "--hosts",
+        metavar="auto|ADDRESS:PORT,N,I",
+        help="train on all devices of several hosts, each of which runs this command (JAX): auto "
+        "where Slurm, Open MPI, Kubernetes or Cloud TPU started it, else the first host's address, "
+        "the number of hosts, and which of them this is, from 0",
     )
     return parser
 
@@ -51,19 +62,20 @@ def split_recipe_arguments(argv):
     words = [
         index
         for index, word in enumerate(argv)
-        if not word.startswith("-") and argv[index - 1 : index] != ["--devices"]
+        if not word.startswith("-") and argv[index - 1 : index] not in [[name] for name in OURS]
     ]
     if len(words) < 2 or argv[words[0]] != "train":
         return argv, []
     end = words[1] + 1
     ours, recipes = argv[:end], argv[end:]
-    # The one option of ours that may stand behind the recipe.
-    for index, word in enumerate(recipes):
-        if word.partition("=")[0] == "--devices":
-            length = 1 if "=" in word else 2
-            return ours + recipes[index : index + length], recipes[:index] + recipes[
-                index + length :
-            ]
+    # Options of ours that may stand behind the recipe.
+    for name in OURS:
+        for index, word in enumerate(recipes):
+            if word.partition("=")[0] == name:
+                behind = index + (1 if "=" in word else 2)
+                ours += recipes[index:behind]
+                recipes = recipes[:index] + recipes[behind:]
+                break
     return ours, recipes
 
 
@@ -78,14 +90,15 @@ def run(arguments):
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
-    devices = _count(arguments.devices)
+    devices = _count(arguments.devices or "1")
+    hosts = _hosts(arguments)
     if {"-h", "--help"} & set(arguments.recipe_arguments):
         choose_backend()
         return _run_recipe(path, arguments.recipe_arguments)
     start_backend(processors=1 if devices == "all" else devices)
-    from c2f_zoo.training import on_devices
+    from c2f_zoo.training import join_hosts, on_devices
 
-    with on_devices(devices):
+    with on_devices(devices) if hosts is None else join_hosts(*hosts):
         return _run_recipe(path, arguments.recipe_arguments)
 
 
@@ -95,6 +108,26 @@ def _count(devices):
     if not devices.isdecimal() or int(devices) < 1:
         raise UsageError(f"--devices is a number from 1 up, or all. Received: {devices}")
     return int(devices)
+
+
+def _hosts(arguments):
+    """What `join_hosts` takes, of --hosts; None for one host."""
+    if arguments.hosts is None:
+        return None
+    if arguments.devices not in (None, "all"):
+        raise UsageError(
+            f"--hosts takes all devices of the hosts. Received: --devices {arguments.devices}"
+        )
+    if arguments.hosts == "auto":
+        return ()
+    address, *numbers = arguments.hosts.split(",")
+    is_number = [number.isdecimal() for number in numbers]
+    if ":" not in address or is_number != [True, True] or not int(numbers[1]) < int(numbers[0]):
+        raise UsageError(
+            "--hosts is auto, or ADDRESS:PORT,N,I: of the first host, the number of hosts, and "
+            f"which of them this is, from 0. Received: {arguments.hosts}"
+        )
+    return address, *map(int, numbers)
 
 
 def find_recipes():

@@ -47,9 +47,9 @@ def join_hosts(coordinator=None, hosts=None, index=None, *, start_timeout=300, t
         int: The number of devices in use.
 
     Raises:
-        NotImplementedError: If the backend is not JAX.
-        ValueError: If an argument is out of range.
-        RuntimeError: If the others cannot be reached, or JAX computes already.
+        ValueError: If the backend is not JAX, an argument is out of range, or nothing tells of the
+            others.
+        ConnectionError: If the others cannot be reached, or JAX computes already.
 
     Example:
         ```python
@@ -60,7 +60,7 @@ def join_hosts(coordinator=None, hosts=None, index=None, *, start_timeout=300, t
         ```
     """
     if backend.backend() != "jax":
-        raise NotImplementedError(f"{backend.SEVERAL_HOSTS} Received: {backend.backend()}")
+        raise ValueError(f"{backend.SEVERAL_HOSTS} Received: {backend.backend()}")
     hosts = None if hosts is None else checks.whole("hosts", hosts, least=1)
     if index is not None:
         index = checks.whole("index", index, least=0, most=None if hosts is None else hosts - 1)
@@ -111,7 +111,7 @@ def _connect(coordinator, hosts, index, start_timeout, timeout):
         ) from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise RuntimeError(
+        raise ConnectionError(
             f"The hosts could not be joined: {reason}. All must be started within {start_timeout} "
             "seconds, reach the first one's port, and compute nothing before. "
             f"Received: {given}"

@@ -2,8 +2,8 @@
 
     python -m tests.training.hosts_worker CASE FOLDER INDEX HOSTS PORT [EPOCHS] [ACCIDENT]
 
-It writes its weights and logs to FOLDER/result_INDEX.npz. `ACCIDENT`, "kill" or "freeze", befalls
-the host of the highest number in the middle of the second epoch.
+It writes its weights and logs to FOLDER/result_INDEX.npz. `ACCIDENT`, such as "kill:1", befalls the
+host of this number in the middle of the second epoch.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend, models, training
-from c2f_zoo.data import FollowEpoch, ImageCache, ImageStream, Scenes, StereoScenes
+from c2f_zoo.data import FollowEpoch, ImageCache, ImageStream, Scenes
 from c2f_zoo.training import on_first_host
 
 STEPS = 2  # of an epoch
@@ -25,11 +25,12 @@ START, SILENCE = 240, 20  # seconds
 
 
 class Accident(keras.callbacks.Callback):
-    """Ends or freezes this process in the second epoch."""
+    """Sends this process a signal in the second epoch."""
 
     def __init__(self, kind):
         super().__init__()
-        self.signal = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP}[kind]
+        kinds = {"kill": signal.SIGKILL, "freeze": signal.SIGSTOP, "stop": signal.SIGTERM}
+        self.signal = kinds[kind]
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -43,6 +44,7 @@ def callbacks(folder, state, *more):
     """What writes files."""
     return [
         *more,
+        training.StopOnSignal(),
         on_first_host(keras.callbacks.CSVLogger(folder / "log.csv", append=True)),
         training.TensorBoardLog(folder / "tensorboard"),
         state,
@@ -91,7 +93,12 @@ def gan(folder, state, more, epochs):
         initial_epoch=done,
         epochs=epochs,
         callbacks=callbacks(
-            folder, state, *more, training.ProgressiveGrowth(schedule), training.ImageProgress(24), grids
+            folder,
+            state,
+            *more,
+            training.ProgressiveGrowth(schedule),
+            training.ImageProgress(24),
+            grids,
         ),
     ).history
     assert int(model.images_shown) == 24
@@ -140,7 +147,8 @@ def main(case, folder, index, hosts, port, epochs="3", accident=None):
         assert backend.host() == (index, hosts)
         keras.utils.set_random_seed(1)
         state = training.TrainingState(folder / "state.npz")
-        more = [Accident(accident)] if accident and index == hosts - 1 else []
+        kind, _, who = (accident or "").partition(":")
+        more = [Accident(kind)] if who == str(index) else []
         model, logs = globals()[case](folder, state, more, int(epochs))
         weights = {f"w{i}": backend.to_numpy(w) for i, w in enumerate(model.weights)}
         np.savez(folder / f"result_{index}.npz", logs=json.dumps(logs), **weights)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from c2f_zoo.backend import is_first_host
 from c2f_zoo.data import atomic_write
 
 
@@ -38,14 +39,19 @@ class HeldOutTable(keras.callbacks.Callback):
         best = min((score for score in scores if math.isfinite(score)), default=math.inf)
         if float(row["score"]) < best:
             self.model.save_pretrained(self.preset, precision="float16")
+        self._write(row, earlier)
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in figures.items()})
+
+    def _write(self, row, earlier):
+        if not is_first_host():
+            return
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, list(row), lineterminator="\n")
         writer.writeheader()
         writer.writerows([*earlier, row])
         with atomic_write(self.table) as file:
             file.write(text.getvalue().encode())
-        if logs is not None:
-            logs.update({f"val_{name}": value for name, value in figures.items()})
 
     def _rows(self):
         if not self.table.is_file():

@@ -125,7 +125,13 @@ def fit(recipe, done, last, model, state, arguments):
 
     from c2f_zoo import backend
     from c2f_zoo.data import DepthScenes, FollowEpoch
-    from c2f_zoo.training import OnAverage, StopOnNaN, StopOnSignal, TensorBoardLog
+    from c2f_zoo.training import (
+        OnAverage,
+        StopOnNaN,
+        StopOnSignal,
+        TensorBoardLog,
+        on_first_host,
+    )
 
     out, folders = Path(arguments.out), dict.fromkeys(("train", "validation"))
     if arguments.textures:
@@ -160,7 +166,7 @@ def fit(recipe, done, last, model, state, arguments):
                 stop,
                 Throughput(recipe.steps_per_epoch * recipe.batch_size),
                 OnAverage(measure, pictures),
-                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
                 TensorBoardLog(out / "tensorboard"),
                 state,
             ],
@@ -213,6 +219,8 @@ def DepthPictures(folder, samples, every):
             if (epoch + 1) % every:
                 return
             found = backend.to_numpy(backend.predict_on_batch(self.model, images))
+            if not backend.is_first_host():
+                return
             rows = []
             for image, truth, depth in zip(images, truths, found, strict=True):
                 limits = tuple(np.percentile(truth, (1, 99)) * (0.95, 1.05))

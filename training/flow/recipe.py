@@ -187,7 +187,14 @@ def run_stage(recipe, number, done, last, model, state, arguments):
 
     from c2f_zoo import backend
     from c2f_zoo.data import FollowEpoch, Scenes
-    from c2f_zoo.training import FlowPictures, OnAverage, StopOnNaN, StopOnSignal, TensorBoardLog
+    from c2f_zoo.training import (
+        FlowPictures,
+        OnAverage,
+        StopOnNaN,
+        StopOnSignal,
+        TensorBoardLog,
+        on_first_host,
+    )
     from training.flow.validation import HeldOut, photographs_of
 
     stage, out = recipe.stages[number], Path(arguments.out)
@@ -241,7 +248,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
                 stop,
                 Throughput(recipe.steps_per_epoch * stage.batch_size),
                 OnAverage(measure, pictures),
-                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
                 TensorBoardLog(out / "tensorboard"),
                 state,
             ],

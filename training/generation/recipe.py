@@ -113,6 +113,7 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
         StopOnNaN,
         StopOnSignal,
         TensorBoardLog,
+        on_first_host,
     )
 
     out = Path(arguments.out)
@@ -132,7 +133,7 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
                 ImageProgress(schedule or total),
                 StopOnNaN(),
                 stop,
-                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
                 TensorBoardLog(out / "tensorboard"),
                 SampleGrids(out / "grids", recipe.grid_every, n=64, film=out / "growth.gif"),
                 *([stop_after(arguments.minutes, model)] if arguments.minutes else []),

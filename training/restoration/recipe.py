@@ -168,7 +168,13 @@ def fit(training, recipe, epoch, state, arguments):
     """Train until all iterations are done, or until somebody stops it."""
     import keras
 
-    from c2f_zoo.training import MultilevelStream, StopOnNaN, StopOnSignal, TensorBoardLog
+    from c2f_zoo.training import (
+        MultilevelStream,
+        StopOnNaN,
+        StopOnSignal,
+        TensorBoardLog,
+        on_first_host,
+    )
     from training.restoration.noise import NoisyPhotos
     from training.restoration.patches import NoisePatches, PhotoPatches
     from training.restoration.validation import Validation, validation_sets
@@ -200,7 +206,7 @@ def fit(training, recipe, epoch, state, arguments):
                 StopOnNaN(),
                 stop,
                 *measured,
-                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
                 TensorBoardLog(out / "tensorboard"),
                 *([stop_after(arguments.minutes, training)] if arguments.minutes else []),
                 state,

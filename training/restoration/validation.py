@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from c2f_zoo.backend import is_first_host
 from c2f_zoo.training import averaged_weights
 
 CROP = 96  # side of the crops that are restored after every epoch
@@ -61,7 +62,8 @@ class Validation(keras.callbacks.Callback):
                 about = {"name": self.recipe.preset, "recipe": {"steps": f"{steps:,}"}}
                 folder = self.out / "best" / self.recipe.preset
                 self.model.model.save_pretrained(folder, about, precision="float16")
-                (self.out / "best.txt").write_text(f"{mean!r} dB after {steps} steps\n")
+                if is_first_host():
+                    (self.out / "best.txt").write_text(f"{mean!r} dB after {steps} steps\n")
         logs.update(figures)
 
     def measured(self):

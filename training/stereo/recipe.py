@@ -201,7 +201,13 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
 
     from c2f_zoo.data import FollowEpoch
     from c2f_zoo.losses import MultilevelSmoothL1
-    from c2f_zoo.training import OnAverage, StopOnNaN, StopOnSignal, TensorBoardLog
+    from c2f_zoo.training import (
+        OnAverage,
+        StopOnNaN,
+        StopOnSignal,
+        TensorBoardLog,
+        on_first_host,
+    )
     from training.stereo.validation import DisparityPictures, HeldOut, held_out_batches
 
     stage, out = recipe.stages[number], Path(arguments.out)
@@ -234,7 +240,7 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
                 *callbacks,
                 Throughput(recipe.steps_per_epoch * stage.batch_size),
                 OnAverage(measure, pictures, batches=statistics_batches(recipe, scenes)),
-                keras.callbacks.CSVLogger(out / "log.csv", append=True),
+                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
                 TensorBoardLog(out / "tensorboard"),
                 state,
             ],

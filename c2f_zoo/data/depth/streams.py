@@ -14,8 +14,9 @@ class DepthStream(keras.utils.PyDataset):
     """Batches `(image, depth, valid)` of a data set of depth.
 
     Everything random (order, crops, mirrors) follows from `(seed, epoch, position)` alone. For a
-    run that repeats, or resumes, exactly, give `fit` `shuffle=False` and `FollowEpoch(stream)`. Each
-    of several hosts (`join_hosts`) is served, and decodes, its own rows of every batch.
+    run that repeats, or resumes, exactly, give `fit` `shuffle=False` and `FollowEpoch(stream)`.
+
+    Each of several hosts (`join_hosts`) is served, and decodes, its own rows of every batch.
 
     Args:
         dataset: Sequence of `DepthSample`: `len(dataset)` and `dataset[i]`.
