@@ -1,5 +1,6 @@
 """`c2f train`: finding and running recipes."""
 
+import contextlib
 import json
 import textwrap
 from pathlib import Path
@@ -81,6 +82,30 @@ def test_the_number_of_devices_is_the_command_s_own(repository, capsys):
     for count in ("0", "two"):
         assert main(["train", "demo_recipe", "--devices", count]) == 2
         assert f"a number from 1 up, or all. Received: {count}" in capsys.readouterr().err
+
+
+def test_the_hosts_are_the_command_s_own(repository, capsys, monkeypatch):
+    from c2f_zoo import training
+
+    asked = []
+
+    @contextlib.contextmanager
+    def joined(*hosts):
+        asked.append(hosts)
+        yield 2
+
+    monkeypatch.setattr(training, "join_hosts", joined)
+    address = "10.0.0.1:1234"
+    words = ["demo_recipe", "a", "--hosts", f"{address},2,1", "--devices", "all"]
+    assert main(["train", *words]) == 0
+    assert called(repository)[1] == ["a"]
+    assert main(["train", "--hosts=auto", "demo_recipe", "a"]) == 0
+    assert asked == [(address, 2, 1), ()]
+    for wrong in ("2", address, f"{address},2", f"{address},2,2", f"{address},two,0", "here,2,0"):
+        assert main(["train", "demo_recipe", "--hosts", wrong]) == 2
+        assert "the number of hosts, and which" in capsys.readouterr().err
+    assert main(["train", "demo_recipe", "--hosts", "auto", "--devices", "2"]) == 2
+    assert "Received: --devices 2" in capsys.readouterr().err
 
 
 def test_the_recipe_s_help_is_its_own(repository, capsys):
