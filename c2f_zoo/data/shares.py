@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from c2f_zoo import backend
+from c2f_zoo.hosts import host
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +26,7 @@ class HostShare:
     @classmethod
     def current(cls):
         """Return the share of this host, all of a batch where there is one (see `join_hosts`)."""
-        return cls(*backend.host())
+        return cls(*host())
 
     def rows(self, count):
         """Tell which rows of a batch are this host's.

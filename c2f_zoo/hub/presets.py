@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import keras
 
-from c2f_zoo import backend
+from c2f_zoo import hosts
 from c2f_zoo.hub.building import build, check_arguments, check_size, dtype_policy, stored
 from c2f_zoo.hub.download import PresetFiles, fetch
 from c2f_zoo.hub.errors import PresetError
@@ -159,9 +159,9 @@ class PresetMixin:
             >>> from c2f_zoo.models import PWCNetLite
             >>> folder = PWCNetLite().save_pretrained(tempfile.mkdtemp(), {"licence": "MIT"})
         """
-        if not backend.is_first_host():
+        if not hosts.is_first_host():
             return pathlib.Path(folder)
-        with backend.on_this_host():
+        with hosts.on_this_host():
             return save_preset(self, folder, metadata, precision, max_shard_size, pictures, golden)
 
     def push_to_hub(

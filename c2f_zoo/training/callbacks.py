@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from c2f_zoo import backend, checks
+from c2f_zoo import backend, checks, hosts
 from c2f_zoo.data.files.atomic import atomic_write
 
 
@@ -65,17 +65,17 @@ class TrainingState(keras.callbacks.Callback):
         Raises:
             ValueError: If the file is damaged or of another model.
         """
-        if not backend.on_any_host(backend.is_first_host() and self.path.exists()):
+        if not hosts.on_any_host(hosts.is_first_host() and self.path.exists()):
             return 0
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         variables = self._variables(model)
         try:
-            about, values = self._checked(model, variables) if backend.is_first_host() else ({}, {})
+            about, values = self._checked(model, variables) if hosts.is_first_host() else ({}, {})
         except ValueError as error:
             # All hosts raise it, rather than wait for the first one.
             about, values = {"error": str(error)}, {}
-        about = json.loads(backend.text_from_first_host(json.dumps(about)))
+        about = json.loads(hosts.text_from_first_host(json.dumps(about)))
         if "error" in about:
             raise ValueError(about["error"])
         for variable, value in zip(
@@ -102,10 +102,10 @@ class TrainingState(keras.callbacks.Callback):
     @staticmethod
     def _shared(variables, values):
         """The saved values of variables, on all hosts."""
-        if backend.host()[1] == 1:
+        if hosts.host()[1] == 1:
             return [values[name] for name in variables]
         types = [keras.backend.standardize_dtype(v.dtype) for v in variables.values()]
-        return backend.from_first_host(
+        return hosts.from_first_host(
             [
                 np.asarray(values[name] if values else np.zeros(variable.shape), dtype)
                 for (name, variable), dtype in zip(variables.items(), types, strict=True)
@@ -142,7 +142,7 @@ class TrainingState(keras.callbacks.Callback):
 
     def save(self, epoch):
         """Write the state after so many epochs."""
-        if not backend.is_first_host():
+        if not hosts.is_first_host():
             return
         values = {name: backend.to_numpy(v) for name, v in self._variables(self.model).items()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -250,7 +250,7 @@ class StopOnSignal(keras.callbacks.Callback):
         self.previous = {}
 
     def on_epoch_end(self, epoch, logs=None):
-        if backend.on_any_host(self.stopped):
+        if hosts.on_any_host(self.stopped):
             self.model.stop_training = True
 
     def _handle(self, number, frame):
@@ -282,7 +282,7 @@ class TensorBoardLog(keras.callbacks.Callback):
         self.folder, self.writers = Path(folder), {}
 
     def on_train_begin(self, logs=None):
-        if not backend.is_first_host():
+        if not hosts.is_first_host():
             return
         try:
             from tensorboard.summary import Writer
@@ -335,7 +335,7 @@ class FlowPictures(keras.callbacks.Callback):
         if (epoch + 1) % self.every:
             return
         estimate = backend.to_numpy(backend.predict_on_batch(self.model, self.images))
-        if not backend.is_first_host():
+        if not hosts.is_first_host():
             return
         rows = []
         for image, truth, flow in zip(self.images[0], self.truth, estimate, strict=True):

@@ -8,6 +8,7 @@ import traceback
 import keras
 
 from c2f_zoo import backend, checks
+from c2f_zoo.hosts import connect_hosts, devices_by_host, host, is_first_host, wait_for_hosts
 
 # What JAX's errors of a host that is gone have in common.
 _LOST = ("gloo", "nccl", "coordination", "unavailable", "deadline_exceeded", "connection", "socket")
@@ -66,7 +67,7 @@ def join_hosts(coordinator=None, hosts=None, index=None, *, start_timeout=300, t
         index = checks.whole("index", index, least=0, most=None if hosts is None else hosts - 1)
     limits = (checks.whole("start_timeout", start_timeout, 1), checks.whole("timeout", timeout, 1))
     _connect(coordinator, hosts, index, *limits)
-    devices = backend.devices_by_host()
+    devices = devices_by_host()
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(
         keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
@@ -74,10 +75,10 @@ def join_hosts(coordinator=None, hosts=None, index=None, *, start_timeout=300, t
     try:
         yield len(devices)
         # None leaves, and ends, while the first one still writes.
-        backend.wait_for_hosts("end of the training")
+        wait_for_hosts("end of the training")
     except BaseException as error:
         is_success = isinstance(error, SystemExit) and not error.code
-        if is_success or backend.host()[1] == 1:
+        if is_success or host()[1] == 1:
             raise
         _end(error)
     finally:
@@ -97,13 +98,13 @@ def on_first_host(callback):
         >>> type(on_first_host(keras.callbacks.CSVLogger("log.csv"))).__name__
         'CSVLogger'
     """
-    return callback if backend.is_first_host() else keras.callbacks.Callback()
+    return callback if is_first_host() else keras.callbacks.Callback()
 
 
 def _connect(coordinator, hosts, index, start_timeout, timeout):
     given = f"coordinator={coordinator}, hosts={hosts}, index={index}"
     try:
-        backend.connect_hosts(coordinator, hosts, index, start_timeout, timeout)
+        connect_hosts(coordinator, hosts, index, start_timeout, timeout)
     except ValueError as error:
         raise ValueError(
             "No cluster tells this process of the others: give the address and port of the first "
@@ -122,7 +123,7 @@ def _end(error):
     """End this process without waiting for hosts that wait for it; the others notice."""
     status = error.code if isinstance(error, SystemExit) else 1
     status = 130 if isinstance(error, KeyboardInterrupt) else status
-    index, hosts = backend.host()
+    index, hosts = host()
     lines = traceback.format_exc()
     if isinstance(status, str):
         lines, status = f"{status}\n", 1

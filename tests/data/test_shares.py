@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo import backend, data
+from c2f_zoo import data
 from c2f_zoo.backend import to_numpy
-from c2f_zoo.data import HostBatches, HostShare
+from c2f_zoo.data import HostBatches, HostShare, shares
 from c2f_zoo.training import GrowthSchedule, MultilevelSchedule, MultilevelStream
 
 RNG = np.random.default_rng(0)
@@ -93,7 +93,7 @@ def together(make, hosts, monkeypatch, index=1):
     """Batch `index`, of the parts that hosts are served."""
     parts = []
     for host in range(hosts):
-        monkeypatch.setattr(backend, "host", lambda host=host: (host, hosts))
+        monkeypatch.setattr(shares, "host", lambda host=host: (host, hosts))
         parts.append(keras.tree.map_structure(to_numpy, make()[index]))
     return keras.tree.map_structure(lambda *arrays: np.concatenate(arrays), *parts)
 

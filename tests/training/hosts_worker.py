@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from c2f_zoo import backend, models, training
+from c2f_zoo import backend, hosts as cluster, models, training
 from c2f_zoo.data import FollowEpoch, ImageCache, ImageStream, Scenes
 from c2f_zoo.training import on_first_host
 
@@ -144,7 +144,7 @@ def main(case, folder, index, hosts, port, epochs="3", accident=None):
         where = (f"127.0.0.1:{port}", hosts, index)
         joined = training.join_hosts(*where, start_timeout=START, timeout=SILENCE)
     with joined:
-        assert backend.host() == (index, hosts)
+        assert cluster.host() == (index, hosts)
         keras.utils.set_random_seed(1)
         state = training.TrainingState(folder / "state.npz")
         kind, _, who = (accident or "").partition(":")

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo import backend, models
+from c2f_zoo import hosts as cluster, models
 from c2f_zoo.training import AdversarialModel, Multilevel, join_hosts, on_first_host
 from tests.training.hosts_worker import SILENCE
 
@@ -212,5 +212,5 @@ def test_several_workers_of_tensorflow_are_refused_before_anything_is_compiled(m
 def test_callbacks_stay_on_the_first_host(monkeypatch):
     log = keras.callbacks.CSVLogger("log.csv")
     assert on_first_host(log) is log
-    monkeypatch.setattr(backend, "host", lambda: (1, 2))
+    monkeypatch.setattr(cluster, "host", lambda: (1, 2))
     assert type(on_first_host(log)) is keras.callbacks.Callback

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import keras
 
-from c2f_zoo.backend import is_first_host
 from c2f_zoo.data import atomic_write
+from c2f_zoo.hosts import is_first_host
 
 
 class HeldOutTable(keras.callbacks.Callback):

@@ -36,9 +36,9 @@ def rehearsed(recipe, arguments):
 
 def remember(recipe, out, **more):
     """Write the recipe and `more` into the run's folder; refuse to resume another one's run."""
-    from c2f_zoo import backend
+    from c2f_zoo import hosts
 
-    if not backend.is_first_host():
+    if not hosts.is_first_host():
         return
     out.mkdir(parents=True, exist_ok=True)
     settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
@@ -70,12 +70,12 @@ def stop_after(minutes, model):
     """A callback that ends the training of a model after an epoch beyond so many minutes."""
     import keras
 
-    from c2f_zoo import backend
+    from c2f_zoo import hosts
 
     deadline = time.monotonic() + 60 * minutes
 
     def on_epoch_end(epoch, logs):
-        if backend.on_any_host(time.monotonic() > deadline):
+        if hosts.on_any_host(time.monotonic() > deadline):
             model.stop_training = True
 
     return keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)

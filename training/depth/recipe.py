@@ -209,7 +209,7 @@ def DepthPictures(folder, samples, every):
     import keras
     import numpy as np
 
-    from c2f_zoo import backend
+    from c2f_zoo import backend, hosts
     from c2f_zoo.data import depth_picture, save_image
 
     images, truths = samples
@@ -219,7 +219,7 @@ def DepthPictures(folder, samples, every):
             if (epoch + 1) % every:
                 return
             found = backend.to_numpy(backend.predict_on_batch(self.model, images))
-            if not backend.is_first_host():
+            if not hosts.is_first_host():
                 return
             rows = []
             for image, truth, depth in zip(images, truths, found, strict=True):

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from c2f_zoo.backend import is_first_host
+from c2f_zoo.hosts import is_first_host
 from c2f_zoo.training import averaged_weights
 
 CROP = 96  # side of the crops that are restored after every epoch

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from c2f_zoo import backend, checks
+from c2f_zoo import backend, checks, hosts
 from c2f_zoo.data import image_grid, load_image, save_film, save_image
 from c2f_zoo.data.files.picture_grid import check_film
 from c2f_zoo.training.planned_steps import images_of
@@ -44,7 +44,7 @@ class ImageProgress(keras.callbacks.Callback):
         # A bar that is written into a log file should not fill it.
         interval = 0.1 if sys.stderr.isatty() else 30.0
         options = {"dynamic_ncols": True, "mininterval": interval}
-        options["disable"] = not backend.is_first_host()
+        options["disable"] = not hosts.is_first_host()
         self.bar = tqdm(total=self.total, initial=shown, unit="image", **options)
         if self.stop and shown >= self.total:
             self.model.stop_training = True
@@ -128,7 +128,7 @@ class SampleGrids(_EveryImages):
         self.height, self.film, self.fps = height, film, fps
 
     def on_train_begin(self, logs=None):
-        if backend.is_first_host():
+        if hosts.is_first_host():
             self.folder.mkdir(parents=True, exist_ok=True)
         super().on_train_begin(logs)
 
@@ -137,7 +137,7 @@ class SampleGrids(_EveryImages):
 
     def on_train_end(self, logs=None):
         last = self.draw(_images(self))
-        if self.film is None or not backend.is_first_host():
+        if self.film is None or not hosts.is_first_host():
             return
         try:
             size = _size(last)
@@ -162,7 +162,7 @@ class SampleGrids(_EveryImages):
         height = self.height or min(_final_height(self.model), max(16, 2048 // rows))
         grid = image_grid([_of_height(picture, height) for picture in pictures])
         file = self.folder / f"images_{images:010d}.png"
-        if backend.is_first_host():
+        if hosts.is_first_host():
             save_image(file, grid)
         return file
 
@@ -273,7 +273,7 @@ class BestPreset(_EveryImages):
         if self.best is None or self.sign * value < self.sign * self.best:
             self.best = value
             self.model.save_pretrained(self.folder, precision=self.precision)
-            if backend.is_first_host():
+            if hosts.is_first_host():
                 self.record.write_text(f"{self.monitor} {value!r} after {images} images\n")
 
     def _check_monitor(self, figures):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from c2f_zoo import backend, checks
+from c2f_zoo import backend, checks, hosts
 from c2f_zoo.data.files.atomic import atomic_write
 
 
@@ -58,7 +58,7 @@ class MultilevelProgress(keras.callbacks.Callback):
             unit_scale=self.unit == "work",
             dynamic_ncols=True,
             mininterval=interval,
-            disable=not backend.is_first_host(),
+            disable=not hosts.is_first_host(),
         )
         self._end_if_done()
 
@@ -173,7 +173,7 @@ class _Table:
 
     def open(self, step):
         """Keep the rows up to a step; return the last one, or None."""
-        if not backend.is_first_host():
+        if not hosts.is_first_host():
             return None
         rows = []
         if self.path.exists():
