@@ -70,12 +70,13 @@ def augmented(samples):
     return lambda: augmentation.map(data.FlowStream(samples, 4))
 
 
-SIZE, LAYERS = (16, 24), (1, 2)
+SIZE, FEW = (16, 24), (1, 2)
+TEXTURES = RNG.integers(0, 256, (2, 32, 32, 3)).astype("uint8")
 ARRAYS = (IMAGES, IMAGES[..., :1])
 STREAMS = {
-    "flow scenes": lambda _: lambda: data.Scenes(SIZE, 4, layers=LAYERS).stream(3),
-    "stereo scenes": lambda _: lambda: data.StereoScenes(SIZE, 4, layers=LAYERS).stream(3),
-    "depth scenes": lambda _: lambda: data.DepthScenes(SIZE, 4, objects=LAYERS).stream(3),
+    "flow scenes": lambda _: lambda: data.Scenes(SIZE, 4, TEXTURES, FEW).stream(3),
+    "stereo scenes": lambda _: lambda: data.StereoScenes(SIZE, 4, TEXTURES, FEW).stream(3),
+    "depth scenes": lambda _: lambda: data.DepthScenes(SIZE, 4, TEXTURES, FEW).stream(3),
     "images": image_stream,
     "augmented": lambda _: augmented(flow_samples()),
     "arrays": lambda _: lambda: MultilevelStream(ARRAYS, MultilevelSchedule.multiscale(1, 2)),
