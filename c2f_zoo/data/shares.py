@@ -25,7 +25,11 @@ class HostShare:
 
     @classmethod
     def current(cls):
-        """Return the share of this host, all of a batch where there is one (see `join_hosts`)."""
+        """Tell the share of this host: all of a batch, unless it joined others (`join_hosts`).
+
+        Returns:
+            `HostShare`.
+        """
         return cls(*host())
 
     def rows(self, count):
