@@ -4,7 +4,8 @@
     python training/depth/depth_unet_scenes.py --textures photographs \
         --export models/depth_unet.scenes
 
-Running it again resumes it. `--tiny` runs a short version of everything in a minute or two.
+With `--rooms rooms`, the folder of `collect/blender_scenes.py`, every second batch shows furnished
+rooms. Running it again resumes it. `--tiny` runs a short version of everything in a minute or two.
 """
 
 import sys

@@ -58,6 +58,11 @@ def train(recipe, description, argv=None):
         "without it the rooms are painted",
     )
     parser.add_argument(
+        "--rooms",
+        help="folder that collect/blender_scenes.py rendered: every second batch is from its "
+        "training/, and the best weights are those of the least error on its held_out/",
+    )
+    parser.add_argument(
         "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
     )
     parser.add_argument("--until", type=int, help="stop after this epoch, to be resumed later")
@@ -71,7 +76,7 @@ def train(recipe, description, argv=None):
     recipe, arguments = rehearsed(recipe, arguments)
     recipe = replace(recipe, precision=arguments.precision or recipe.precision)
     out = Path(arguments.out)
-    remember(recipe, out, textures=arguments.textures)
+    remember(recipe, out, textures=arguments.textures, rooms=arguments.rooms)
     model = build(recipe)
 
     from c2f_zoo.training import TrainingState, averaged_weights
@@ -150,9 +155,11 @@ def fit(recipe, done, last, model, state, arguments):
         tuple(map(backend.to_numpy, held_out.batch(index)))
         for index in range(recipe.validation_batches)
     ]
+    stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
+    if arguments.rooms:
+        stream, batches = with_rendered(arguments.rooms, stream, recipe, done)
     measure = HeldOutRooms(out / "held_out.csv", out / "best" / recipe.preset, batches)
     pictures = DepthPictures(out / "pictures", batches[0], max(1, recipe.epochs // 30))
-    stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
     with StopOnSignal() as stop:
         model.fit(
             stream,
@@ -172,6 +179,16 @@ def fit(recipe, done, last, model, state, arguments):
             ],
             verbose=1 if arguments.tiny else 2,
         )
+
+
+def with_rendered(folder, scenes, recipe, epoch):
+    """A stream of which every second batch is rendered with Blender, and its held-out batches."""
+    from training.depth.rooms import InTurn, rendered_rooms
+
+    train = rendered_rooms(f"{folder}/training", recipe.size, recipe.batch_size, recipe.seed)
+    held_out = rendered_rooms(f"{folder}/held_out", recipe.size, 4, augment=False)
+    batches = [held_out[index][:2] for index in range(len(held_out))]
+    return InTurn(scenes, train, recipe.steps_per_epoch, epoch), batches
 
 
 class HeldOutRooms(HeldOut):
