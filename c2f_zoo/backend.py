@@ -177,6 +177,16 @@ def training_devices() -> list[str]:
     return [device.name for device in list_devices("GPU") or list_devices("CPU")]
 
 
+def has_replicas() -> bool:
+    """Tell whether several replicas train what is made now.
+
+    Returns:
+        True under a strategy of `tf.distribute` with more than one replica.
+    """
+    is_tensorflow = backend() == "tensorflow"
+    return is_tensorflow and tensorflow().distribute.get_strategy().num_replicas_in_sync > 1
+
+
 def predict_on_batch(model, inputs):
     """Call a model's `predict_on_batch` once, whatever the distribution.
 
@@ -190,7 +200,7 @@ def predict_on_batch(model, inputs):
         What the model answers, a structure of arrays (B, ...).
     """
     outputs = model.predict_on_batch(inputs)
-    if backend() != "tensorflow" or tensorflow().distribute.get_strategy().num_replicas_in_sync < 2:
+    if not has_replicas():
         return outputs
     count = len(keras.tree.flatten(inputs)[0])
     return keras.tree.map_structure(lambda output: output[:count], outputs)

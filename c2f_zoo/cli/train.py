@@ -18,8 +18,8 @@ examples:
   c2f train pwcnet_lite_scenes --help
   c2f train pwcnet_lite_scenes --tiny
   c2f train pwcnet_lite_scenes --devices all
-  srun c2f train pwcnet_lite_scenes --hosts auto
-  c2f train pwcnet_lite_scenes --hosts 10.0.0.1:1234,2,0  (and ...,2,1 on the second host)
+  c2f train pwcnet_lite_scenes --hosts auto    (started by srun, on every host)
+  c2f train pwcnet_lite_scenes --hosts 10.0.0.1:1234,2,0    (and ...,2,1 on the second host)
   c2f train my_recipe.py --epochs 10"""
 
 

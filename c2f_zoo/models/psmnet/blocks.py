@@ -56,7 +56,7 @@ class Block(keras.layers.Layer):
             self.normalization = keras.layers.BatchNormalization(
                 epsilon=_EPSILON,
                 momentum=_MOMENTUM,
-                synchronized=backend.backend() == "tensorflow",  # JAX's is of the whole batch
+                synchronized=backend.has_replicas(),  # JAX's is of the whole batch
                 dtype=dtype,
                 name="normalization",
             )

@@ -51,7 +51,7 @@ def normalization(kind, channels, name, dtype):
         layer = keras.layers.BatchNormalization(
             momentum=0.9,
             epsilon=1e-5,
-            synchronized=backend.backend() == "tensorflow",  # JAX's is of the whole batch
+            synchronized=backend.has_replicas(),  # JAX's is of the whole batch
             name=name,
             dtype=dtype,
         )
