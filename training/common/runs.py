@@ -51,6 +51,23 @@ def remember(recipe, out, **more):
     file.write_text(text)
 
 
+def averaging_optimizer(recipe):
+    """Adam by a recipe's rates, whose gradients are clipped and whose weights are averaged."""
+    from c2f_zoo.training import ClippedAdamW, PiecewiseCosine
+
+    schedule = PiecewiseCosine(
+        [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
+        [rate for _, rate in recipe.rates],
+    )
+    return ClippedAdamW(
+        schedule,
+        clip_norm=recipe.clip,
+        weight_decay=0.0,
+        use_ema=True,
+        ema_momentum=recipe.average,
+    )
+
+
 def finish(model, recipe, arguments, out, is_done, state):
     """Write the preset of a run that is done; tell how to go on with another."""
     if is_done:

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.common.runs import rehearsed, remember
+from training.common.runs import averaging_optimizer, rehearsed, remember
 from training.flow.recipe import Throughput
 from training.flow.validation import HeldOut
 
@@ -101,22 +101,11 @@ def build(recipe):
 
     from c2f_zoo import DepthUNet
     from c2f_zoo.losses import MultiscaleDepthLoss
-    from c2f_zoo.training import ClippedAdamW, PiecewiseCosine
 
     keras.utils.set_random_seed(recipe.seed)
     model = DepthUNet(**recipe.model, dtype=recipe.precision)
-    schedule = PiecewiseCosine(
-        [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
-        [rate for _, rate in recipe.rates],
-    )
     model.compile(
-        ClippedAdamW(
-            schedule,
-            clip_norm=recipe.clip,
-            weight_decay=0.0,
-            use_ema=True,
-            ema_momentum=recipe.average,
-        ),
+        averaging_optimizer(recipe),
         MultiscaleDepthLoss(
             representation=model.representation, limits=model.limits, **recipe.loss
         ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from training.common.runs import Throughput, rehearsed, remember, run_stages
+from training.common.runs import Throughput, averaging_optimizer, rehearsed, remember, run_stages
 
 
 @dataclass(frozen=True)
@@ -139,23 +139,9 @@ def build(recipe, start=None):
     """The compiled network of a recipe, from its first weights or a preset's."""
     import keras
 
-    from c2f_zoo.training import ClippedAdamW, PiecewiseCosine
-
     keras.utils.set_random_seed(recipe.seed)
     model = recipe.network(start)
-    schedule = PiecewiseCosine(
-        [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
-        [rate for _, rate in recipe.rates],
-    )
-    model.compile(
-        optimizer=ClippedAdamW(
-            schedule,
-            clip_norm=recipe.clip,
-            weight_decay=0.0,
-            use_ema=True,
-            ema_momentum=recipe.average,
-        )
-    )
+    model.compile(optimizer=averaging_optimizer(recipe))
     return model
 
 

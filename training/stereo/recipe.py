@@ -8,6 +8,7 @@ from pathlib import Path
 
 from training.common.runs import (
     Throughput,
+    averaging_optimizer,
     parse_run,
     rehearsed,
     remember,
@@ -127,7 +128,6 @@ def build(recipe, start=None):
     import keras
 
     import c2f_zoo
-    from c2f_zoo.training import ClippedAdamW, PiecewiseCosine
 
     keras.utils.set_random_seed(recipe.seed)
     architecture = getattr(c2f_zoo, recipe.architecture)
@@ -136,19 +136,7 @@ def build(recipe, start=None):
         model = architecture.from_pretrained(start, **options)
     else:
         model = architecture(**dict(recipe.model), **options)
-    schedule = PiecewiseCosine(
-        [epoch * recipe.steps_per_epoch for epoch, _ in recipe.rates],
-        [rate for _, rate in recipe.rates],
-    )
-    model.compile(
-        optimizer=ClippedAdamW(
-            schedule,
-            clip_norm=recipe.clip,
-            weight_decay=0.0,
-            use_ema=True,
-            ema_momentum=recipe.average,
-        )
-    )
+    model.compile(optimizer=averaging_optimizer(recipe))
     return model
 
 

@@ -14,10 +14,10 @@ class Part:
     Args:
         variable: Of a Keras layer.
         kind: `"vector"`, `"scalar"` (one number in an axis), `"dense"` (out, in), `"convolution"`
-            (out, in, h, w), `"map"` (1, C, h, w), `"modulated"` (1, out, in, h, w), the same
-            `"turned"` by 180 degrees, `"flattened"` (out, C h w), `"unflattened"` (C h w, in),
+            (out, in, h, w), `"map"` (1, C, h, w), `"modulated"` (1, out, in, h, w), `"modulated,
+            turned"` by 180 degrees, `"flattened"` (out, C h w), `"unflattened"` (C h w, in),
             `"unflattened bias"` (C h w,) or `"from pixel"` (in, out, h, w) of a transposed
-            convolution of one pixel.
+            convolution of one pixel, or `"to pixel"` (out, in, h, w) of a convolution to one.
         base_shape: (height, width) of the map that a dense layer takes or makes.
         scale: Factor of the value: the quotient of the two layers' constants.
     """
