@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from c2f_zoo.backend import to_numpy
 from c2f_zoo.data import atomic_write
 from c2f_zoo.hosts import is_first_host
 
@@ -32,7 +33,7 @@ class HeldOutTable(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         figures = self.measure()
-        row = {"epoch": str(epoch + 1), "step": str(int(self.model.optimizer.iterations))}
+        row = {"epoch": str(epoch + 1), "step": str(int(to_numpy(self.model.optimizer.iterations)))}
         row |= {name: f"{value:.4f}" for name, value in figures.items()}
         earlier = [old for old in self._rows() if int(old["epoch"]) <= epoch]
         scores = [float(old["score"]) for old in earlier]

@@ -75,14 +75,16 @@ def train(recipe, description, argv=None):
     remember(recipe, out)
     model, schedule = build(recipe), recipe.schedule()
 
+    from c2f_zoo.backend import to_numpy
     from c2f_zoo.training import TrainingState
 
     state = TrainingState(out / "state.npz")
     epoch = state.restore(model)
     total = schedule.total if schedule else recipe.images
-    if int(model.images_shown) < total:
+    if to_numpy(model.images_shown) < total:
         fit(model, recipe, schedule, total, epoch, state, arguments)
-    finish(model, recipe, arguments, out, int(model.images_shown) >= total, state)
+    is_done = bool(to_numpy(model.images_shown) >= total)
+    finish(model, recipe, arguments, out, is_done, state)
     return model
 
 

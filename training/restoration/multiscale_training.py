@@ -114,6 +114,7 @@ def default_steps(mode, levels):
 
 def train(recipe, out, data=None, tiny=False, minutes=None, skip_broken=False):
     """Run or resume a recipe; return the trained network."""
+    from c2f_zoo.backend import to_numpy
     from c2f_zoo.training import TrainingState
     from training.common.runs import remember
 
@@ -125,7 +126,7 @@ def train(recipe, out, data=None, tiny=False, minutes=None, skip_broken=False):
     validation = validation_arrays(recipe, held_out)
     if done < recipe.total:
         fit(recipe, training, images, validation, done, out, state, minutes)
-    if int(training.steps) < recipe.total:
+    if to_numpy(training.steps) < recipe.total:
         print(f"Stopped. The same command resumes from {state.path}")
         return training.model
     from c2f_zoo.hub import load

@@ -108,14 +108,15 @@ def train(recipe, description, argv=None):
     remember(recipe, out)
     training = build(recipe)
 
+    from c2f_zoo.backend import to_numpy
     from c2f_zoo.training import TrainingState
     from c2f_zoo.training.ema import take_average
 
     state = TrainingState(out / "state.npz")
     epoch = state.restore(training)
-    if int(training.steps) < recipe.iterations:
+    if to_numpy(training.steps) < recipe.iterations:
         fit(training, recipe, epoch, state, arguments)
-    is_done = int(training.steps) >= recipe.iterations
+    is_done = bool(to_numpy(training.steps) >= recipe.iterations)
     if is_done and training.optimizer.use_ema:
         take_average(training)
     finish(training.model, recipe, arguments, out, is_done, state)
@@ -168,6 +169,7 @@ def fit(training, recipe, epoch, state, arguments):
     """Train until all iterations are done, or until somebody stops it."""
     import keras
 
+    from c2f_zoo.backend import to_numpy
     from c2f_zoo.training import (
         MultilevelStream,
         StopOnNaN,
@@ -190,9 +192,8 @@ def fit(training, recipe, epoch, state, arguments):
         measured = [Validation(validation_sets(recipe, arguments), recipe, out)]
     else:
         validation = validation_data(recipe, arguments)
-    stream = MultilevelStream(
-        source, training.schedule, seed=recipe.seed, initial_step=int(training.steps)
-    )
+    done = int(to_numpy(training.steps))
+    stream = MultilevelStream(source, training.schedule, seed=recipe.seed, initial_step=done)
     with StopOnSignal() as stop:
         training.fit(
             stream,

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from c2f_zoo.backend import to_numpy
 from c2f_zoo.hosts import is_first_host
 from c2f_zoo.training import averaged_weights
 
@@ -45,7 +46,7 @@ class Validation(keras.callbacks.Callback):
         record = self.out / "best.txt"
         if record.exists():
             self.best = float(re.match(r"(\S+) dB", record.read_text())[1])
-        elif self.sets and not int(self.model.steps):
+        elif self.sets and not int(to_numpy(self.model.steps)):
             figures = self.measured()  # of the weights that the run starts from
             print(", ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
 
@@ -58,7 +59,7 @@ class Validation(keras.callbacks.Callback):
             mean = figures["val_psnr"]
             if mean > self.best:
                 self.best = mean
-                steps = int(self.model.steps)
+                steps = int(to_numpy(self.model.steps))
                 about = {"name": self.recipe.preset, "recipe": {"steps": f"{steps:,}"}}
                 folder = self.out / "best" / self.recipe.preset
                 self.model.model.save_pretrained(folder, about, precision="float16")
@@ -69,7 +70,6 @@ class Validation(keras.callbacks.Callback):
     def measured(self):
         """Mean PSNR in dB of the images of each set, and the mean of these, as logs have them."""
         from c2f_zoo import backend
-        from c2f_zoo.backend import to_numpy
         from c2f_zoo.metrics import psnr
 
         figures = {}
