@@ -270,6 +270,15 @@ def test_kittis_layout_is_read_with_occlusion(tmp_path):
     np.testing.assert_allclose(depth.depth[..., 0], made.depth[0, "left"], atol=0.00051)
 
 
+def test_depth_alone_is_written_alone(tmp_path):
+    made, record = rendered("rgbd")
+    files.Target(tmp_path, 3, "rgbd").write(made, record)
+    sample = RGBDFolder(tmp_path / "rgbd")[0]
+    np.testing.assert_array_equal(np.rint(255 * sample.image), made.images[0, "left"])
+    np.testing.assert_allclose(sample.depth[..., 0], made.depth[0, "left"], atol=0.00051)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["rgbd", "scenes"]
+
+
 def test_flyingthings_layout_is_read(tmp_path):
     made, record = rendered("things")
     root = tmp_path / files.HELD_OUT

@@ -14,7 +14,7 @@ SIZE = (24, 32)
 @pytest.fixture
 def rooms(tmp_path, rng):
     """Two folders of four scenes of 40x56, as they are rendered."""
-    for part in ("training", "held_out"):
+    for part in ("train", "held_out"):
         for kind in ("rgb", "depth"):
             (tmp_path / part / "rgbd" / kind).mkdir(parents=True)
         for number in range(4):
@@ -40,7 +40,7 @@ def test_images_are_shrunk_and_depths_stay_depths_of_something(rooms):
 def test_batches_come_in_turn_and_follow_from_epoch_and_number(rooms):
     def stream():
         scenes = DepthScenes(size=SIZE, batch_size=2, objects=(1, 1), seed=1)
-        return InTurn(scenes.stream(4), rendered_rooms(rooms / "training", SIZE, 2), 4)
+        return InTurn(scenes.stream(4), rendered_rooms(rooms / "train", SIZE, 2), 4)
 
     one, other = stream(), stream()
     one.epoch = 1

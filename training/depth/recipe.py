@@ -3,11 +3,21 @@
 import argparse
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from training.common.runs import averaging_optimizer, rehearsed, remember
-from training.flow.recipe import Throughput
+from training.common.runs import Throughput, averaging_optimizer, rehearsed, remember, run_stages
+from training.depth.rooms import InTurn, rendered_rooms
 from training.flow.validation import HeldOut
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training at one image size."""
+
+    epochs: int
+    size: tuple
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -17,10 +27,8 @@ class Recipe:
     preset: str
     model: dict  # arguments of DepthUNet
     loss: dict  # arguments of MultiscaleDepthLoss, but those of the network
-    epochs: int
+    stages: tuple
     steps_per_epoch: int
-    size: tuple
-    batch_size: int
     rates: tuple  # learning rate as (epoch, rate), half a cosine from each to the next
     clip: float  # global gradient norm
     average: float = 0.999  # decay of the average of the weights, a step
@@ -31,17 +39,21 @@ class Recipe:
     precision: str = "float32"  # dtype policy of the network; the checkpoint keeps float16
     seed: int = 1
 
+    @property
+    def epochs(self):
+        return sum(stage.epochs for stage in self.stages)
+
     def tiny(self):
         """The same run with everything small: a rehearsal."""
+        sizes = ((24, 32), (32, 48))
+        stages = tuple(Stage(1, size, 2) for size, _ in zip(sizes, self.stages, strict=False))
         small = {"width": 4, "multipliers": (1, 2), "groups": 2, "attention": 1, "image_side": 32}
         return replace(
             self,
             model={**self.model, **small},
-            epochs=2,
+            stages=stages,
             steps_per_epoch=2,
-            size=(24, 32),
-            batch_size=2,
-            rates=tuple((epoch * 2 / self.epochs, rate) for epoch, rate in self.rates),
+            rates=tuple((epoch * len(stages) / self.epochs, rate) for epoch, rate in self.rates),
             objects=(1, 2),
             validation_batches=1,
             precision="float32",
@@ -60,7 +72,7 @@ def train(recipe, description, argv=None):
     parser.add_argument(
         "--rooms",
         help="folder that collect/blender_scenes.py rendered: every second batch is from its "
-        "training/, and the best weights are those of the least error on its held_out/",
+        "train/, and the best weights are those of the least error on its held_out/",
     )
     parser.add_argument(
         "--tiny", action="store_true", help="rehearse the whole run in a minute or two"
@@ -79,19 +91,13 @@ def train(recipe, description, argv=None):
     remember(recipe, out, textures=arguments.textures, rooms=arguments.rooms)
     model = build(recipe)
 
-    from c2f_zoo.training import TrainingState, averaged_weights
+    from c2f_zoo.training import averaged_weights
 
-    state = TrainingState(out / "state.npz")
-    done, last = state.restore(model), min(arguments.until or recipe.epochs, recipe.epochs)
-    if done < last:
-        fit(recipe, done, last, model, state, arguments)
-    if model.stop_training or last < recipe.epochs:
-        print(f"Stopped. The same command resumes from {state.path}")
-        return model
-    folder = arguments.export or out / recipe.preset
-    with averaged_weights(model):
-        model.save_pretrained(folder, precision="float16")
-    print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
+    if run_stages(recipe, model, out, arguments.until, partial(run_stage, arguments=arguments)):
+        folder = arguments.export or out / recipe.preset
+        with averaged_weights(model):
+            model.save_pretrained(folder, precision="float16")
+        print(f"Wrote {folder}; the best by held-out data is {out / 'best' / recipe.preset}")
     return model
 
 
@@ -113,8 +119,8 @@ def build(recipe):
     return model
 
 
-def fit(recipe, done, last, model, state, arguments):
-    """Train from epoch `done` to `last`."""
+def run_stage(recipe, number, done, last, model, state, arguments):
+    """Train stage `number`, from epoch `done` to `last`."""
     import keras
 
     from c2f_zoo import backend
@@ -127,26 +133,36 @@ def fit(recipe, done, last, model, state, arguments):
         on_first_host,
     )
 
-    out, folders = Path(arguments.out), dict.fromkeys(("train", "validation"))
+    stage, out = recipe.stages[number], Path(arguments.out)
+    folders = dict.fromkeys(("train", "validation"))
     if arguments.textures:
         folders = {part: str(Path(arguments.textures) / part) for part in folders}
     rooms = {
-        "size": recipe.size,
         "objects": recipe.objects,
         "room": recipe.room,
         "field_of_view": recipe.field_of_view,
     }
     scenes = DepthScenes(
-        batch_size=recipe.batch_size, textures=folders["train"], seed=recipe.seed, **rooms
+        size=stage.size,
+        batch_size=stage.batch_size,
+        textures=folders["train"],
+        seed=recipe.seed + 1000 * number,
+        **rooms,
     )
-    held_out = DepthScenes(batch_size=4, textures=folders["validation"], seed=987_654, **rooms)
+    # At the size of the last stage throughout, so that the figures of all epochs compare.
+    size = recipe.stages[-1].size
+    held_out = DepthScenes(
+        size=size, batch_size=4, textures=folders["validation"], seed=987_654, **rooms
+    )
     batches = [
         tuple(map(backend.to_numpy, held_out.batch(index)))
         for index in range(recipe.validation_batches)
     ]
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
     if arguments.rooms:
-        stream, batches = with_rendered(arguments.rooms, stream, recipe, done)
+        stream = with_rendered(arguments.rooms, stream, recipe, number, done)
+        rendered = rendered_rooms(f"{arguments.rooms}/held_out", size, 4, augment=False)
+        batches = [rendered[index][:2] for index in range(len(rendered))]
     measure = HeldOutRooms(out / "held_out.csv", out / "best" / recipe.preset, batches)
     pictures = DepthPictures(out / "pictures", batches[0], max(1, recipe.epochs // 30))
     with StopOnSignal() as stop:
@@ -160,7 +176,7 @@ def fit(recipe, done, last, model, state, arguments):
                 FollowEpoch(stream),
                 StopOnNaN(),
                 stop,
-                Throughput(recipe.steps_per_epoch * recipe.batch_size),
+                Throughput(recipe.steps_per_epoch * stage.batch_size),
                 OnAverage(measure, pictures),
                 on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
                 TensorBoardLog(out / "tensorboard"),
@@ -170,14 +186,12 @@ def fit(recipe, done, last, model, state, arguments):
         )
 
 
-def with_rendered(folder, scenes, recipe, epoch):
-    """A stream of which every second batch is rendered with Blender, and its held-out batches."""
-    from training.depth.rooms import InTurn, rendered_rooms
-
-    train = rendered_rooms(f"{folder}/training", recipe.size, recipe.batch_size, recipe.seed)
-    held_out = rendered_rooms(f"{folder}/held_out", recipe.size, 4, augment=False)
-    batches = [held_out[index][:2] for index in range(len(held_out))]
-    return InTurn(scenes, train, recipe.steps_per_epoch, epoch), batches
+def with_rendered(folder, scenes, recipe, number, epoch):
+    """A stream of stage `number` of which every second batch is rendered with Blender."""
+    stage = recipe.stages[number]
+    seed = recipe.seed + 1000 * number
+    train = rendered_rooms(f"{folder}/train", stage.size, stage.batch_size, seed)
+    return InTurn(scenes, train, recipe.steps_per_epoch, epoch)
 
 
 class HeldOutRooms(HeldOut):

@@ -14,7 +14,7 @@ def rendered_rooms(folder, size, batch_size, seed=0, augment=True):
     """Batches `(image, depth, valid)` of the scenes that `collect/blender_scenes.py` rendered.
 
     Args:
-        folder: `rooms/training` or `rooms/held_out`.
+        folder: `rooms/train` or `rooms/held_out`.
         size: (height, width) of the images; they are shrunk to the height and cropped.
         batch_size: Samples in a batch.
         seed: Of order, crops, mirrors and colours.

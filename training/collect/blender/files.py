@@ -20,7 +20,7 @@ from c2f_zoo.data.files.flow import write_flow
 from c2f_zoo.data.files.images import write_pixels
 from c2f_zoo.data.files.kitti_png import write_kitti_flow
 
-LAYOUTS = ("kitti", "things")
+LAYOUTS = ("kitti", "things", "rgbd")
 TRAIN, HELD_OUT = "train", "held_out"
 KINDS = {"room": "A", "scattered": "B"}
 MOST_MOTION, MOST_DISPARITY = 511.0, 255.9  # pixels that KITTI's files hold
@@ -51,9 +51,9 @@ class Truth(NamedTuple):
 
 
 def views(layout: str) -> list[tuple[int, str]]:
-    """The views that a layout needs: KITTI has no right image of the second time."""
-    first = [(0, "left"), (0, "right"), (1, "left")]
-    return first if layout == "kitti" else [*first, (1, "right")]
+    """The views that a layout needs: one for depth alone; KITTI has no second right image."""
+    count = {"rgbd": 1, "kitti": 3, "things": 4}[layout]
+    return [(0, "left"), (0, "right"), (1, "left"), (1, "right")][:count]
 
 
 def record_of(root: Path, number: int) -> Path:
@@ -84,9 +84,12 @@ class Target:
             record: What else to remember, in `scenes/NUMBER.json`; `record["kind"]` chooses the
                 folder in FlyingThings3D's layout.
         """
-        image = self._kitti(truth) if self.layout == "kitti" else self._things(truth, record)
         name = f"{self.number:06d}.png"
-        _link(image, self._at("rgbd", "rgb", name))
+        if self.layout == "rgbd":
+            self._put(write_pixels, self._at("rgbd", "rgb", name), truth.images[0, "left"])
+        else:
+            image = self._kitti(truth) if self.layout == "kitti" else self._things(truth, record)
+            _link(image, self._at("rgbd", "rgb", name))
         depth = np.where(truth.depth[0, "left"] < 65, truth.depth[0, "left"], 0)
         self._put(write_depth, self._at("rgbd", "depth", name), depth)
         path = record_of(self.root, self.number)
