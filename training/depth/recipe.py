@@ -45,7 +45,7 @@ class Recipe:
 
     def tiny(self):
         """The same run with everything small: a rehearsal."""
-        sizes = ((24, 32), (32, 48))
+        sizes = ((24, 32), (32, 40))
         stages = tuple(Stage(1, size, 2) for size, _ in zip(sizes, self.stages, strict=False))
         small = {"width": 4, "multipliers": (1, 2), "groups": 2, "attention": 1, "image_side": 32}
         return replace(

@@ -29,6 +29,11 @@ def open_scenes(root: Path):
     depth = RGBDFolder(root / "rgbd")
     if (root / "training").is_dir():
         return KITTI2015(root), KITTI2015Stereo(root), depth, records
+    if not (root / "frames_cleanpass").is_dir():
+        raise FileNotFoundError(
+            "Scenes are checked and shown with their flow and disparity, which --layout rgbd "
+            f"leaves out. Received: {root}"
+        )
     split = "train" if (root / "frames_cleanpass" / "TRAIN").is_dir() else "test"
     flow = FlyingThings3D(root, split=split, direction="into_future")
     # There the scenes are sorted by kind before their numbers.
