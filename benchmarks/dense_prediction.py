@@ -9,7 +9,8 @@ RAFT's last flow alone. Every case is a process of its own, in which the network
 alone (see `measuring.py`) and the PyTorch pass take turns on one thread each. Figures are seconds
 of processor time, the lowest of the rounds; memory is the peak above the built model.
 
-- pwcnet: the released variant at 448x1024;
+- pwcnet: the released variant at 448x1024; pwcnet-training: a step with four pairs of 192x448,
+  beside PyTorch's forward and backward pass, which has neither the paper's loss nor an optimizer;
 - raft-large, raft-small: 12 iterations at 440x1024; raft-lite: 4. "an iteration" is the difference
   that further ones make, divided by their number;
 - psmnet-basic, -stacked_hourglass, -cascade, -lite: 256x512 with 192 disparities.
@@ -30,10 +31,18 @@ ROOT = Path(__file__).resolve().parents[1]
 PSMNETS = ("basic", "stacked_hourglass", "cascade", "lite")
 CASES = (
     "pwcnet",
+    "pwcnet-training",
     *(f"raft-{variant}" for variant in ("large", "small", "lite")),
     *(f"psmnet-{variant}" for variant in PSMNETS),
 )
-PUBLISHED = ("pwcnet", "raft-large", "raft-small", "psmnet-basic", "psmnet-stacked_hourglass")
+PUBLISHED = (
+    "pwcnet",
+    "pwcnet-training",
+    "raft-large",
+    "raft-small",
+    "psmnet-basic",
+    "psmnet-stacked_hourglass",
+)
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
@@ -46,6 +55,8 @@ def size_of(case, tiny):
     """Height and width of a case's images."""
     if case.startswith("psmnet"):
         return (64, 128) if tiny else (256, 512)
+    if case == "pwcnet-training":
+        return (64, 64) if tiny else (192, 448)
     height = 448 if case == "pwcnet" else 440
     return (64, 128) if tiny else (height, 1024)
 
@@ -88,6 +99,19 @@ def reference_passes(case, pair, tiny):
     torch.set_num_threads(1)
     family, _, variant = case.partition("-")
     planes = [np.ascontiguousarray(image.transpose(0, 3, 1, 2)) for image in pair]
+    if case == "pwcnet-training":
+        from tests.models.pwcnet.official import forward, random_weights
+
+        tensors = [torch.from_numpy(image) for image in planes]
+
+        def make(weights):
+            weights = {
+                name: torch.from_numpy(array).requires_grad_() for name, array in weights.items()
+            }
+            return lambda: forward(weights, "released", *tensors, "prepended").mean().backward()
+
+        weights = random_weights("released")
+        return [make(kernels) for kernels in (weights, in_channels_last(weights))]
     if family == "pwcnet":
         from tests.models.pwcnet.official import random_weights, reference_flow
 
@@ -134,13 +158,18 @@ def measure_case(case, rounds, tiny):
 
     model = network(case, tiny)
     model.compile()
-    shape = (2, 1, *size_of(case, tiny), 3)
+    trains = case.endswith("training")
+    shape = (2, 4 if trains else 1, *size_of(case, tiny), 3)
     pair = tuple(np.random.default_rng(0).random(shape, dtype="float32"))
     functions = {"network": lambda: model.predict_on_batch(pair)}
+    if trains:
+        truth = np.zeros((*shape[1:-1], 2), "float32")
+        functions = {"network": lambda: model.train_on_batch(pair, truth)}
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     functions["network"]()
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    functions["convolutions"] = convolutions_alone(lambda: model(pair, training=False))
+    if not trains:
+        functions["convolutions"] = convolutions_alone(lambda: model(pair, training=False))
     if case.startswith("raft"):
         few = network(case, tiny)
         few.iterations = model.iterations // 2
@@ -158,15 +187,22 @@ def measure_case(case, rounds, tiny):
 def table(figures):
     """Format figures, a list of dictionaries, as Markdown."""
     lines = [
-        "| backend | network | s | / PyTorch | / convolutions | an iteration, s | peak MB |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        "| backend | network | s | / PyTorch | / convolutions | convolutions / PyTorch "
+        "| an iteration, s | peak MB |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
     for entry in figures:
-        seconds = entry["network"]
+        ratios = (
+            f"{entry[part] / entry[whole]:.2f}" if part in entry and whole in entry else ""
+            for part, whole in (
+                ("network", "PyTorch"),
+                ("network", "convolutions"),
+                ("convolutions", "PyTorch"),
+            )
+        )
         cells = [
-            f"{seconds:.2f}",
-            f"{seconds / entry['PyTorch']:.2f}" if "PyTorch" in entry else "",
-            f"{seconds / entry['convolutions']:.2f}",
+            f"{entry['network']:.2f}",
+            *ratios,
             f"{entry['an iteration']:.3f}" if "an iteration" in entry else "",
             f"{entry['memory']:.0f}",
         ]

@@ -59,11 +59,21 @@ def random_weights(variant, seed=0):
 
 
 def reference_flow(weights, variant, image1, image2, concatenation):
-    """PWC-Net on BGR images (B, 3, H, W), from the paper's description; full-resolution pixels."""
+    """PWC-Net on BGR images (B, 3, H, W); full-resolution pixels, (B, H, W, 2). All numpy."""
+    import torch
+
+    weights = {name: torch.from_numpy(array) for name, array in weights.items()}
+    images = torch.from_numpy(image1), torch.from_numpy(image2)
+    with torch.no_grad():
+        flow = forward(weights, variant, *images, concatenation)
+    return flow.numpy().transpose(0, 2, 3, 1)
+
+
+def forward(weights, variant, image1, image2, concatenation):
+    """The same on tensors, from the paper's description; the flow is (B, 2, H, W)."""
     import torch
 
     functional = torch.nn.functional
-    weights = {name: torch.from_numpy(array) for name, array in weights.items()}
 
     def convolve(x, name, stride=1, dilation=1):
         kernel, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
@@ -106,24 +116,22 @@ def reference_flow(weights, variant, image1, image2, concatenation):
         )
         return sampled * (inside >= 0.9999)
 
-    with torch.no_grad():
-        first, second = pyramid(torch.from_numpy(image1)), pyramid(torch.from_numpy(image2))
-        flow = features = None
-        for level in (6, 5, 4, 3, 2):
-            if flow is None:
-                x = correlate(first[level], second[level])
-            else:
-                flow = upsample(flow, f"deconv{level + 1}")
-                features = upsample(features, f"upfeat{level + 1}")
-                key = warped(second[level], flow * (20 / 2**level))
-                x = torch.cat([correlate(first[level], key), first[level], flow, features], 1)
-            for index in range(5):
-                new = activate(convolve(x, f"conv{level}_{index}.0"))
-                prepends = concatenation == "prepended" or index == 1
-                x = torch.cat([new, x] if prepends else [x, new], 1)
-            flow, features = convolve(x, f"predict_flow{level}"), x
-        for index, (_, dilation) in enumerate(CONTEXT, start=1):
-            x = activate(convolve(x, f"dc_conv{index}.0", dilation=dilation))
-        flow = flow + convolve(x, "dc_conv7")
-        flow = 20 * functional.interpolate(flow, scale_factor=4, mode="bilinear")
-    return flow.numpy().transpose(0, 2, 3, 1)
+    first, second = pyramid(image1), pyramid(image2)
+    flow = features = None
+    for level in (6, 5, 4, 3, 2):
+        if flow is None:
+            x = correlate(first[level], second[level])
+        else:
+            flow = upsample(flow, f"deconv{level + 1}")
+            features = upsample(features, f"upfeat{level + 1}")
+            key = warped(second[level], flow * (20 / 2**level))
+            x = torch.cat([correlate(first[level], key), first[level], flow, features], 1)
+        for index in range(5):
+            new = activate(convolve(x, f"conv{level}_{index}.0"))
+            prepends = concatenation == "prepended" or index == 1
+            x = torch.cat([new, x] if prepends else [x, new], 1)
+        flow, features = convolve(x, f"predict_flow{level}"), x
+    for index, (_, dilation) in enumerate(CONTEXT, start=1):
+        x = activate(convolve(x, f"dc_conv{index}.0", dilation=dilation))
+    flow = flow + convolve(x, "dc_conv7")
+    return 20 * functional.interpolate(flow, scale_factor=4, mode="bilinear")
