@@ -147,8 +147,17 @@ def test_depth_recipe_stopped_by_ctrl_c_resumes_and_is_measured(recipe, tmp_path
     write_depth(frames / "depth" / "0.png", truth)
     preset = out / module.RECIPE.preset
     measure = importlib.import_module("training.measure.depth").main
-    measure([str(preset), "--data", str(frames), "--recipe", "python x.py", "--summary", "Depth."])
+    scenes = tmp_path / "rooms" / "train" / "scenes"
+    scenes.mkdir(parents=True)
+    (scenes / "000000.json").write_text('{"parts": ["quad", "Set#chair", "Set#bed"]}')
+    rows = ("Set#bed | Ann | CC-BY-3.0 US", "Set#chair | Bob | CC0-1.0", "Set#tub | Eve | CC0-1.0")
+    table = "".join(f"| {row} |\n" for row in rows)
+    (tmp_path / "rooms" / "ATTRIBUTION.md").write_text(table)
+    words = ["--recipe", "python x.py", "--summary", "Depth.", "--rooms", str(tmp_path / "rooms")]
+    measure([str(preset), "--data", str(frames), *words])
     said = json.loads((preset / "metadata.json").read_text())
+    credits = [(entry["licence"], entry["attribution"]) for entry in said["training_data"]]
+    assert credits == [("CC-BY-3.0-US", "Ann"), ("CC0-1.0", "Bob")]
     first = said["metrics"][0]
     assert first["command"] == (
         "c2f evaluate depth_unet.scenes --dataset rgbd --root frames --baseline median"

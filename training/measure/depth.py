@@ -1,8 +1,8 @@
 """Measures a depth preset beside one depth everywhere and writes the figures into its card.
 
     python training/measure/depth.py models/depth_unet.scenes --data ../shared/data/depth \\
-        --photographs photographs --recipe "python training/depth/depth_unet_scenes.py ..." \\
-        --summary "Depth for CPUs: ..."
+        --photographs photographs --rooms rooms --summary "Depth for CPUs: ..." \\
+        --recipe "python training/depth/depth_unet_scenes.py ..."
 
 The data folder holds RGB-D frames, `color/` and `depth/` (16-bit png of millimetres). The figures
 come from one run of `c2f evaluate`, the command that the card names.
@@ -36,6 +36,9 @@ def main(argv=None):
     parser.add_argument("--data", required=True, help="folder of the RGB-D frames")
     parser.add_argument("--title", default="5 Redwood RGB-D frames", help="what the card calls it")
     parser.add_argument("--photographs", help="folder with ATTRIBUTION.json of the textures")
+    parser.add_argument(
+        "--rooms", help="folder of the rooms that Blender rendered, if they were used"
+    )
     parser.add_argument("--recipe", required=True, help="command that rebuilds the checkpoint")
     parser.add_argument("--summary", required=True, help="one sentence for the card")
     parser.add_argument("--notes", default="", help="what else to know about the training")
@@ -83,6 +86,9 @@ def measure(preset, data, title):
 
 def metadata(arguments, figures):
     """What the card says besides the figures."""
+    seen = "rooms of boxes and ellipsoids alone: it knows no real object"
+    if arguments.rooms:
+        seen = "rooms of boxes, ellipsoids and some 800 models of furniture: it knows no person"
     return {
         "name": Path(arguments.preset).resolve().name,
         "summary": arguments.summary,
@@ -91,14 +97,39 @@ def metadata(arguments, figures):
         "licence": "apache-2.0",
         "recipe": {"command": arguments.recipe, "notes": arguments.notes},
         "metrics": figures,
-        "training_data": textures_of(arguments.photographs, "rooms (c2f_zoo.data.DepthScenes)"),
+        "training_data": [
+            *textures_of(arguments.photographs, "rooms (c2f_zoo.data.DepthScenes)"),
+            *furniture_of(arguments.rooms),
+        ],
         "limits": [
-            "Trained on rendered rooms of boxes and ellipsoids alone: it knows no real object and "
-            "no outdoor scene.",
+            f"Trained on rendered {seen} and no outdoor scene.",
             "A single image does not tell its scale, nor the camera its field of view: metres are "
             "a guess from what rooms are like; scale them to a known distance where you can.",
         ],
     }
+
+
+def furniture_of(rooms):
+    """The card's entries of the models that stand in rendered rooms, by licence."""
+    if not rooms:
+        return []
+    root = Path(rooms)
+    records = (json.loads(path.read_text()) for path in root.glob("train/scenes/*.json"))
+    used = {part for record in records for part in record["parts"]}
+    authors = {}
+    for line in (root / "ATTRIBUTION.md").read_text(encoding="utf-8").splitlines():
+        name, *rest = (cell.strip() for cell in line.strip("|").split("|"))
+        if name in used and len(rest) == 2:
+            authors.setdefault(rest[1], []).append(rest[0])
+    return [
+        {
+            "name": f"{len(names)} models of Debian's sweethome3d-furniture, in rooms rendered "
+            "with Blender and its CC0 environments",
+            "licence": licence.replace(" ", "-"),
+            "attribution": ", ".join(sorted({*names})),
+        }
+        for licence, names in sorted(authors.items())
+    ]
 
 
 if __name__ == "__main__":
