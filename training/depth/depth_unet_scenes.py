@@ -28,9 +28,9 @@ RECIPE = Recipe(
     # Of the range of log depth, errors of a tenth are as much as a similarity of 1/2.
     loss={"l1_weight": 2.5},
     # From coarse to fine: four fifths of the images cost a quarter each.
-    stages=(Stage(8, (96, 128), 16), Stage(4, (192, 256), 8)),
+    stages=(Stage(6, (96, 128), 16), Stage(3, (192, 256), 8)),
     steps_per_epoch=500,
-    rates=((0, 2e-5), (0.4, 4e-4), (6, 4e-4), (12, 4e-7)),
+    rates=((0, 2e-5), (0.4, 4e-4), (4, 4e-4), (9, 4e-7)),
     clip=5.0,
     # Faster on processors with AMX (docs/speed.md), and on GPUs; elsewhere try float32.
     precision="float32",
