@@ -25,10 +25,12 @@ class StepPlanner:
 
     Attributes:
         phase: Phase that is being taken or compiled.
+        lead: Batches that the next `fit` takes without a step, since `TrainingState` resumes in the
+            middle of an epoch; a stream that begins with the next sample repeats its first batch.
     """
 
     def __init__(self, model, plan_of):
-        self.model, self.plan_of, self.phase = model, plan_of, None
+        self.model, self.plan_of, self.phase, self.lead = model, plan_of, None, 0
         self.is_fitting, self.compile_step = False, None
         self.reset()
 
@@ -52,7 +54,7 @@ class StepPlanner:
         try:
             return fit(*args, **kwargs)
         finally:
-            self.is_fitting, self.counts = False, None
+            self.is_fitting, self.counts, self.lead = False, None, 0
 
     def run(self, *args):
         """Take a step; Keras' trainer calls this as its `train_function`."""

@@ -115,11 +115,11 @@ def build(recipe):
 
 def fit(recipe, done, last, model, state, arguments):
     """Train from epoch `done` to `last`."""
-    import keras
 
     from c2f_zoo import backend
     from c2f_zoo.data import DepthScenes, FollowEpoch
     from c2f_zoo.training import (
+        EpochLog,
         OnAverage,
         StopOnNaN,
         StopOnSignal,
@@ -149,7 +149,7 @@ def fit(recipe, done, last, model, state, arguments):
         stream, batches = with_rendered(arguments.rooms, stream, recipe, done)
     measure = HeldOutRooms(out / "held_out.csv", out / "best" / recipe.preset, batches)
     pictures = DepthPictures(out / "pictures", batches[0], max(1, recipe.epochs // 30))
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         model.fit(
             stream,
             initial_epoch=done,
@@ -162,7 +162,7 @@ def fit(recipe, done, last, model, state, arguments):
                 stop,
                 Throughput(recipe.steps_per_epoch * recipe.batch_size),
                 OnAverage(measure, pictures),
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
+                on_first_host(EpochLog(out / "log.csv")),
                 TensorBoardLog(out / "tensorboard"),
                 state,
             ],

@@ -75,6 +75,7 @@ def train(schedule, root, variant, out, steps_per_epoch):
     from c2f_zoo import PWCNet
     from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
     from c2f_zoo.training import (
+        EpochLog,
         FlowPictures,
         Halving,
         StopOnNaN,
@@ -108,7 +109,7 @@ def train(schedule, root, variant, out, steps_per_epoch):
     state = TrainingState(out / f"{schedule.name}.npz")
     done = state.restore(model)
     epochs = schedule.steps // steps_per_epoch
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         model.fit(
             stream,
             initial_epoch=done,
@@ -120,7 +121,7 @@ def train(schedule, root, variant, out, steps_per_epoch):
                 FollowEpoch(stream),
                 StopOnNaN(),
                 stop,
-                keras.callbacks.CSVLogger(out / f"{schedule.name}.csv", append=True),
+                EpochLog(out / f"{schedule.name}.csv"),
                 TensorBoardLog(out / "tensorboard" / schedule.name),
                 FlowPictures(out / "pictures" / schedule.name, validation[0]),
                 state,

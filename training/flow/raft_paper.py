@@ -99,10 +99,9 @@ def build(stage, variant, out, iterations):
 
 def train(name, stage, root, variant, out, steps_per_epoch=STEPS_PER_EPOCH, iterations=12):
     """Run or resume one stage; returns the model."""
-    import keras
 
     from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
-    from c2f_zoo.training import StopOnNaN, StopOnSignal, TensorBoardLog, TrainingState
+    from c2f_zoo.training import EpochLog, StopOnNaN, StopOnSignal, TensorBoardLog, TrainingState
 
     out.mkdir(parents=True, exist_ok=True)
     model = build(stage, variant, out, iterations)
@@ -115,7 +114,7 @@ def train(name, stage, root, variant, out, steps_per_epoch=STEPS_PER_EPOCH, iter
     stream = Steps(augmentation.map(frames), steps_per_epoch)
     state = TrainingState(out / f"{name}.npz")
     done = state.restore(model)
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         model.fit(
             stream,
             initial_epoch=done,
@@ -125,7 +124,7 @@ def train(name, stage, root, variant, out, steps_per_epoch=STEPS_PER_EPOCH, iter
                 FollowEpoch(stream),
                 StopOnNaN(),
                 stop,
-                keras.callbacks.CSVLogger(out / f"{name}.csv", append=True),
+                EpochLog(out / f"{name}.csv"),
                 TensorBoardLog(out / "tensorboard" / name),
                 state,
             ],

@@ -174,6 +174,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     from c2f_zoo import backend
     from c2f_zoo.data import FollowEpoch, Scenes
     from c2f_zoo.training import (
+        EpochLog,
         FlowPictures,
         OnAverage,
         StopOnNaN,
@@ -221,7 +222,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     )
     pictures = FlowPictures(out / "pictures", batches[0], every=max(1, recipe.epochs // 30))
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         model.fit(
             stream,
             initial_epoch=done,
@@ -234,7 +235,7 @@ def run_stage(recipe, number, done, last, model, state, arguments):
                 stop,
                 Throughput(recipe.steps_per_epoch * stage.batch_size),
                 OnAverage(measure, pictures),
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
+                on_first_host(EpochLog(out / "log.csv")),
                 TensorBoardLog(out / "tensorboard"),
                 state,
             ],

@@ -300,7 +300,7 @@ def fit(recipe, training, images, validation, done, out, state, minutes):
     source = DegradedImages(images, degradation_of(recipe))
     stream = MultilevelStream(source, schedule, seed=recipe.seed, initial_step=done, prefetch=2)
     every = recipe.validate_every
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         training.fit(
             stream,
             # An epoch is a step, so that Keras logs the values of the step.

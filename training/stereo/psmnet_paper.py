@@ -101,17 +101,16 @@ def build(stage, variant, out, steps_per_epoch):
 
 def train(name, stage, root, variant, out):
     """Run or resume one stage; returns the model."""
-    import keras
 
     from c2f_zoo.data import FollowEpoch, StereoStream, open_stereo_dataset
-    from c2f_zoo.training import StopOnNaN, StopOnSignal, TensorBoardLog, TrainingState
+    from c2f_zoo.training import EpochLog, StopOnNaN, StopOnSignal, TensorBoardLog, TrainingState
 
     out.mkdir(parents=True, exist_ok=True)
     stream = StereoStream(open_stereo_dataset(name, root), stage.batch_size, stage.crop)
     model = build(stage, variant, out, len(stream))
     state = TrainingState(out / f"{name}.npz")
     done = state.restore(model)
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         model.fit(
             stream,
             initial_epoch=done,
@@ -121,7 +120,7 @@ def train(name, stage, root, variant, out):
                 FollowEpoch(stream),
                 StopOnNaN(),
                 stop,
-                keras.callbacks.CSVLogger(out / f"{name}.csv", append=True),
+                EpochLog(out / f"{name}.csv"),
                 TensorBoardLog(out / "tensorboard" / name),
                 state,
             ],

@@ -185,11 +185,11 @@ def statistics_batches(recipe, scenes):
 
 def run_stage(recipe, number, done, last, model, state, arguments, callbacks=()):
     """Train one stage, from epoch `done` to `last`."""
-    import keras
 
     from c2f_zoo.data import FollowEpoch
     from c2f_zoo.losses import MultilevelSmoothL1
     from c2f_zoo.training import (
+        EpochLog,
         OnAverage,
         StopOnNaN,
         StopOnSignal,
@@ -211,7 +211,7 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
     )
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
     # Keras traces a step anew, with the same optimizer state, once the model is compiled again.
-    with ranged(model, stage.max_disparity), StopOnSignal() as stop:
+    with ranged(model, stage.max_disparity), StopOnSignal(state) as stop:
         model.compile(
             optimizer=model.optimizer, loss=MultilevelSmoothL1(max_disparity=stage.max_disparity)
         )
@@ -228,7 +228,7 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
                 *callbacks,
                 Throughput(recipe.steps_per_epoch * stage.batch_size),
                 OnAverage(measure, pictures, batches=statistics_batches(recipe, scenes)),
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
+                on_first_host(EpochLog(out / "log.csv")),
                 TensorBoardLog(out / "tensorboard"),
                 state,
             ],

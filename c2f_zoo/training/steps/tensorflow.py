@@ -5,7 +5,11 @@ import contextlib
 import tensorflow as tf
 
 from c2f_zoo.training.steps import calls
-from c2f_zoo.training.steps.calls import assign as assign, variable_value as variable_value
+from c2f_zoo.training.steps.calls import (
+    assign as assign,
+    skip_step as skip_step,
+    variable_value as variable_value,
+)
 
 # Added per replica to every random seed of the model: large, odd, far from seeds in use.
 _SEED_STRIDE = 1_640_531_527
