@@ -133,6 +133,9 @@ class EpochLog(keras.callbacks.CSVLogger):
         filename: The `.csv` file.
         separator: Between the columns.
 
+    Raises:
+        OSError: From `fit`, if the row cannot be written.
+
     Example:
         ```python
         model.fit(data, initial_epoch=epoch, callbacks=[EpochLog("run/log.csv"), state])
@@ -152,6 +155,13 @@ class EpochLog(keras.callbacks.CSVLogger):
         self._is_begun, columns = True, self._cut(epoch)
         super().on_train_begin(logs)
         self.keys = columns
+
+    def on_epoch_end(self, epoch, logs=None):
+        try:
+            super().on_epoch_end(epoch, logs)
+        except OSError as error:
+            reason = f"The log could not be written ({error.strerror}). Received"
+            raise OSError(error.errno, reason, str(self.filename)) from error
 
     def _cut(self, epoch):
         """Keep the header and the rows of earlier epochs; return the columns, None without any."""

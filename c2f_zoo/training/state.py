@@ -48,25 +48,23 @@ class TrainingState(keras.callbacks.Callback):
         super().__init__()
         self.files, self.every = StateFiles(path, keep), checks.whole("every", every, least=1)
         self.path = self.files.path
-        self._seed, self._stops = None, False
+        self._seed, self._stops, self._skipped = None, False, 0
         # Of a state in the middle of an epoch: that epoch, its steps taken, its metrics so far.
-        self._middle = None
+        self._middle, self._metrics = None, None
 
     def on_train_begin(self, logs=None):
         self._seed = backend.global_seed() if self._seed is None else self._seed
         self._stops = False
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
+        self._epoch, self._skipped, self._metrics = epoch, 0, None
         if self._middle is None:
             return
         (first, steps, metrics), self._middle = self._middle, None
-        variables = self.model.metrics_variables
-        if epoch == first and len(metrics) == len(variables):
-            for variable, value in zip(variables, metrics, strict=True):
-                variable.assign(np.asarray(value))
         if epoch == first:
-            self._skip(steps)
+            self._skipped, self._metrics = steps, metrics
+            self._restore_metrics()
+            self._skip(steps // self.model.steps_per_execution)
 
     def on_train_batch_begin(self, batch, logs=None):
         # Not before: the loader of the batches draws too, once a fit or once an epoch.
@@ -74,8 +72,12 @@ class TrainingState(keras.callbacks.Callback):
         backend.set_global_seed((self._seed + position) % 2**63)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._stops:
-            self.save(self._epoch, batch + 1)
+        if batch + 1 == self._skipped:
+            self._restore_metrics()  # if they were not built before the first step
+        # An epoch that ends with this step, since another callback stops training, is finished.
+        if self._stops and not self.model.stop_training:
+            if batch >= self._skipped:  # else the file is right as it is
+                self.save(self._epoch, batch + 1)
             self.model.stop_training = True
             raise Stopped
 
@@ -175,11 +177,20 @@ class TrainingState(keras.callbacks.Callback):
             about["record"] = model.resume_record()
         self.files.write(about, values)
 
-    def _skip(self, steps):
-        """Let the next steps of `fit` take their data and do nothing."""
-        # While `fit` runs: it looks the function up before every step.
-        model, step = self.model, self.model.train_function
-        left = steps // model.steps_per_execution
+    def _restore_metrics(self):
+        variables = self.model.metrics_variables if self._metrics else []
+        if self._metrics and len(variables) == len(self._metrics):
+            for variable, value in zip(variables, self._metrics, strict=True):
+                variable.assign(np.asarray(value))
+            self._metrics = None
+
+    def _skip(self, left):
+        """Let the next calls of the train function take their data and do nothing."""
+        model = self.model
+        if hasattr(model, "planner"):
+            model.planner.skips = left
+            return
+        step = model.train_function  # which `fit` looks up before every step
 
         def skipping(*args):
             nonlocal left

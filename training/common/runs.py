@@ -37,18 +37,22 @@ def rehearsed(recipe, arguments):
 def remember(recipe, out, **more):
     """Write the recipe and `more` into the run's folder; refuse to resume another one's run."""
     from c2f_zoo import hosts
+    from c2f_zoo.data import atomic_write
+    from c2f_zoo.training import TrainingState
 
     if not hosts.is_first_host():
         return
     out.mkdir(parents=True, exist_ok=True)
     settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
     file, text = out / "recipe.json", json.dumps({**settings, **more}, indent=1) + "\n"
-    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
+    has_state = bool(TrainingState(out / "state.npz").files.found())
+    if has_state and file.exists() and file.read_text() != text:
         raise SystemExit(
             f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "
             "its recipe.json too if the run is to go on under the new one."
         )
-    file.write_text(text)
+    with atomic_write(file) as opened:
+        opened.write(text.encode())
 
 
 def averaging_optimizer(recipe):

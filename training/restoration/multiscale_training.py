@@ -330,6 +330,8 @@ def best_preset(recipe, out):
 
     import keras
 
+    from c2f_zoo.data import atomic_write
+
     folder = Path(out) / recipe.name
     record = folder.with_name(f"{recipe.name}.txt")
 
@@ -348,6 +350,7 @@ def best_preset(recipe, out):
             command = f"training/restoration/multiscale.py, {recipe.name}, seed {recipe.seed}"
             about = {"recipe": {"command": command, "steps": epoch + 1}}
             self.model.model.save_pretrained(folder, about)
-            record.write_text(f"loss {self.best!r} after {epoch + 1} steps\n")
+            with atomic_write(record) as file:
+                file.write(f"loss {self.best!r} after {epoch + 1} steps\n".encode())
 
     return Best()
