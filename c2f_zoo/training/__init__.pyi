@@ -8,11 +8,11 @@ from .adversarial import (
 )
 from .batch_statistics import update_batch_statistics as update_batch_statistics
 from .callbacks import (
+    EpochLog as EpochLog,
     FlowPictures as FlowPictures,
     StopOnNaN as StopOnNaN,
     StopOnSignal as StopOnSignal,
     TensorBoardLog as TensorBoardLog,
-    TrainingState as TrainingState,
 )
 from .deep_supervision import DeeplySupervised as DeeplySupervised
 from .devices import on_devices as on_devices
@@ -42,3 +42,4 @@ from .schedules import (
     PiecewiseCosine as PiecewiseCosine,
     WarmupPlateauCosine as WarmupPlateauCosine,
 )
+from .state import TrainingState as TrainingState

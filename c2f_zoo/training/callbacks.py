@@ -1,6 +1,7 @@
-"""Callbacks of the recipes: exact resume, stopping, TensorBoard, validation pictures."""
+"""Callbacks of the recipes: stopping, log, TensorBoard, validation pictures."""
 
-import json
+import csv
+import io
 import math
 import os
 import signal
@@ -10,168 +11,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from c2f_zoo import backend, checks, hosts
+from c2f_zoo import backend, hosts
 from c2f_zoo.data.files.atomic import atomic_write
-
-
-class TrainingState(keras.callbacks.Callback):
-    """Saves weights, optimizer and epoch in one file, so that a killed run resumes exactly.
-
-    On PyTorch dropout draws from the random numbers of the process, which are seeded anew in every
-    epoch. The file is replaced at once: a kill or a full disk at any moment leaves the last whole
-    state. With data that depends on epoch and step alone (`Scenes`, `FlowStream`) a resumed run
-    equals one that was never interrupted.
-
-    Of several hosts (`join_hosts`) the first one writes the file and reads it for all of them.
-
-    Args:
-        path: File of the state, `.npz`.
-        every: Epochs between saves; the last epoch is always saved.
-
-    Example:
-        ```python
-        state = TrainingState("run/state.npz")
-        epoch = state.restore(model)  # 0 where there is nothing to restore
-        model.fit(data, epochs=50, initial_epoch=epoch, callbacks=[state])
-        ```
-    """
-
-    def __init__(self, path, every=1):
-        super().__init__()
-        self.path, self.every = Path(path), checks.whole("every", every, least=1)
-        self._seed, self._is_seeded = None, False
-
-    def on_train_begin(self, logs=None):
-        self._seed = backend.global_seed() if self._seed is None else self._seed
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._is_seeded = epoch, False
-
-    def on_train_batch_begin(self, batch, logs=None):
-        # Not before: the loader of the batches draws too, once a fit or once an epoch.
-        if not self._is_seeded:
-            backend.set_global_seed((self._seed + 0x9E3779B97F4A7C15 * self._epoch) % 2**63)
-            self._is_seeded = True
-
-    def restore(self, model):
-        """Load a saved state into a compiled model.
-
-        Args:
-            model: The compiled model, of the configuration that was saved.
-
-        Returns:
-            Number of epochs done: `initial_epoch` for `fit`. 0 where no state was saved.
-
-        Raises:
-            ValueError: If the file is damaged or of another model.
-        """
-        if not hosts.on_any_host(hosts.is_first_host() and self.path.exists()):
-            return 0
-        if not model.optimizer.built:
-            model.optimizer.build(model.trainable_variables)
-        variables = self._variables(model)
-        try:
-            about, values = self._checked(model, variables) if hosts.is_first_host() else ({}, {})
-        except ValueError as error:
-            # All hosts raise it, rather than wait for the first one.
-            about, values = {"error": str(error)}, {}
-        about = json.loads(hosts.text_from_first_host(json.dumps(about)))
-        if "error" in about:
-            raise ValueError(about["error"])
-        for variable, value in zip(
-            variables.values(), self._shared(variables, values), strict=True
-        ):
-            variable.assign(value)
-        self._seed = about.get("seed")  # missing in files of earlier versions
-        return about["epoch"]
-
-    def _checked(self, model, variables):
-        """The file's two dicts, if they are of this training."""
-        about, values = self._read()
-        self._check_record(model, about.get("record"))
-        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-        saved = {name: value.shape for name, value in values.items()}
-        wrong = sorted(n for n in {*shapes, *saved} if shapes.get(n) != saved.get(n))
-        if wrong:
-            raise ValueError(
-                f"{self.path} is the state of another model or optimizer. "
-                f"Received: {len(wrong)} variables that do not match, the first {wrong[0]!r}"
-            )
-        return about, values
-
-    @staticmethod
-    def _shared(variables, values):
-        """The saved values of variables, on all hosts."""
-        if hosts.host()[1] == 1:
-            return [values[name] for name in variables]
-        types = [keras.backend.standardize_dtype(v.dtype) for v in variables.values()]
-        return hosts.from_first_host(
-            [
-                np.asarray(values[name] if values else np.zeros(variable.shape), dtype)
-                for (name, variable), dtype in zip(variables.items(), types, strict=True)
-            ]
-        )
-
-    def _read(self):
-        """The file's dict about itself and its dict of arrays."""
-        try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                values = {name: archive[name] for name in archive.files}
-            about = json.loads(str(values.pop("about")))
-            record = about.get("record")
-            checks.whole("epoch", about["epoch"], least=0)
-            if about.get("seed") is not None:
-                checks.whole("seed", about["seed"], least=0)
-            if record is not None:
-                checks.whole("steps", record["steps"], least=0)
-            for name, array in values.items():
-                if array.dtype.kind not in "biuf":
-                    raise ValueError(f"{name} holds {array.dtype}")
-        # Damage shows in many ways: zipfile, zlib, numpy and json raise a dozen types of error.
-        except Exception as error:
-            raise ValueError(
-                f"{self.path} is not a whole training state. "
-                f"Received: {type(error).__name__}: {error}"
-            ) from error
-        return about, values
-
-    def on_epoch_end(self, epoch, logs=None):
-        is_last = epoch + 1 == self.params.get("epochs") or self.model.stop_training
-        if (epoch + 1) % self.every == 0 or is_last:
-            self.save(epoch + 1)
-
-    def save(self, epoch):
-        """Write the state after so many epochs."""
-        if not hosts.is_first_host():
-            return
-        values = {name: backend.to_numpy(v) for name, v in self._variables(self.model).items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        about = {"epoch": epoch, "seed": self._seed}
-        if hasattr(self.model, "resume_record"):
-            about["record"] = self.model.resume_record()
-        with atomic_write(self.path) as file:
-            np.savez(file, about=np.array(json.dumps(about)), **values)
-
-    def _check_record(self, model, record):
-        """Refuse to resume another training; its schedule may differ from here on."""
-        if record is None or not hasattr(model, "resume_record"):
-            return
-        asked = model.resume_record(record["steps"])
-        if asked != record:
-            raise ValueError(
-                f"{self.path} is the state of a training that took these steps: {record}. "
-                f"Received: a training of which they would have been {asked}"
-            )
-
-    @staticmethod
-    def _variables(model):
-        # By position: a path holds the layers' names, which Keras numbers anew per process.
-        owners = {"model": model.variables, "optimizer": model.optimizer.variables}
-        return {
-            f"{owner}/{index}": variable
-            for owner, variables in owners.items()
-            for index, variable in enumerate(variables)
-        }
+from c2f_zoo.training.state import Stopped
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -210,31 +52,41 @@ class StopOnNaN(keras.callbacks.Callback):
 
 
 class StopOnSignal(keras.callbacks.Callback):
-    """Ends training after the running epoch on the first ctrl-C; at once on the second.
+    """Ends training on the first ctrl-C or SIGTERM, with its state saved; at once on the second.
 
-    Where any of several hosts is told to stop, all of them do.
+    With a `state`, training ends after the running step: the state is saved with the position in
+    the epoch, and no measurement, log row or picture of that epoch follows. After the last step of
+    an epoch, without a `state`, and on several hosts, of which all stop where any is told to, the
+    epoch is finished first.
 
-    Use it as a context manager to restore the signal handlers even if `fit` raises.
+    Use it as a context manager: the block then ends without an error, with `model.stop_training`
+    set, and the signal handlers are restored even if `fit` raises. Otherwise the epoch is finished.
 
     Args:
+        state: `TrainingState` that the same `fit` has as a later callback.
         signals: Signals to catch while `fit` runs.
 
     Example:
         ```python
-        with StopOnSignal() as stop:
-            model.fit(data, callbacks=[stop, TrainingState("run/state.npz")])
+        state = TrainingState("run/state.npz")
+        with StopOnSignal(state) as stop:
+            model.fit(data, initial_epoch=state.restore(model), callbacks=[stop, state])
         ```
     """
 
-    def __init__(self, signals=(signal.SIGINT, signal.SIGTERM)):
+    def __init__(self, state=None, signals=(signal.SIGINT, signal.SIGTERM)):
         super().__init__()
-        self.signals, self.previous, self.stopped = signals, {}, False
+        self.state, self.signals = state, signals
+        self.previous, self.stopped, self._is_entered = {}, False, False
 
     def __enter__(self):
+        self._is_entered = True
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, error, trace):
+        self._is_entered = False
         self.on_train_end()
+        return isinstance(error, Stopped)
 
     def on_train_begin(self, logs=None):
         self.stopped = False
@@ -249,16 +101,82 @@ class StopOnSignal(keras.callbacks.Callback):
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self.previous = {}
 
+    def on_train_batch_end(self, batch, logs=None):
+        # At the end of an epoch it is whole. Several hosts would have to agree at every step.
+        if self.stopped and self._is_immediate and batch + 1 != self.params.get("steps"):
+            self.state.stop_after_step()
+
     def on_epoch_end(self, epoch, logs=None):
         if hosts.on_any_host(self.stopped):
             self.model.stop_training = True
+
+    @property
+    def _is_immediate(self):
+        return self.state is not None and self._is_entered and hosts.host()[1] == 1
 
     def _handle(self, number, frame):
         if self.stopped:
             self.on_train_end()
             raise KeyboardInterrupt
         self.stopped = True
-        print("\nStopping after this epoch, state saved; once more to stop at once.", flush=True)
+        unit = "step" if self._is_immediate else "epoch"
+        print(f"\nStopping after this {unit}, state saved; once more to stop at once.", flush=True)
+
+
+class EpochLog(keras.callbacks.CSVLogger):
+    """`keras.callbacks.CSVLogger` whose file a resumed run continues as an unbroken one would.
+
+    Rows from the epoch on at which `fit` begins are replaced: a killed run may have logged an epoch
+    without saving its state, or half a row. The columns stay those of the file.
+
+    Args:
+        filename: The `.csv` file.
+        separator: Between the columns.
+
+    Raises:
+        OSError: From `fit`, if the row cannot be written.
+
+    Example:
+        ```python
+        model.fit(data, initial_epoch=epoch, callbacks=[EpochLog("run/log.csv"), state])
+        ```
+    """
+
+    def __init__(self, filename, separator=","):
+        super().__init__(filename, separator, append=True)
+        self._is_begun = False
+
+    def on_train_begin(self, logs=None):
+        self._is_begun = False  # the file is opened with the first epoch, whose number it needs
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._is_begun:
+            return
+        self._is_begun, columns = True, self._cut(epoch)
+        super().on_train_begin(logs)
+        self.keys = columns
+
+    def on_epoch_end(self, epoch, logs=None):
+        try:
+            super().on_epoch_end(epoch, logs)
+        except OSError as error:
+            reason = f"The log could not be written ({error.strerror}). Received"
+            raise OSError(error.errno, reason, str(self.filename)) from error
+
+    def _cut(self, epoch):
+        """Keep the header and the rows of earlier epochs; return the columns, None without any."""
+        path = Path(self.filename)
+        text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        rows = list(csv.reader(io.StringIO(whole, newline=""), delimiter=self.sep))
+        header = rows.pop(0) if rows else []
+        rows = [row for row in rows if len(row) == len(header) and int(row[0]) < epoch]
+        kept = io.StringIO(newline="")
+        csv.writer(kept, delimiter=self.sep).writerows([header, *rows] if rows else [])
+        if text and kept.getvalue() != text:
+            with atomic_write(path) as file:
+                file.write(kept.getvalue().encode())
+        return header[1:] if rows else None
 
 
 class TensorBoardLog(keras.callbacks.Callback):

@@ -3,7 +3,7 @@
 import functools
 
 from c2f_zoo import backend
-from c2f_zoo.training.steps import run_phases, variable_value
+from c2f_zoo.training.steps import run_phases, skip_step, variable_value
 
 
 class StepPlanner:
@@ -25,10 +25,14 @@ class StepPlanner:
 
     Attributes:
         phase: Phase that is being taken or compiled.
+        lead: Batches that the next `fit` takes without a step, since `TrainingState` resumes in the
+            middle of an epoch; a stream that begins with the next sample repeats its first batch.
+        skips: How many of these are left.
     """
 
     def __init__(self, model, plan_of):
         self.model, self.plan_of, self.phase = model, plan_of, None
+        self.lead = self.skips = 0
         self.is_fitting, self.compile_step = False, None
         self.reset()
 
@@ -53,6 +57,7 @@ class StepPlanner:
             return fit(*args, **kwargs)
         finally:
             self.is_fitting, self.counts = False, None
+            self.lead = self.skips = 0
 
     def run(self, *args):
         """Take a step; Keras' trainer calls this as its `train_function`."""
@@ -64,6 +69,9 @@ class StepPlanner:
             # Keras asks whether to stop only after a step. A finished run that is started again
             # is to stay as it is.
             return ({}, args[0]) if backend.backend() == "jax" else {}
+        if self.skips:
+            self.skips -= 1
+            return skip_step(self.model, *args)
         phases = self.plan_of(self.counts["steps"])
         results, samples = run_phases(self.model, self._function_of, phases, *args)
         self._count(samples)

@@ -37,18 +37,22 @@ def rehearsed(recipe, arguments):
 def remember(recipe, out, **more):
     """Write the recipe and `more` into the run's folder; refuse to resume another one's run."""
     from c2f_zoo import hosts
+    from c2f_zoo.data import atomic_write
+    from c2f_zoo.training import TrainingState
 
     if not hosts.is_first_host():
         return
     out.mkdir(parents=True, exist_ok=True)
     settings = {key: value for key, value in asdict(recipe).items() if key not in REMARKS}
     file, text = out / "recipe.json", json.dumps({**settings, **more}, indent=1) + "\n"
-    if (out / "state.npz").exists() and file.exists() and file.read_text() != text:
+    has_state = bool(TrainingState(out / "state.npz").files.found())
+    if has_state and file.exists() and file.read_text() != text:
         raise SystemExit(
             f"{out} holds a run of another recipe (see {file}). Choose another --out, or change "
             "its recipe.json too if the run is to go on under the new one."
         )
-    file.write_text(text)
+    with atomic_write(file) as opened:
+        opened.write(text.encode())
 
 
 def averaging_optimizer(recipe):
@@ -121,6 +125,60 @@ def run_stages(recipe, model, out, until, run_stage):
                 return False
         first += stage.epochs
     return done >= recipe.epochs
+
+
+def fit_resumably(model, stream, done, last, state, out, *callbacks, name=None, **options):
+    """Train from epoch `done` to `last`, by `fit`; a run that is resumed equals an unbroken one.
+
+    Args:
+        model: The compiled model.
+        stream: Data set whose batches follow from its epoch and their number.
+        done: Epochs done.
+        last: Epoch to stop after.
+        state: The `TrainingState` that was restored.
+        out: Folder of the run, which gets a table of the logs and TensorBoard's files.
+        *callbacks: More callbacks; what they add to the logs is in the table.
+        name: Of the files, where several trainings share the folder.
+        **options: More arguments of `fit`.
+    """
+    from c2f_zoo.data import FollowEpoch
+    from c2f_zoo.training import EpochLog, StopOnNaN, StopOnSignal, TensorBoardLog, on_first_host
+
+    with StopOnSignal(state) as stop:
+        model.fit(
+            stream,
+            initial_epoch=done,
+            epochs=last,
+            # Batch i of epoch e must be the same in a run that was resumed.
+            shuffle=False,
+            callbacks=[
+                FollowEpoch(stream),
+                StopOnNaN(),
+                stop,
+                *callbacks,
+                on_first_host(EpochLog(out / f"{name or 'log'}.csv")),
+                TensorBoardLog(out / "tensorboard" / (name or "")),
+                state,
+            ],
+            **options,
+        )
+
+
+def run_paper_stage(model, stream, epochs, out, name, *callbacks, **options):
+    """Run, or resume, a stage of a paper's training, and save the weights for the next one.
+
+    The arguments are those of `fit_resumably`; `name` is the stage's. Returns the model.
+    """
+    from c2f_zoo.training import TrainingState
+
+    state = TrainingState(out / f"{name}.npz")
+    done = state.restore(model)
+    fit_resumably(model, stream, done, epochs, state, out, *callbacks, name=name, **options)
+    if model.stop_training:
+        print(f"Stopped. The same command resumes from {state.path}")
+    else:
+        model.save_weights(out / f"{name}.weights.h5")
+    return model
 
 
 def Throughput(samples):

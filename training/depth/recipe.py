@@ -6,7 +6,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from training.common.runs import Throughput, averaging_optimizer, rehearsed, remember, run_stages
+from training.common.runs import (
+    Throughput,
+    averaging_optimizer,
+    fit_resumably,
+    rehearsed,
+    remember,
+    run_stages,
+)
 from training.depth.rooms import InTurn, rendered_rooms
 from training.flow.validation import HeldOut
 
@@ -121,17 +128,9 @@ def build(recipe):
 
 def run_stage(recipe, number, done, last, model, state, arguments):
     """Train stage `number`, from epoch `done` to `last`."""
-    import keras
-
     from c2f_zoo import backend
-    from c2f_zoo.data import DepthScenes, FollowEpoch
-    from c2f_zoo.training import (
-        OnAverage,
-        StopOnNaN,
-        StopOnSignal,
-        TensorBoardLog,
-        on_first_host,
-    )
+    from c2f_zoo.data import DepthScenes
+    from c2f_zoo.training import OnAverage
 
     stage, out = recipe.stages[number], Path(arguments.out)
     folders = dict.fromkeys(("train", "validation"))
@@ -165,25 +164,17 @@ def run_stage(recipe, number, done, last, model, state, arguments):
         batches = [rendered[index][:2] for index in range(len(rendered))]
     measure = HeldOutRooms(out / "held_out.csv", out / "best" / recipe.preset, batches)
     pictures = DepthPictures(out / "pictures", batches[0], max(1, recipe.epochs // 30))
-    with StopOnSignal() as stop:
-        model.fit(
-            stream,
-            initial_epoch=done,
-            epochs=last,
-            # Batch i of epoch e must be the same in a run that was resumed.
-            shuffle=False,
-            callbacks=[
-                FollowEpoch(stream),
-                StopOnNaN(),
-                stop,
-                Throughput(recipe.steps_per_epoch * stage.batch_size),
-                OnAverage(measure, pictures),
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
-                TensorBoardLog(out / "tensorboard"),
-                state,
-            ],
-            verbose=1 if arguments.tiny else 2,
-        )
+    fit_resumably(
+        model,
+        stream,
+        done,
+        last,
+        state,
+        out,
+        Throughput(recipe.steps_per_epoch * stage.batch_size),
+        OnAverage(measure, pictures),
+        verbose=1 if arguments.tiny else 2,
+    )
 
 
 def with_rendered(folder, scenes, recipe, number, epoch):

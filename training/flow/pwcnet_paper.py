@@ -12,11 +12,16 @@ as in the released training definition.
 
 import argparse
 import itertools
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from training.common.runs import run_paper_stage
 
 STEPS_PER_EPOCH = 1000
 VALIDATE_EVERY = 10  # epochs
@@ -73,14 +78,10 @@ def train(schedule, root, variant, out, steps_per_epoch):
     import keras
 
     from c2f_zoo import PWCNet
-    from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
+    from c2f_zoo.data import FlowAugmentation, FlowStream, open_flow_dataset
     from c2f_zoo.training import (
         FlowPictures,
         Halving,
-        StopOnNaN,
-        StopOnSignal,
-        TensorBoardLog,
-        TrainingState,
     )
 
     out.mkdir(parents=True, exist_ok=True)
@@ -105,32 +106,17 @@ def train(schedule, root, variant, out, steps_per_epoch):
     )
     make = FlowAugmentation.chairs if is_long else FlowAugmentation.things
     stream = Steps(make(size=schedule.crop).map(frames), steps_per_epoch)
-    state = TrainingState(out / f"{schedule.name}.npz")
-    done = state.restore(model)
     epochs = schedule.steps // steps_per_epoch
-    with StopOnSignal() as stop:
-        model.fit(
-            stream,
-            initial_epoch=done,
-            epochs=epochs,
-            validation_data=validation,
-            validation_freq=min(VALIDATE_EVERY, epochs),
-            shuffle=False,
-            callbacks=[
-                FollowEpoch(stream),
-                StopOnNaN(),
-                stop,
-                keras.callbacks.CSVLogger(out / f"{schedule.name}.csv", append=True),
-                TensorBoardLog(out / "tensorboard" / schedule.name),
-                FlowPictures(out / "pictures" / schedule.name, validation[0]),
-                state,
-            ],
-        )
-    if model.stop_training:
-        print(f"Stopped. The same command resumes from {state.path}")
-        return model
-    model.save_weights(out / f"{schedule.name}.weights.h5")
-    return model
+    return run_paper_stage(
+        model,
+        stream,
+        epochs,
+        out,
+        schedule.name,
+        FlowPictures(out / "pictures" / schedule.name, validation[0]),
+        validation_data=validation,
+        validation_freq=min(VALIDATE_EVERY, epochs),
+    )
 
 
 def Steps(stream, steps):

@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from training.common.runs import run_paper_stage
 from training.flow.pwcnet_paper import STEPS_PER_EPOCH, Steps, write_tiny_chairs, write_tiny_things
 
 
@@ -99,10 +100,7 @@ def build(stage, variant, out, iterations):
 
 def train(name, stage, root, variant, out, steps_per_epoch=STEPS_PER_EPOCH, iterations=12):
     """Run or resume one stage; returns the model."""
-    import keras
-
-    from c2f_zoo.data import FlowAugmentation, FlowStream, FollowEpoch, open_flow_dataset
-    from c2f_zoo.training import StopOnNaN, StopOnSignal, TensorBoardLog, TrainingState
+    from c2f_zoo.data import FlowAugmentation, FlowStream, open_flow_dataset
 
     out.mkdir(parents=True, exist_ok=True)
     model = build(stage, variant, out, iterations)
@@ -113,28 +111,7 @@ def train(name, stage, root, variant, out, steps_per_epoch=STEPS_PER_EPOCH, iter
     frames = FlowStream(dataset, batch_size=stage.batch_size)
     augmentation = FlowAugmentation.raft(name, size=stage.crop)
     stream = Steps(augmentation.map(frames), steps_per_epoch)
-    state = TrainingState(out / f"{name}.npz")
-    done = state.restore(model)
-    with StopOnSignal() as stop:
-        model.fit(
-            stream,
-            initial_epoch=done,
-            epochs=stage.steps // steps_per_epoch,
-            shuffle=False,
-            callbacks=[
-                FollowEpoch(stream),
-                StopOnNaN(),
-                stop,
-                keras.callbacks.CSVLogger(out / f"{name}.csv", append=True),
-                TensorBoardLog(out / "tensorboard" / name),
-                state,
-            ],
-        )
-    if model.stop_training:
-        print(f"Stopped. The same command resumes from {state.path}")
-        return model
-    model.save_weights(out / f"{name}.weights.h5")
-    return model
+    return run_paper_stage(model, stream, stage.steps // steps_per_epoch, out, name)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from training.common.runs import Throughput, averaging_optimizer, rehearsed, remember, run_stages
+from training.common.runs import (
+    Throughput,
+    averaging_optimizer,
+    fit_resumably,
+    rehearsed,
+    remember,
+    run_stages,
+)
 
 
 @dataclass(frozen=True)
@@ -172,14 +179,10 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     import keras
 
     from c2f_zoo import backend
-    from c2f_zoo.data import FollowEpoch, Scenes
+    from c2f_zoo.data import Scenes
     from c2f_zoo.training import (
         FlowPictures,
         OnAverage,
-        StopOnNaN,
-        StopOnSignal,
-        TensorBoardLog,
-        on_first_host,
     )
     from training.flow.validation import HeldOut, photographs_of
 
@@ -221,25 +224,17 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     )
     pictures = FlowPictures(out / "pictures", batches[0], every=max(1, recipe.epochs // 30))
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
-    with StopOnSignal() as stop:
-        model.fit(
-            stream,
-            initial_epoch=done,
-            epochs=last,
-            # Batch i of epoch e must be the same in a run that was resumed.
-            shuffle=False,
-            callbacks=[
-                FollowEpoch(stream),
-                StopOnNaN(),
-                stop,
-                Throughput(recipe.steps_per_epoch * stage.batch_size),
-                OnAverage(measure, pictures),
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
-                TensorBoardLog(out / "tensorboard"),
-                state,
-            ],
-            verbose=1 if arguments.tiny else 2,
-        )
+    fit_resumably(
+        model,
+        stream,
+        done,
+        last,
+        state,
+        out,
+        Throughput(recipe.steps_per_epoch * stage.batch_size),
+        OnAverage(measure, pictures),
+        verbose=1 if arguments.tiny else 2,
+    )
 
 
 def tell_motion(title, scenes):

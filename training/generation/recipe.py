@@ -105,10 +105,9 @@ def build(recipe):
 
 def fit(model, recipe, schedule, total, epoch, state, arguments):
     """Train until all images are shown, or until somebody stops it."""
-    import keras
-
     from c2f_zoo.data import ImageStream
     from c2f_zoo.training import (
+        EpochLog,
         ImageProgress,
         ProgressiveGrowth,
         SampleGrids,
@@ -123,7 +122,7 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
     stream = ImageStream(
         images_of(recipe, arguments), schedule, mirror=recipe.mirror, seed=recipe.seed, **fixed
     )
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         model.fit(
             stream,
             steps_per_epoch=recipe.steps_per_epoch,
@@ -135,7 +134,7 @@ def fit(model, recipe, schedule, total, epoch, state, arguments):
                 ImageProgress(schedule or total),
                 StopOnNaN(),
                 stop,
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
+                on_first_host(EpochLog(out / "log.csv")),
                 TensorBoardLog(out / "tensorboard"),
                 SampleGrids(out / "grids", recipe.grid_every, n=64, film=out / "growth.gif"),
                 *([stop_after(arguments.minutes, model)] if arguments.minutes else []),

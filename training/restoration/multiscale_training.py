@@ -300,7 +300,7 @@ def fit(recipe, training, images, validation, done, out, state, minutes):
     source = DegradedImages(images, degradation_of(recipe))
     stream = MultilevelStream(source, schedule, seed=recipe.seed, initial_step=done, prefetch=2)
     every = recipe.validate_every
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         training.fit(
             stream,
             # An epoch is a step, so that Keras logs the values of the step.
@@ -330,6 +330,8 @@ def best_preset(recipe, out):
 
     import keras
 
+    from c2f_zoo.data import atomic_write
+
     folder = Path(out) / recipe.name
     record = folder.with_name(f"{recipe.name}.txt")
 
@@ -348,6 +350,7 @@ def best_preset(recipe, out):
             command = f"training/restoration/multiscale.py, {recipe.name}, seed {recipe.seed}"
             about = {"recipe": {"command": command, "steps": epoch + 1}}
             self.model.model.save_pretrained(folder, about)
-            record.write_text(f"loss {self.best!r} after {epoch + 1} steps\n")
+            with atomic_write(record) as file:
+                file.write(f"loss {self.best!r} after {epoch + 1} steps\n".encode())
 
     return Best()

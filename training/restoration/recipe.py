@@ -167,10 +167,9 @@ def prepare_of(recipe):
 
 def fit(training, recipe, epoch, state, arguments):
     """Train until all iterations are done, or until somebody stops it."""
-    import keras
-
     from c2f_zoo.backend import to_numpy
     from c2f_zoo.training import (
+        EpochLog,
         MultilevelStream,
         StopOnNaN,
         StopOnSignal,
@@ -194,7 +193,7 @@ def fit(training, recipe, epoch, state, arguments):
         validation = validation_data(recipe, arguments)
     done = int(to_numpy(training.steps))
     stream = MultilevelStream(source, training.schedule, seed=recipe.seed, initial_step=done)
-    with StopOnSignal() as stop:
+    with StopOnSignal(state) as stop:
         training.fit(
             stream,
             steps_per_epoch=recipe.steps_per_epoch,
@@ -207,7 +206,7 @@ def fit(training, recipe, epoch, state, arguments):
                 StopOnNaN(),
                 stop,
                 *measured,
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
+                on_first_host(EpochLog(out / "log.csv")),
                 TensorBoardLog(out / "tensorboard"),
                 *([stop_after(arguments.minutes, training)] if arguments.minutes else []),
                 state,

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from c2f_zoo.backend import to_numpy
+from c2f_zoo.data import atomic_write
 from c2f_zoo.hosts import is_first_host
 from c2f_zoo.training import averaged_weights
 
@@ -64,7 +65,8 @@ class Validation(keras.callbacks.Callback):
                 folder = self.out / "best" / self.recipe.preset
                 self.model.model.save_pretrained(folder, about, precision="float16")
                 if is_first_host():
-                    (self.out / "best.txt").write_text(f"{mean!r} dB after {steps} steps\n")
+                    with atomic_write(self.out / "best.txt") as file:
+                        file.write(f"{mean!r} dB after {steps} steps\n".encode())
         logs.update(figures)
 
     def measured(self):

@@ -18,6 +18,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from training.common.runs import run_paper_stage
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -101,36 +103,12 @@ def build(stage, variant, out, steps_per_epoch):
 
 def train(name, stage, root, variant, out):
     """Run or resume one stage; returns the model."""
-    import keras
-
-    from c2f_zoo.data import FollowEpoch, StereoStream, open_stereo_dataset
-    from c2f_zoo.training import StopOnNaN, StopOnSignal, TensorBoardLog, TrainingState
+    from c2f_zoo.data import StereoStream, open_stereo_dataset
 
     out.mkdir(parents=True, exist_ok=True)
     stream = StereoStream(open_stereo_dataset(name, root), stage.batch_size, stage.crop)
     model = build(stage, variant, out, len(stream))
-    state = TrainingState(out / f"{name}.npz")
-    done = state.restore(model)
-    with StopOnSignal() as stop:
-        model.fit(
-            stream,
-            initial_epoch=done,
-            epochs=stage.epochs,
-            shuffle=False,
-            callbacks=[
-                FollowEpoch(stream),
-                StopOnNaN(),
-                stop,
-                keras.callbacks.CSVLogger(out / f"{name}.csv", append=True),
-                TensorBoardLog(out / "tensorboard" / name),
-                state,
-            ],
-        )
-    if model.stop_training:
-        print(f"Stopped. The same command resumes from {state.path}")
-        return model
-    model.save_weights(out / f"{name}.weights.h5")
-    return model
+    return run_paper_stage(model, stream, stage.epochs, out, name)
 
 
 def tiny_pairs(count):

@@ -9,6 +9,7 @@ from pathlib import Path
 from training.common.runs import (
     Throughput,
     averaging_optimizer,
+    fit_resumably,
     parse_run,
     rehearsed,
     remember,
@@ -185,17 +186,8 @@ def statistics_batches(recipe, scenes):
 
 def run_stage(recipe, number, done, last, model, state, arguments, callbacks=()):
     """Train one stage, from epoch `done` to `last`."""
-    import keras
-
-    from c2f_zoo.data import FollowEpoch
     from c2f_zoo.losses import MultilevelSmoothL1
-    from c2f_zoo.training import (
-        OnAverage,
-        StopOnNaN,
-        StopOnSignal,
-        TensorBoardLog,
-        on_first_host,
-    )
+    from c2f_zoo.training import OnAverage
     from training.stereo.validation import DisparityPictures, HeldOut, held_out_batches
 
     stage, out = recipe.stages[number], Path(arguments.out)
@@ -211,27 +203,20 @@ def run_stage(recipe, number, done, last, model, state, arguments, callbacks=())
     )
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
     # Keras traces a step anew, with the same optimizer state, once the model is compiled again.
-    with ranged(model, stage.max_disparity), StopOnSignal() as stop:
+    with ranged(model, stage.max_disparity):
         model.compile(
             optimizer=model.optimizer, loss=MultilevelSmoothL1(max_disparity=stage.max_disparity)
         )
-        model.fit(
+        fit_resumably(
+            model,
             stream,
-            initial_epoch=done,
-            epochs=last,
-            # Batch i of epoch e must be the same in a run that was resumed.
-            shuffle=False,
-            callbacks=[
-                FollowEpoch(stream),
-                StopOnNaN(),
-                stop,
-                *callbacks,
-                Throughput(recipe.steps_per_epoch * stage.batch_size),
-                OnAverage(measure, pictures, batches=statistics_batches(recipe, scenes)),
-                on_first_host(keras.callbacks.CSVLogger(out / "log.csv", append=True)),
-                TensorBoardLog(out / "tensorboard"),
-                state,
-            ],
+            done,
+            last,
+            state,
+            out,
+            *callbacks,
+            Throughput(recipe.steps_per_epoch * stage.batch_size),
+            OnAverage(measure, pictures, batches=statistics_batches(recipe, scenes)),
             verbose=1 if arguments.tiny else 2,
         )
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -17,6 +18,8 @@ _TEMPORARY = re.compile(  # machine, process
 )
 _OLD = 24 * 3600  # seconds
 _tidied = set()  # folders whose abandoned temporaries this process has removed
+# In the names of this process: a container restarts with the same process numbers.
+_TOKEN, _numbers = secrets.token_hex(2), itertools.count()
 
 
 @contextlib.contextmanager
@@ -82,8 +85,20 @@ def atomic_write(path):
 
 def temporary_beside(target, suffix=""):
     """Make up a hidden name beside a file or folder, which tells `remove_abandoned` its owner."""
-    owner = f"{_machine()}-{os.getpid()}"
-    return Path(target).with_name(f".c2f-{owner}-{secrets.token_hex(4)}.tmp{suffix}")
+    owner = f"{_machine()}-{os.getpid()}-{_TOKEN}{next(_numbers) % 65536:04x}"
+    return Path(target).with_name(f".c2f-{owner}.tmp{suffix}")
+
+
+def sync_folder(folder):
+    """Wait until the names of the files in a folder are on the disk, where a system can tell."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):  # some network file systems refuse
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def remove_abandoned(folder):
@@ -106,6 +121,9 @@ def remove_abandoned(folder):
 
 def _is_abandoned(path, machine, process):
     if machine == _machine() and not _is_running(process):
+        return True
+    is_namesake = machine == _machine() and process == os.getpid()
+    if is_namesake and f"-{process}-{_TOKEN}" not in path.name:
         return True
     try:
         inside = path.iterdir() if path.is_dir() else ()

@@ -93,23 +93,26 @@ class ImageStream(keras.utils.PyDataset):
             cache.images(phase.resolution)
         if labels and cache.labels is None:
             raise ValueError(f"labels=True needs a cache with labels. Received: labels={labels}")
-        self._epochs, self.share = {}, HostShare.current()
+        self._epochs, self._lead, self.share = {}, 0, HostShare.current()
 
     @property
     def num_batches(self):
         """None: the stream is endless, so that `fit` neither stops nor shuffles it."""
         return None
 
-    def start_at(self, images):
+    def start_at(self, images, lead=0):
         """Let batch 0 be the one that comes after a number of images shown.
 
         Args:
             images: Images shown so far by the model, such as `int(model.images_shown)`.
+            lead: How often to serve that batch before it counts: a `fit` that resumes in the middle
+                of an epoch takes as many batches without a step.
 
         Raises:
-            ValueError: If `images` is not an integer >= 0.
+            ValueError: If `images` or `lead` is not an integer >= 0.
         """
         self._initial_images = checks.whole("images", images, least=0)
+        self._lead = checks.whole("lead", lead, least=0)
 
     @property
     def initial_images(self):
@@ -127,7 +130,8 @@ class ImageStream(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         """Return batch `index`, counted from `initial_images`."""
-        return self.batch(self.images_before(checks.whole("index", index, least=0)))
+        index = checks.whole("index", index, least=0)
+        return self.batch(self.images_before(max(0, index - self._lead)))
 
     def images_before(self, index):
         """Count the images shown before a batch.

@@ -11,6 +11,7 @@ import numpy as np
 
 from c2f_zoo import backend, checks, hosts
 from c2f_zoo.data import image_grid, load_image, save_film, save_image
+from c2f_zoo.data.files.atomic import atomic_write
 from c2f_zoo.data.files.picture_grid import check_film
 from c2f_zoo.training.planned_steps import images_of
 
@@ -170,8 +171,8 @@ class SampleGrids(_EveryImages):
 class BestPreset(_EveryImages):
     """Measures the averaged generator every so many images and saves the best as a preset.
 
-    Logs get the monitored figure, NaN before the first measurement. A resumed run reads the best
-    value so far from a text file beside the folder.
+    Logs get the monitored figure, NaN before a run's first measurement. A resumed run reads the
+    best value so far from a text file beside the folder.
 
     Args:
         folder: Folder of the preset, written by `model.save_pretrained`.
@@ -274,7 +275,9 @@ class BestPreset(_EveryImages):
             self.best = value
             self.model.save_pretrained(self.folder, precision=self.precision)
             if hosts.is_first_host():
-                self.record.write_text(f"{self.monitor} {value!r} after {images} images\n")
+                text = f"{self.monitor} {value!r} after {images} images\n"
+                with atomic_write(self.record) as file:
+                    file.write(text.encode())
 
     def _check_monitor(self, figures):
         if figures is not None and self.monitor not in figures:

@@ -195,7 +195,8 @@ class AdversarialModel(TrainStep, keras.Model):
         check_no_validation(options)
         check_arrays(self, x, y, batch_size, options.get("steps_per_epoch"))
         if hasattr(x, "start_at"):
-            x.start_at(self.planner.images()[1])
+            lead = {"lead": self.planner.lead} if self.planner.lead else {}
+            x.start_at(self.planner.images()[1], **lead)
         if hasattr(x, "as_tf_dataset"):
             options.setdefault("shuffle", False)  # it is shuffled, and Keras' default warns
             if backend.backend() == "tensorflow":

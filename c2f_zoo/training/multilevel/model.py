@@ -201,7 +201,7 @@ class Multilevel(TrainStep, keras.Model):
             by_default = max(1, len(x.source) // samples)
             kwargs["steps_per_epoch"] = kwargs.get("steps_per_epoch") or by_default
         if isinstance(x, MultilevelStream):
-            kwargs["shuffle"] = False
+            kwargs["shuffle"], x.lead = False, self.planner.lead
             if backend.backend() == "tensorflow":
                 # Keras' own adapter requires every batch to have the size of the first ones.
                 x = x.as_tf_dataset()

@@ -49,7 +49,7 @@ class MultilevelStream(keras.utils.PyDataset):
         self.source = source if hasattr(source, "samples") else _Arrays(source)
         self.schedule, self.seed = schedule, checks.whole("seed", seed, 0)
         self.initial_step = checks.whole("initial_step", initial_step, 0)
-        self.prefetch = checks.whole("prefetch", prefetch, 0)
+        self.prefetch, self.lead = checks.whole("prefetch", prefetch, 0), 0
         if not len(self.source):
             raise ValueError(f"The data set must have at least one sample. Received: {source}")
         self._orders, self._ahead, self._thread = {}, {}, None
@@ -79,7 +79,8 @@ class MultilevelStream(keras.utils.PyDataset):
         return self._ahead[index].result()
 
     def _batch(self, index):
-        step = self.initial_step + index
+        # `Multilevel.fit` sets how many batches it will take without a step.
+        step = self.initial_step + max(0, index - self.lead)
         first, count = self.schedule.samples(step), self.schedule.at(step).samples
         random = np.random.default_rng((self.seed, _SAMPLES, step))
         indices = self._indices(first, count)

@@ -3,8 +3,8 @@
 Each file defines the same names: `GradientCalls` (see `calls.py`); `take_step(model, ...)`, the
 body of a `train_step` with the signature that the backend's trainer expects, which runs
 `model.compute_step(data, calls)`; `value_and_gradients`, for optimisations outside of training;
-and, unless `calls.py` serves, `run_phases`, `variable_value` and `assign`, for what happens on the
-host between steps.
+and, unless `calls.py` serves, `run_phases`, `skip_step`, `variable_value` and `assign`, for what
+happens on the host between steps.
 """
 
 import importlib
@@ -15,6 +15,7 @@ _backend = importlib.import_module(f"{__name__}.{backend.backend()}")
 
 GradientCalls = _backend.GradientCalls
 assign = _backend.assign
+skip_step = _backend.skip_step
 take_step = _backend.take_step
 variable_value = _backend.variable_value
 

@@ -84,6 +84,11 @@ def run_phases(model, function_of, phases, state, iterator):
     return (logs, state), calls.first_array(data).shape[0]
 
 
+def skip_step(model, state, iterator):
+    """See `c2f_zoo.training.steps.calls`."""
+    return calls.skip_step(model, iterator), state
+
+
 @contextlib.contextmanager
 def _values_in(model, state):
     """Have the model's variables hold their values, from which Keras takes how they are placed.

@@ -5,7 +5,10 @@ import contextlib
 import tensorflow as tf
 
 from c2f_zoo.training.steps import calls
-from c2f_zoo.training.steps.calls import assign as assign, variable_value as variable_value
+from c2f_zoo.training.steps.calls import (
+    assign as assign,
+    variable_value as variable_value,
+)
 
 # Added per replica to every random seed of the model: large, odd, far from seeds in use.
 _SEED_STRIDE = 1_640_531_527
@@ -91,6 +94,15 @@ def _seeds_of_this_replica(model):
     yield
     for seed in seeds:
         seed.assign(seed.value - tf.cast(offset, seed.dtype))
+
+
+def skip_step(model, iterator):
+    """See `c2f_zoo.training.steps.calls`; Keras builds metrics later than on other backends."""
+    for _ in range(model.steps_per_execution):
+        batch = next(iterator)
+    if not tf.distribute.has_strategy():
+        model._symbolic_build(data_batch=batch)
+    return {}
 
 
 def value_and_gradients(function, variables=()):

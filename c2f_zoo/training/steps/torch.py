@@ -44,6 +44,11 @@ def run_phases(model, function_of, phases, data):
     return logs, len(calls.first_array(data))
 
 
+def skip_step(model, data):
+    """See `c2f_zoo.training.steps.calls`; the trainer has taken the data itself."""
+    return {}
+
+
 def value_and_gradients(function, variables=()):
     """See `c2f_zoo.training.steps.value_and_gradients`."""
 
