@@ -10,7 +10,17 @@ from tests.test_readme import commands, options_named, run_blocks
 pytestmark = pytest.mark.backend_free
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ["depth.md", "restoration.md", "multilevel.md", "raft.md", "stereo.md", "confidence.md"]
+PAGES = [
+    "confidence.md",
+    "depth.md",
+    "multilevel.md",
+    "raft.md",
+    "restoration.md",
+    "stereo.md",
+    "tutorials/fine_tune.md",
+    "tutorials/methods.md",
+    "tutorials/use.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
