@@ -158,7 +158,7 @@ def main(argv=None):
         # What takes long to import, before the processes are forked; and nothing of TensorFlow,
         # which Keras and TensorBoard import where it is.
         sys.modules["tensorflow"] = sys.modules["tensorboard"] = None
-        for name in ("c2f_zoo.models", "c2f_zoo.training", "tqdm", "training.flow.validation"):
+        for name in ("c2f_zoo.models", "c2f_zoo.training", "tqdm", "training.common.runs"):
             importlib.import_module(name)
 
     kinds, begun, findings = [arguments.kind] if arguments.kind else list(TRAININGS), time.time(), 0

@@ -1,6 +1,6 @@
 """Small trainings that go on from what their folder holds; each takes seconds."""
 
-import dataclasses
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -66,18 +66,43 @@ def multilevel(folder, watch):
 
 
 def flow(folder, watch):
-    """The recipe of PWC-Net lite, smaller still than its rehearsal: two stages of two epochs."""
-    from c2f_zoo import training
-    from training.flow.pwcnet_lite_scenes import RECIPE
-    from training.flow.recipe import train
+    """Two stages of rendered scenes, as the recipes run them, with a network of two layers."""
+    from c2f_zoo.data import FollowEpoch, Scenes
+    from c2f_zoo.training import EpochLog, StopOnSignal
+    from training.common.runs import averaging_optimizer, run_stages
 
-    tiny = RECIPE.tiny()
-    stages = tuple(dataclasses.replace(stage, epochs=2, size=(64, 64)) for stage in tiny.stages[:2])
-    rates = ((0, 1e-4), (4, 1e-5))
-    recipe = dataclasses.replace(tiny, stages=stages, rates=rates, steps_per_epoch=3)
-    # Every recipe has this callback, which sees each step.
-    training.StopOnNaN = lambda: watch(lambda: "")
-    train(recipe, "", ["--out", str(folder)])
+    keras.utils.set_random_seed(1)
+    stages = (SimpleNamespace(epochs=3, motion=2.0), SimpleNamespace(epochs=3, motion=4.0))
+    recipe = SimpleNamespace(
+        stages=stages,
+        epochs=8,
+        steps_per_epoch=4,
+        rates=((0, 1e-3), (6, 1e-4)),
+        clip=1.0,
+        average=0.9,
+    )
+    frames = [keras.Input((64, 64, 3)) for _ in range(2)]
+    features = keras.layers.Concatenate()(frames)
+    features = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(features)
+    model = keras.Model(frames, keras.layers.Conv2D(2, 3, padding="same")(features))
+    model.compile(averaging_optimizer(recipe), "mse")
+
+    def run_stage(recipe, number, done, last, model, state):
+        motion = recipe.stages[number].motion
+        scenes = Scenes((64, 64), batch_size=2, layers=(1, 2), motion=motion, seed=number)
+        stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
+        with StopOnSignal(state) as stop:
+            log = EpochLog(folder / "log.csv")
+            model.fit(
+                stream,
+                initial_epoch=done,
+                epochs=last,
+                shuffle=False,
+                callbacks=[FollowEpoch(stream), watch(lambda: ""), stop, log, state],
+                verbose=0,
+            )
+
+    run_stages(recipe, model, folder, None, run_stage)
 
 
 def _restored(model, folder):
