@@ -121,7 +121,7 @@ class Soak:
             place = "before the first step" if not last else place
             self.places["elsewhere" if place.startswith("saved") or not place else place] += 1
             return True
-        if status or not self._log(name):
+        if status:
             raise RuntimeError(f"{plan} ended with {status}: {self._log(name)}")
         if plan[0] == "term" and "Stopping after this" in self._log(name).rpartition("\0")[2]:
             self.places["SIGTERM, exit 0"] += 1
