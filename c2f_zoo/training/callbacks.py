@@ -166,7 +166,7 @@ class EpochLog(keras.callbacks.CSVLogger):
     def _cut(self, epoch):
         """Keep the header and the rows of earlier epochs; return the columns, None without any."""
         path = Path(self.filename)
-        text = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        text = path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
         whole = text[: text.rfind("\n") + 1]
         rows = list(csv.reader(io.StringIO(whole, newline=""), delimiter=self.sep))
         header = rows.pop(0) if rows else []

@@ -207,7 +207,7 @@ def test_a_growing_recipe_stopped_in_a_fade_resumes_to_the_weights_of_an_unbroke
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("c2f_zoo.training.StopOnNaN", PressesControlCInAFade)
         broken = main(["--tiny", "--out", str(tmp_path / "b")])
-    assert int(broken.images_shown) == 16 and 0 < schedule.at(16).alpha < 1
+    assert int(broken.images_shown) == 12 and 0 < schedule.at(12).alpha < 1
     resumed = main(["--tiny", "--out", str(tmp_path / "b")])
     for a, b in zip(weights(unbroken), weights(resumed), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 
 from c2f_zoo.training import (
     AdversarialModel,
+    EpochLog,
     FlowPictures,
     StopOnNaN,
     StopOnSignal,
@@ -113,3 +114,31 @@ def test_the_advice_for_an_adversarial_loss_is_its_own():
 def test_a_state_to_resume_from_is_promised_to_those_only_who_keep_one():
     with pytest.raises(FloatingPointError, match="If you keep a TrainingState, .* begin anew"):
         compiled().fit(X, np.full_like(Y, np.nan), verbose=0, callbacks=[StopOnNaN()])
+
+
+def test_a_log_goes_on_without_the_rows_after_the_saved_state(tmp_path):
+    whole, broken = tmp_path / "whole.csv", tmp_path / "broken.csv"
+    options = {"validation_data": (X, Y), "validation_freq": [1, 3], "verbose": 0}
+    options |= {"batch_size": 8, "shuffle": False}
+    compiled().fit(X, Y, epochs=4, callbacks=[EpochLog(whole)], **options)
+    model, state = compiled(), TrainingState(tmp_path / "state.npz")
+    model.fit(X, Y, epochs=1, callbacks=[EpochLog(broken), state], **options)
+    with open(broken, "a", newline="") as file:
+        file.write("1,9.0,NA\r\n2,9.")  # an epoch whose state was not saved, and half a row
+    model = compiled()
+    first = state.restore(model)
+    # The first epoch now has no validation, whose columns stay.
+    model.fit(X, Y, initial_epoch=first, epochs=4, callbacks=[EpochLog(broken)], **options)
+    assert broken.read_bytes() == whole.read_bytes()
+    assert len(whole.read_text().split()) == 5
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device")
+def test_a_log_that_cannot_be_written_is_named(tmp_path):
+    class Full(EpochLog):
+        def on_epoch_begin(self, epoch, logs=None):
+            super().on_epoch_begin(epoch, logs)
+            self.csv_file = open("/dev/full", "w")
+
+    with pytest.raises(OSError, match=r"log could not be written .*No space left.*log\.csv"):
+        fit(compiled(), 1, [Full(tmp_path / "log.csv")])

@@ -137,3 +137,13 @@ def test_a_temporary_folder_counts_as_old_as_its_newest_file(tmp_path):
     os.utime(folder, (0, 0))
     remove_abandoned(tmp_path)
     assert folder.exists()
+
+
+def test_what_a_killed_process_of_the_same_number_left_is_removed(tmp_path):
+    # The first process of a container that is restarted.
+    ours = temporary_beside(tmp_path / "a")
+    left = ours.with_name(f"{ours.name[:-12]}00000000.tmp")
+    for path in (ours, left):
+        path.write_bytes(b"part")
+    remove_abandoned(tmp_path)
+    assert os.listdir(tmp_path) == [ours.name]
