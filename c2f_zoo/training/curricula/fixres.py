@@ -43,6 +43,9 @@ def only_head_trainable(model, head=1):
         for layer in model._flatten_layers(include_self=False)
         if layer.weights and not any(True for _ in layer._flatten_layers(include_self=False))
     ]
+    # In the order of the model's weights, which is that of its layers, nested ones in their place.
+    place = {id(weight): number for number, weight in enumerate(model.weights)}
+    layers.sort(key=lambda layer: place[id(layer.weights[0])])
     names = [layer.name for layer in layers]
     if isinstance(head, int):
         if not 0 <= head <= len(layers):

@@ -157,14 +157,14 @@ class LayerwiseCurriculum(keras.optimizers.Optimizer):
             `group_names`.
         """
         is_number = isinstance(step, (int, np.integer))
-        library, logs = (np, self._logs) if is_number else (ops, self._logs.astype("float32"))
+        library, logs = (np, self._logs) if is_number else (ops, _tensor(self._logs))
         if self.factor is None:
             share = step / self.total if is_number else ops.cast(step, "float32") / self.total
             return library.exp(logs * library.maximum(1.0 - share, 0.0))
         stairs, every = self._stairs
         done = step // every
         if not is_number:
-            done, stairs = ops.cast(done, "float32"), stairs.astype("float32")
+            done, stairs = ops.cast(done, "float32"), _tensor(stairs)
         # By whole stairs, or rounding would leave the rate a little below the base rate for ever.
         risen = library.minimum(logs + done * math.log(self.factor), 0.0)
         return library.exp(library.where(done >= stairs, 0.0, risen))
@@ -210,3 +210,7 @@ class LayerwiseCurriculum(keras.optimizers.Optimizer):
         """Build an optimizer from the result of `get_config`."""
         inner = keras.optimizers.deserialize(config["optimizer"], custom_objects)
         return cls(**{**config, "optimizer": inner})
+
+
+def _tensor(array):
+    return ops.convert_to_tensor(array, dtype="float32")
