@@ -200,13 +200,15 @@ def check_resolutions(model, stream):
     """Refuse resolutions that a built model cannot take, before any training.
 
     Args:
-        model: `keras.Model`. One that is not built yet is not checked.
+        model: `keras.Model`. One that is not built yet is not checked, nor a `Sequential`
+            without `Input`, which knows the sizes of the first batch only.
         stream: `ResolutionStream`.
 
     Raises:
         ValueError: If the model has another, fixed size, or an image is too small for it.
     """
-    if not model.built:
+    inputs = keras.tree.flatten(getattr(model, "inputs", None) or [])
+    if not model.built or (inputs and inputs[0].shape[0] is not None):
         return
     x = keras.utils.unpack_x_y_sample_weight(stream.batch(0))[0]
     for height, width in dict.fromkeys(stream.schedule.resolutions):
@@ -218,7 +220,7 @@ def check_resolutions(model, stream):
 
         asked = keras.tree.map_structure(spec, x)
         try:
-            _check_fixed(model, asked)
+            _check_fixed(inputs, asked)
             model.compute_output_spec(asked)
         except Exception as error:  # each layer has its own
             raise ValueError(
@@ -233,8 +235,6 @@ def _check_fixed(model, asked):
         keras.tree.flatten(inputs or []), keras.tree.flatten(asked), strict=False
     ):
         pairs = zip(known.shape[1:], leaf.shape[1:], strict=False)
-        if known.shape[0] is not None:  # no `Input`, but what Keras built the model with
-            continue
         if any(a is not None and a != b for a, b in pairs):
             raise ValueError(
                 f"its input has the fixed shape {known.shape}; use keras.Input((None, None, C))."
