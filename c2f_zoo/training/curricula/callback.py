@@ -229,11 +229,8 @@ def check_resolutions(model, stream):
             ) from error
 
 
-def _check_fixed(model, asked):
-    inputs = getattr(model, "inputs", None)
-    for known, leaf in zip(
-        keras.tree.flatten(inputs or []), keras.tree.flatten(asked), strict=False
-    ):
+def _check_fixed(inputs, asked):
+    for known, leaf in zip(inputs, keras.tree.flatten(asked), strict=False):
         pairs = zip(known.shape[1:], leaf.shape[1:], strict=False)
         if any(a is not None and a != b for a, b in pairs):
             raise ValueError(
