@@ -34,6 +34,7 @@ MODULES = {
     "EqualizedDense": "layers.equalized",
     "Halving": "training.schedules",
     "InceptionV3Features": "models.inception.inception",
+    "LayerwiseCurriculum": "training.curricula.layerwise",
     "LogDepthRMSE": "metrics.depth",
     "MSGDiscriminator": "models.gans.msg_progan",
     "MSGGAN": "models.gans.msggan",

@@ -126,3 +126,15 @@ def test_time_of_depth_networks(script, capsys, monkeypatch):
     assert [row["parameters"] for row in rows] == [4_442_357, 1_872_893]
     assert min(row[kind] for row in rows for kind in ("training", "estimate")) > 0
     assert "| lite | 1,872,893 | float32 |" in capsys.readouterr().out
+
+
+def test_growing_and_full_resolution(script, capsys, tmp_path):
+    figures = tmp_path / "resolution.json"
+    asked = ["--tiny", "--arms", "full", "linear", "layerwise", "--seeds", "1"]
+    found = script("resolution").main([*asked, "--json", str(figures)])
+    assert json.loads(figures.read_text()) == found
+    arms = [result["arm"] for result in found]
+    assert arms == ["full", "linear", "layerwise", "full (time of linear)"]
+    assert found[0]["images"] == found[1]["images"] == 48
+    assert found[0]["pixels"] == 1 and found[1]["pixels"] < 0.7
+    assert "| linear | 48 | 0.6" in capsys.readouterr().out

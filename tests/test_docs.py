@@ -12,6 +12,7 @@ pytestmark = pytest.mark.backend_free
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = [
     "confidence.md",
+    "curricula.md",
     "depth.md",
     "multilevel.md",
     "raft.md",
@@ -29,7 +30,9 @@ def test_every_python_block_of_a_page_runs_in_order(page, tmp_path, monkeypatch)
     run_blocks((DOCS / page).read_text(encoding="utf-8"), page, {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "multilevel.md"])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page not in ("curricula.md", "multilevel.md")]
+)
 def test_every_option_of_a_page_s_commands_exists(page, capsys):
     for words in commands((DOCS / page).read_text(encoding="utf-8")):
         assert words[0] == "c2f" and main([words[1], "--help"]) == 0

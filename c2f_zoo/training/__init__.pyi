@@ -14,6 +14,16 @@ from .callbacks import (
     StopOnSignal as StopOnSignal,
     TensorBoardLog as TensorBoardLog,
 )
+from .curricula import (
+    LayerwiseCurriculum as LayerwiseCurriculum,
+    ResolutionCurriculum as ResolutionCurriculum,
+    ResolutionSchedule as ResolutionSchedule,
+    ResolutionStage as ResolutionStage,
+    ResolutionState as ResolutionState,
+    ResolutionStream as ResolutionStream,
+    only_head_trainable as only_head_trainable,
+    resize_batch as resize_batch,
+)
 from .deep_supervision import DeeplySupervised as DeeplySupervised
 from .devices import on_devices as on_devices
 from .ema import OnAverage as OnAverage, averaged_weights as averaged_weights

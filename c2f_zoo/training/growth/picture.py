@@ -1,5 +1,7 @@
 """A growth schedule as a table and as a picture."""
 
+from c2f_zoo.training.phases import table
+
 
 def growth_table(schedule):
     """The phases of a schedule as lines of aligned columns."""
@@ -13,17 +15,9 @@ def growth_table(schedule):
         numbers = (phase.start, phase.end, steps, phase.batch_size)
         size = f"{height}x{width}"
         rows.append((f"{number}", phase.kind, size, *(f"{n:,}" for n in numbers), rates))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.ljust(width) if index in (1, 7) else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
     base, last = schedule.resolutions[schedule.first_stage], schedule.resolutions[-1]
     title = f"Growth from {base[0]}x{base[1]} to {last[0]}x{last[1]} in {schedule.total:,} images"
-    return "\n".join([title, *lines])
+    return "\n".join([title, *table(rows, left=(1, 7))])
 
 
 def _rate(value):

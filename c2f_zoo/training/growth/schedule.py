@@ -1,7 +1,6 @@
 """The schedule of a growing network: resolution, alpha, batch size and rates over training."""
 
 import dataclasses
-import math
 
 from c2f_zoo.checks import one_of, whole
 from c2f_zoo.training.growth.parts import (
@@ -15,10 +14,11 @@ from c2f_zoo.training.growth.parts import (
     rates,
 )
 from c2f_zoo.training.growth.presets import PRESETS
+from c2f_zoo.training.phases import PhasedSchedule
 
 
 @dataclasses.dataclass(frozen=True)
-class GrowthSchedule:
+class GrowthSchedule(PhasedSchedule):
     """Resolution, alpha, batch size and learning rates as functions of the images shown.
 
     `at(images)` is the state, iterating gives the phases, `print` a table and `plot` a picture. The
@@ -221,19 +221,6 @@ class GrowthSchedule:
         return cls.by_images(resolution, **arguments)
 
     @property
-    def phases(self):
-        """Every phase in order, as a tuple of `GrowthPhase`; iterating gives the same."""
-        return self._phases
-
-    def __iter__(self):
-        return iter(self._phases)
-
-    @property
-    def total(self):
-        """Number of images after which the schedule is done."""
-        return self._phases[-1].end
-
-    @property
     def resets(self):
         """Numbers of images at which the optimizers are reset: each start and end of a fade.
 
@@ -273,7 +260,7 @@ class GrowthSchedule:
             [(0, 'stabilise', 1.0), (100, 'fade', 0.0), (125, 'fade', 0.5), (250, 'done', 1.0)]
         """
         images = whole("images", images, least=0)
-        phase = next((phase for phase in self._phases if images < phase.end), None)
+        phase = self.phase_at(images)
         is_done = phase is None
         phase = self._phases[-1] if is_done else phase
         is_fading = phase.kind == "fade" and not is_done
@@ -285,65 +272,6 @@ class GrowthSchedule:
             images_left=max(phase.end - images, 0),
             **{name: getattr(phase, name) for name in shared},
         )
-
-    def advance(self, images, steps):
-        """Number of images shown after some more steps, each of the batch size that then holds.
-
-        A step that crosses the end of a phase is not cut short, as in the released code.
-
-        Args:
-            images: Images shown so far.
-            steps: Number of steps to take from there.
-
-        Returns:
-            Images shown after these.
-
-        Example:
-            >>> schedule = GrowthSchedule.by_images(8, stabilise=100, batch_sizes={4: 64, 8: 32})
-            >>> [schedule.advance(0, steps) for steps in (1, 2, 3)]
-            [64, 128, 160]
-        """
-        images, steps = whole("images", images, least=0), whole("steps", steps, least=0)
-        for phase in self._phases:
-            if images < phase.end:
-                taken = min(steps, math.ceil((phase.end - images) / phase.batch_size))
-                images, steps = images + taken * phase.batch_size, steps - taken
-        return images + steps * self._phases[-1].batch_size
-
-    def steps(self, start=0, stop=None):
-        """Count the steps from one number of images shown until another is reached.
-
-        Args:
-            start: Images shown so far. Default 0.
-            stop: Images to be shown at least. By default, and at most, `total`.
-
-        Returns:
-            Number of steps, 0 if `stop` is reached already.
-
-        Example:
-            >>> schedule = GrowthSchedule.by_images(8, stabilise=100, fade=50, batch_sizes=32)
-            >>> schedule.steps(), schedule.advance(0, schedule.steps())
-            (8, 256)
-        """
-        images, number = whole("start", start, least=0), 0
-        stop = self.total if stop is None else min(whole("stop", stop, least=0), self.total)
-        for phase in self._phases:
-            end = min(phase.end, stop)
-            if images < end:
-                taken = math.ceil((end - images) / phase.batch_size)
-                images, number = images + taken * phase.batch_size, number + taken
-        return number
-
-    def get_config(self):
-        """The constructor's arguments, in types that JSON knows."""
-        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        config["resolutions"] = [list(size) for size in self.resolutions]
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in config.items()}
-
-    @classmethod
-    def from_config(cls, config):
-        """Build a schedule from the result of `get_config`."""
-        return cls(**config)
 
     def __str__(self):
         from c2f_zoo.training.growth.picture import growth_table
@@ -370,6 +298,3 @@ class GrowthSchedule:
         from c2f_zoo.training.growth.picture import growth_plot
 
         return growth_plot(self, path)
-
-    def _set(self, name, value):
-        object.__setattr__(self, name, value)  # the way past `frozen` for one's own constructor
