@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 
-def assert_step(found, expected):
-    """Losses agree to 1e-4, lists of projections of gradients to 1e-3."""
+def assert_step(found, expected, tolerance=1e-3):
+    """Losses agree to 1e-4, lists of projections of gradients to a tolerance."""
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         if isinstance(value, list):
             # A projection is of a unit vector: its size is about 1, and may be by chance 0.
-            np.testing.assert_allclose(found[key], value, rtol=1e-3, atol=1e-3, err_msg=key)
+            options = {"rtol": tolerance, "atol": tolerance, "err_msg": key}
+            np.testing.assert_allclose(found[key], value, **options)
         else:
             assert found[key] == pytest.approx(value, rel=1e-4, abs=1e-4), key

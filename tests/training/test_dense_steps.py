@@ -122,7 +122,8 @@ EXPECTED = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_step_gives_the_same_losses_and_gradients_on_every_backend(name):
-    assert_step(figures(name), EXPECTED[name])
+    # Rounding, another one on every processor, turns rectified units near zero on or off.
+    assert_step(figures(name), EXPECTED[name], tolerance=5e-3)
 
 
 if __name__ == "__main__":
