@@ -364,7 +364,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
             loss: Default: `SequenceLoss()`, of a mixture `MixtureOfLaplaceLoss()`, which see
                 every refinement; any other Keras loss sees the last one's flow.
             metrics: Default: `[EndPointError()]`. They see validity masks.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Of `keras.Model.compile`, and `micro_batches`, see `MicroBatched`.
         """
         if optimizer is None:
             optimizer = ClippedAdamW(OneCycle(4e-4, 100_100), weight_decay=1e-4, epsilon=1e-8)

@@ -113,14 +113,22 @@ def _check_batch(model, size, what):
             "of images. "
             f"Received: a batch of {size} for {replicas} replicas in {what}"
         )
+    share, parts = size // replicas, model.micro_batches
+    if share < parts:
+        raise ValueError(
+            f"A batch must have at least {parts} samples on each device, the number of "
+            f"micro_batches. Received: a batch of {size} for {replicas} devices in {what}"
+        )
     if group is None:
         return
     try:
-        group_of(size // replicas, group)
+        for part in {share // parts, -(-share // parts)}:
+            group_of(part, group)
     except ValueError as error:
         raise ValueError(
-            "Choose another batch size, number of images or group_size of the discriminator (the "
-            'growth presets "progan-paper" and "progan-v1-1gpu" need group_size=16). '
+            "Choose another batch size, number of images, micro_batches or group_size of the "
+            'discriminator (the growth presets "progan-paper" and "progan-v1-1gpu" need '
+            "group_size=16). "
             f"{error} in {what}"
         ) from error
 
