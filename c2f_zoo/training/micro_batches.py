@@ -1,5 +1,8 @@
 """Batches that do not fit into memory at once: their gradient, from one part after another."""
 
+import contextlib
+import contextvars
+
 import keras
 from keras import ops
 
@@ -8,6 +11,42 @@ from c2f_zoo.training.steps import take_step
 
 # Of losses that are means over the batch, whose gradient is the mean of the parts' gradients.
 _MEANS = ("sum_over_batch_size", "mean")
+_default = contextvars.ContextVar("micro_batches", default=1)
+
+
+@contextlib.contextmanager
+def in_micro_batches(count):
+    """Have every `compile` of a block that does not say otherwise compute gradients in parts.
+
+    Args:
+        count: Number of parts of each batch, as `micro_batches` of `compile`.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: If the number is not a positive integer.
+
+    Example:
+        >>> from c2f_zoo import PWCNetLite
+        >>> model = PWCNetLite()
+        >>> with in_micro_batches(4):
+        ...     model.compile()
+        >>> model.micro_batches
+        4
+    """
+    token = _default.set(checks.whole("count", count, least=1))
+    try:
+        yield
+    finally:
+        _default.reset(token)
+
+
+def chosen_parts(micro_batches):
+    """The `micro_batches` given to `compile`, or those of the block `in_micro_batches`."""
+    if micro_batches is None:
+        return _default.get()
+    return checks.whole("micro_batches", micro_batches, least=1)
 
 
 class MicroBatched:
@@ -26,19 +65,20 @@ class MicroBatched:
 
     micro_batches = 1
 
-    def compile(self, *args, micro_batches=1, **kwargs):
+    def compile(self, *args, micro_batches=None, **kwargs):
         """Compile as `keras.Model.compile`.
 
         Args:
             *args: Of `keras.Model.compile`.
-            micro_batches: Number of parts in which the gradient of a batch is computed. Every
-                batch must have as many samples (on several devices, each device's share).
+            micro_batches: Number of parts in which the gradient of a batch is computed. It must
+                divide every batch (on several devices, each device's share). Defaults to that of
+                the block `in_micro_batches`, or 1.
             **kwargs: Of `keras.Model.compile`.
 
         Raises:
             ValueError: If it is not a positive integer, or a loss is not a mean over the batch.
         """
-        checks.whole("micro_batches", micro_batches, least=1)
+        micro_batches = chosen_parts(micro_batches)
         super().compile(*args, **kwargs)
         if micro_batches > 1:
             check_losses(self.loss)
@@ -91,24 +131,72 @@ def gradients_in_parts(model, calls, batch, weights, count=1, see=None):
         The loss, a mean over the batch, and this replica's share of the gradients.
     """
     known = _known_weights(model, batch) if count > 1 else None
-    total, gradients = 0.0, [None] * len(weights)
-    for part, share in split(batch, count):
-        part, own = ordered(calls, gradients, part), None
-        if known is not None:
-            own = ops.divide_no_nan(_known_weights(model, part), known)
-        loss, found, outputs = _loss_and_gradients(model, calls, part, weights, share, own)
-        total = total + loss
-        gradients = [added(g, f) for g, f in zip(gradients, found, strict=True)]
+
+    def differentiate(part):
+        share = None if known is None else _known_weights(model, part)
+        if share is not None:
+            # The mean of the parts' losses, of which each is then to be divided by all weights.
+            share = ops.divide_no_nan(share * count, known)
+        loss, gradients, outputs = _loss_and_gradients(model, calls, part, weights, share)
         if see is not None:
             see(part[0], part[1], outputs, sample_weight=part[2])
-    return total, gradients
+        return loss, gradients
+
+    return mean_over_parts(differentiate, calls, batch, count)
 
 
-def _loss_and_gradients(model, calls, batch, weights, share, loss_share):
-    """Loss of a part of a batch times its share, this replica's share of the gradients, outputs.
+def mean_over_parts(function, calls, batch, count):
+    """Average what a function returns over the parts of a batch, one after another.
 
-    `loss_share` is what the loss counts without those of `add_loss` and regularizers, None for the
-    `share`.
+    Part j has the samples j, j + count, ... of the batch: the groups of a minibatch standard
+    deviation stay together, and on several devices each has its share of every part.
+
+    Args:
+        function: Takes a part and returns a structure of tensors and None.
+        calls: `GradientCalls` of the backend.
+        batch: Structure of tensors (B, ...) and None.
+        count: Number of parts, which divides B.
+
+    Returns:
+        Structure of tensors and None, as of the function.
+
+    Raises:
+        ValueError: If the number of parts does not divide the batch;
+            `tf.errors.InvalidArgumentError` where it is known at run time only.
+    """
+    if count == 1:
+        return function(batch)
+    batch = map_batch(lambda tensor: _in_parts(tensor, count), batch)
+
+    def add(index, total):
+        part = map_batch(lambda tensor: ops.take(tensor, index, axis=1), batch)
+        found = map_batch(lambda tensor: tensor / count, function(part))
+        return found if total is None else keras.tree.map_structure(added, total, found)
+
+    return calls.repeat(add, count)
+
+
+def _in_parts(tensor, count):
+    """Reshape (B, ...) to (B / count, count, ...)."""
+    tensor = ops.convert_to_tensor(tensor)
+    message = (
+        f"A batch, or each device's share of it, must be divisible by {count}, the number of "
+        "micro_batches (drop a smaller last batch). Received:"
+    )
+    length = tensor.shape[0]
+    if length is None:
+        length = ops.shape(tensor)[0]
+        is_right = ops.equal(length % count, 0)
+        tensor = backend.check_at_run_time(tensor, is_right, message, length)
+    elif length % count:
+        raise ValueError(f"{message} {length}")
+    return ops.reshape(tensor, (length // count, count, *ops.shape(tensor)[1:]))
+
+
+def _loss_and_gradients(model, calls, batch, weights, share):
+    """Loss of a batch, this replica's share of the gradients, and the model's outputs.
+
+    `share`, if any, multiplies the loss without those of `add_loss` and regularizers.
     """
     x, y, sample_weight = batch
     # Outside of the differentiated function, where JAX would not see the optimizer's variable but
@@ -122,11 +210,9 @@ def _loss_and_gradients(model, calls, batch, weights, share, loss_share):
         )
         # Keras has divided it by the replicas, and the gradient call will do so again.
         loss = loss * calls.replicas
-        if loss_share is None:
-            loss = loss * ops.cast(share, loss.dtype)
-        else:
+        if share is not None:
             others = ops.cast(sum(model.losses, start=0.0), loss.dtype)
-            loss = loss_share * (loss - others) + ops.cast(share, loss.dtype) * others
+            loss = share * (loss - others) + others
         return loss * ops.cast(scale, loss.dtype), (loss, outputs)
 
     (loss_value, outputs), gradients = calls.loss_gradients(loss, weights)
@@ -153,53 +239,6 @@ def map_batch(function, batch):
 def length_of(batch):
     """Number of samples of a batch, an integer or a scalar tensor."""
     return ops.shape(next(one for one in keras.tree.flatten(batch) if one is not None))[0]
-
-
-def split(batch, count):
-    """Split a batch into parts of about equal length.
-
-    Part j has the samples j, j + count, ... of the batch: the groups of a minibatch standard
-    deviation stay together, and on several devices each has its share of every part.
-
-    Args:
-        batch: Structure of tensors (B, ...) and None.
-        count: Number of parts, from 1 to B.
-
-    Returns:
-        List of pairs: the part, and its share of the samples, a number or scalar tensor.
-
-    Raises:
-        ValueError: If there are fewer samples; `tf.errors.InvalidArgumentError` where the number
-            is known at run time only.
-    """
-    if count == 1:
-        return [(batch, 1.0)]
-    batch = map_batch(lambda tensor: _at_least(ops.convert_to_tensor(tensor), count), batch)
-    length = length_of(batch)
-    parts = []
-    for first in range(count):
-        part = map_batch(lambda tensor, j=first: tensor[j::count], batch)
-        number = (length - first + count - 1) // count
-        if not isinstance(length, int):
-            number, total = ops.cast(number, "float32"), ops.cast(length, "float32")
-            parts.append((part, number / total))
-        else:
-            parts.append((part, number / length))
-    return parts
-
-
-def _at_least(tensor, count):
-    message = (
-        f"A batch must have at least {count} samples, the number of micro_batches (drop a smaller "
-        "last batch). Received:"
-    )
-    length = tensor.shape[0]
-    if length is None:
-        length = ops.shape(tensor)[0]
-        return backend.check_at_run_time(tensor, length >= count, message, length)
-    if length < count:
-        raise ValueError(f"{message} {length}")
-    return tensor
 
 
 def ordered(calls, gradients, batch):

@@ -114,16 +114,15 @@ def _check_batch(model, size, what):
             f"Received: a batch of {size} for {replicas} replicas in {what}"
         )
     share, parts = size // replicas, model.micro_batches
-    if share < parts:
+    if share % parts:
         raise ValueError(
-            f"A batch must have at least {parts} samples on each device, the number of "
-            f"micro_batches. Received: a batch of {size} for {replicas} devices in {what}"
+            "The number of micro_batches must divide each replica's share of every batch. "
+            f"Received: micro_batches={parts}, a batch of {size} for {replicas} replicas in {what}"
         )
     if group is None:
         return
     try:
-        for part in {share // parts, -(-share // parts)}:
-            group_of(part, group)
+        group_of(share // parts, group)
     except ValueError as error:
         raise ValueError(
             "Choose another batch size, number of images, micro_batches or group_size of the "

@@ -6,7 +6,7 @@ import inspect
 import keras
 from keras import ops
 
-from c2f_zoo import backend, checks
+from c2f_zoo import backend
 from c2f_zoo.training.adversarial.batch import common_label_size, generator_inputs, read_batch
 from c2f_zoo.training.adversarial.checks import (
     MEASURE,
@@ -18,6 +18,7 @@ from c2f_zoo.training.adversarial.config import AdversarialTraining
 from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
 from c2f_zoo.training.adversarial.step import AdversarialStep, Phase, logged_names, phases_of
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
+from c2f_zoo.training.micro_batches import chosen_parts
 from c2f_zoo.training.planned_steps import StepPlanner
 from c2f_zoo.training.steps import TrainStep, assign
 
@@ -138,7 +139,7 @@ class AdversarialModel(TrainStep, keras.Model):
         settings=None,
         generator_optimizer=None,
         discriminator_optimizer=None,
-        micro_batches=1,
+        micro_batches=None,
         **kwargs,
     ):
         """Set how the pair is trained; by default as in the generator's paper.
@@ -153,6 +154,7 @@ class AdversarialModel(TrainStep, keras.Model):
                 after another. The updates are those of the whole batch, but for relativistic
                 losses, the groups of a minibatch standard deviation that do not divide the parts,
                 a mean path length as a target, and random numbers that are drawn for each part.
+                Defaults to that of the block `in_micro_batches`, or 1.
             **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
 
         Raises:
@@ -173,7 +175,7 @@ class AdversarialModel(TrainStep, keras.Model):
         networks = (self.generator, self.discriminator)
         optimizers.build_for(*(network.trainable_variables for network in networks))
         self.settings, self._compile_options = settings, kwargs
-        self.micro_batches = checks.whole("micro_batches", micro_batches, least=1)
+        self.micro_batches = chosen_parts(micro_batches)
         self._rate_factors = (
             1.0 if generator_optimizer else settings.generator_correction,
             1.0 if discriminator_optimizer else settings.discriminator_correction,

@@ -16,7 +16,7 @@ from c2f_zoo.losses import (
     path_lengths,
     r1_penalty,
 )
-from c2f_zoo.training.micro_batches import added, length_of, ordered, split
+from c2f_zoo.training.micro_batches import length_of, mean_over_parts
 
 
 class Phase(enum.Enum):
@@ -63,9 +63,7 @@ class AdversarialStep:
     """
 
     def __init__(self, model, calls, batch):
-        self.model, self.calls = model, calls
-        parts = split(batch, model.micro_batches)
-        self.parts = [(MicroBatch(model, calls, part), share) for part, share in parts]
+        self.model, self.calls, self.batch = model, calls, batch
         self.batch_size = length_of(batch)
 
     def run(self, phase):
@@ -88,13 +86,14 @@ class AdversarialStep:
         """
         network, optimizer = getattr(self.model, side), getattr(self.model.optimizer, side)
         weights = network.trainable_variables
-        gradients, reports = [None] * len(weights), []
-        for part, share in self.parts:
-            part.follow(gradients)
-            report, found = self.calls.loss_gradients(_times(share, loss_of(part)), weights)
-            gradients = [added(g, f) for g, f in zip(gradients, found, strict=True)]
-            reports.append({name: share * value for name, value in report.items()})
-        report = {name: sum(each[name] for each in reports) for name in reports[0]}
+
+        def differentiate(part):
+            return self.calls.loss_gradients(
+                loss_of(MicroBatch(self.model, self.calls, part)), weights
+            )
+
+        count = self.model.micro_batches
+        report, gradients = mean_over_parts(differentiate, self.calls, self.batch, count)
         # None for a growing network's variables of other stages: the loss does not reach them.
         self.calls.apply(optimizer, gradients, weights)
         # Once for all parts.
@@ -112,20 +111,8 @@ class MicroBatch:
     def __init__(self, model, calls, batch):
         self.model, self.calls, self.given = model, calls, batch
         self.settings, self.batch_size = model.settings, length_of(batch)
-        self.loss, self.earlier = adversarial_loss(self.settings.loss), ()
-
-    @property
-    def images(self):
-        return self.given["images"]
-
-    @property
-    def labels(self):
-        return self.given.get("labels")
-
-    def follow(self, gradients):
-        """Be computed only after these gradients, of other parts, so that their memory is free."""
-        self.given = ordered(self.calls, gradients, self.given)
-        self.earlier = [gradient for gradient in gradients if gradient is not None]
+        self.loss = adversarial_loss(self.settings.loss)
+        self.images, self.labels = batch["images"], batch.get("labels")
 
     # The discriminator
 
@@ -210,8 +197,9 @@ class MicroBatch:
 
         def loss():
             report = {}
-            fake = self.judge(self.generate(latents, labels, report))
-            real = self.judge(self.reals).scores if self.loss.is_relativistic else None
+            fakes = self.generate(latents, labels, report)
+            fake = self.judge(fakes)
+            real = self.judge(self.match(fakes)).scores if self.loss.is_relativistic else None
             total = self.loss.generator(real, fake.scores, average=self.calls.average)
             report["g_loss"] = total
             if labels is not None:
@@ -317,8 +305,7 @@ class MicroBatch:
         if name in self.given:
             return ops.cast(self.given[name][::stride], "float32")
         shape = (self.batch_size if size is None else size, self.model.latent_size)
-        latents = keras.random.normal(shape, seed=self.model.seed_generator)
-        return self.calls.after(self.earlier, [latents])[0] if self.earlier else latents
+        return keras.random.normal(shape, seed=self.model.seed_generator)
 
     def match(self, fakes):
         """Real images at every scale of the generated ones, faded in as these are."""
@@ -336,16 +323,6 @@ class MicroBatch:
             old = [upsample_nearest(average_pool(real, 2)) for real in reals]
             reals = [a + alpha * (b - a) for a, b in zip(old, reals, strict=True)]
         return reals
-
-
-def _times(share, loss):
-    """A function that returns a share of a loss, and its report."""
-
-    def scaled():
-        value, report = loss()
-        return share * value, report
-
-    return loss if isinstance(share, float) and share == 1.0 else scaled
 
 
 def _moved(past, length, settings):

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import math
 
 import keras
 from keras import ops
@@ -11,6 +12,7 @@ from c2f_zoo.layers.restriction import RESTRICTIONS
 from c2f_zoo.training.micro_batches import (
     added,
     check_losses,
+    chosen_parts,
     gradients_in_parts,
     map_batch,
     ordered,
@@ -138,17 +140,18 @@ class Multilevel(TrainStep, keras.Model):
         """
         return (self.schedule.at(step),)
 
-    def compile(self, *args, micro_batches=1, **kwargs):
+    def compile(self, *args, micro_batches=None, **kwargs):
         """Compile as `keras.Model.compile`, with `steps_per_execution` 1: stages end after any.
 
         Args:
             *args: Of `keras.Model.compile`.
-            micro_batches: Number of parts in which the gradient of each term is computed, or as
-                many as it has samples; see `MicroBatched`.
+            micro_batches: Number of parts in which the gradient of each term is computed, or its
+                greatest common divisor with the term's samples; see `MicroBatched`. Defaults to
+                that of the block `in_micro_batches`, or 1.
             **kwargs: Of `keras.Model.compile`.
         """
         backend.refuse_multi_worker()
-        checks.whole("micro_batches", micro_batches, least=1)
+        micro_batches = chosen_parts(micro_batches)
         given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
         steps = given.get("steps_per_execution", 1)
         if steps != 1:
@@ -278,7 +281,7 @@ class Multilevel(TrainStep, keras.Model):
                 part = ordered(calls, gradients, part)
                 is_finest = mesh == stage.mesh
                 see = self.compute_metrics if is_finest else None
-                parts = min(self.micro_batches, count)
+                parts = math.gcd(self.micro_batches, count)
                 loss, found = self._mesh_gradients(calls, part, mesh, weights, parts, see)
                 estimate = estimate + sign * loss
                 gradients = [added(g, f, sign) for g, f in zip(gradients, found, strict=True)]

@@ -54,6 +54,19 @@ class GradientCalls(calls.GradientCalls):
         tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
         return tensors
 
+    def repeat(self, function, count):
+        state = function(0, None)
+
+        def body(index, carry):
+            with _scope(self.variables, carry[1]) as scope:
+                state = function(index, carry[0])
+            return state, _values(scope, self.variables)
+
+        # A loop, of which one round is compiled. What is assigned travels with it.
+        state, values = jax.lax.fori_loop(1, count, body, (state, _now(self.variables)))
+        _assign(self.variables, values)
+        return state
+
     def apply(self, optimizer, gradients, weights):
         if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
             optimizer.apply(gradients, weights)
