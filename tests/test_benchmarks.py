@@ -126,3 +126,15 @@ def test_time_of_depth_networks(script, capsys, monkeypatch):
     assert [row["parameters"] for row in rows] == [4_442_357, 1_872_893]
     assert min(row[kind] for row in rows for kind in ("training", "estimate")) > 0
     assert "| lite | 1,872,893 | float32 |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("case, way", [("raft-small", "computed again"), ("depth-unet", "4 parts")])
+def test_memory_of_a_step(script, case, way):
+    module = script("memory")
+    assert way in module.CASES[case]
+    found = module.measure_case(case, way, 1, True)
+    assert found["seconds"] > 0 and found["memory"] >= 0
+    about = {"backend": "jax", "case": case}
+    whole = {**about, "way": module.WHOLE, "seconds": 2.0, "memory": 4.0}
+    lines = module.table([whole, {**about, "way": way, "seconds": 3.0, "memory": 1.0}]).splitlines()
+    assert lines[-1] == f"| jax | {case} | {way} | 1 | 0.25 | 3.00 | 1.50 |"

@@ -56,15 +56,18 @@ class GradientCalls(calls.GradientCalls):
 
     def repeat(self, function, count):
         state = function(0, None)
+        weights, others, slots, metrics = _state_variables(self.model)
+        # What may be assigned travels with the loop, of which one round is compiled.
+        fixed, moving = [*weights, *slots], [*others, *metrics]
+        known = _now(fixed)
 
         def body(index, carry):
-            with _scope(self.variables, carry[1]) as scope:
+            with _scope([*fixed, *moving], [*known, *carry[1]]) as scope:
                 state = function(index, carry[0])
-            return state, _values(scope, self.variables)
+            return state, _values(scope, moving)
 
-        # A loop, of which one round is compiled. What is assigned travels with it.
-        state, values = jax.lax.fori_loop(1, count, body, (state, _now(self.variables)))
-        _assign(self.variables, values)
+        state, values = jax.lax.fori_loop(1, count, body, (state, _now(moving)))
+        _assign(moving, values)
         return state
 
     def apply(self, optimizer, gradients, weights):
