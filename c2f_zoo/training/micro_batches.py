@@ -11,6 +11,10 @@ from c2f_zoo.training.steps import take_step
 
 # Of losses that are means over the batch, whose gradient is the mean of the parts' gradients.
 _MEANS = ("sum_over_batch_size", "mean")
+_DIVISIBLE = (
+    "A batch, or each device's share of it, must be divisible by {count}, the number of "
+    "micro_batches (drop a smaller last batch). Received:"
+)
 _default = contextvars.ContextVar("micro_batches", default=1)
 
 
@@ -83,6 +87,16 @@ class MicroBatched:
         if micro_batches > 1:
             check_losses(self.loss)
         self.micro_batches = micro_batches
+
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
+        # Before the first step: on JAX an error within one would cost the model its weights.
+        leaves = [leaf for leaf in keras.tree.flatten(x) if hasattr(leaf, "shape")]
+        if self.micro_batches > 1 and leaves and not kwargs.get("validation_split"):
+            count, size = leaves[0].shape[0], 32 if batch_size is None else batch_size
+            last = count % size if kwargs.get("steps_per_epoch") is None else 0
+            for length in (min(count, size), last):
+                _check_divisible(length, self.micro_batches)
+        return super().fit(x, y, batch_size, *args, **kwargs)
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -176,20 +190,22 @@ def mean_over_parts(function, calls, batch, count):
     return calls.repeat(add, count)
 
 
+def _check_divisible(length, count):
+    if length % count:
+        raise ValueError(f"{_DIVISIBLE.format(count=count)} {length}")
+
+
 def _in_parts(tensor, count):
     """Reshape (B, ...) to (B / count, count, ...)."""
     tensor = ops.convert_to_tensor(tensor)
-    message = (
-        f"A batch, or each device's share of it, must be divisible by {count}, the number of "
-        "micro_batches (drop a smaller last batch). Received:"
-    )
     length = tensor.shape[0]
     if length is None:
         length = ops.shape(tensor)[0]
         is_right = ops.equal(length % count, 0)
+        message = _DIVISIBLE.format(count=count)
         tensor = backend.check_at_run_time(tensor, is_right, message, length)
-    elif length % count:
-        raise ValueError(f"{message} {length}")
+    else:
+        _check_divisible(length, count)
     return ops.reshape(tensor, (length // count, count, *ops.shape(tensor)[1:]))
 
 

@@ -41,7 +41,8 @@ class GradientCalls(calls.GradientCalls):
         others = [v for v in self.variables if id(v) not in chosen]
 
         def stateless(values, other_values):
-            with _scope([*weights, *others], [*values, *other_values]) as scope:
+            # Losses of `add_loss`, which scopes drop unless they collect them, are the step's too.
+            with _scope([*weights, *others], [*values, *other_values], collect=True) as scope:
                 loss, beside = function()
             return loss, (beside, _values(scope, others))
 
@@ -160,8 +161,8 @@ def _state_variables(model):
     )
 
 
-def _scope(variables, values):
-    return keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)))
+def _scope(variables, values, collect=False):
+    return keras.StatelessScope(list(zip(variables, values, strict=True)), collect_losses=collect)
 
 
 def _values(scope, variables):
