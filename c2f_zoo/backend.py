@@ -22,7 +22,18 @@ def backend() -> str:
     return keras.backend.backend()
 
 
-def _framework(name: str):
+def framework(name: str):
+    """Import a framework, or a module of it, by its name.
+
+    Args:
+        name: Such as `"jax"` or `"torch"`.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: It is not installed; the message names the extra.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -41,7 +52,7 @@ def tensorflow():
     Raises:
         ImportError: TensorFlow is not installed; the message names the extra.
     """
-    return _framework("tensorflow")
+    return framework("tensorflow")
 
 
 def jit(function, xla: bool = False):
@@ -65,7 +76,7 @@ def jit(function, xla: bool = False):
     if name == "tensorflow":
         return tensorflow().function(function, jit_compile=xla)
     if name == "jax":
-        return _framework("jax").jit(function)
+        return framework("jax").jit(function)
     return without_gradients(function)
 
 
@@ -85,7 +96,7 @@ def without_gradients(function):
     """
     if backend() != "torch":
         return function
-    torch = _framework("torch")
+    torch = framework("torch")
 
     def run(*args, **kwargs):
         with torch.no_grad():
@@ -157,8 +168,8 @@ def on_accelerator() -> bool:
         devices = tensorflow().config.list_logical_devices()
         return any(device.device_type in ("GPU", "TPU") for device in devices)
     if name == "jax":
-        return _framework("jax").default_backend() != "cpu"
-    torch = _framework("torch")
+        return framework("jax").default_backend() != "cpu"
+    torch = framework("torch")
     return any(device.is_available() for device in (torch.backends.mps, torch.cuda, torch.xpu))
 
 
@@ -340,7 +351,7 @@ def visible_values(array) -> np.ndarray | None:
         is_visible = hasattr(array, "numpy")  # symbolic tensors lack it
     elif name == "jax":
         # The values of an array that several hosts share are in no single one.
-        is_traced = isinstance(array, _framework("jax").core.Tracer)
+        is_traced = isinstance(array, framework("jax").core.Tracer)
         is_visible = not is_traced and getattr(array, "is_fully_addressable", True)
     else:
         is_visible = str(getattr(array, "device", "meta")) == "cpu"
@@ -353,7 +364,7 @@ def global_seed() -> int:
     Returns:
         The seed; 0 on the other backends, which have no global generator.
     """
-    return _framework("torch").initial_seed() if backend() == "torch" else 0
+    return framework("torch").initial_seed() if backend() == "torch" else 0
 
 
 def set_global_seed(seed: int) -> None:
@@ -363,7 +374,7 @@ def set_global_seed(seed: int) -> None:
         seed: Integer from 0 to 2^63 - 1.
     """
     if backend() == "torch":
-        _framework("torch").manual_seed(seed)
+        framework("torch").manual_seed(seed)
 
 
 @contextlib.contextmanager
@@ -380,7 +391,7 @@ def kept_global_seed():
     if backend() != "torch":
         yield
         return
-    torch = _framework("torch")
+    torch = framework("torch")
     state = torch.get_rng_state()
     try:
         yield

@@ -138,3 +138,15 @@ def test_growing_and_full_resolution(script, capsys, tmp_path):
     assert found[0]["images"] == found[1]["images"] == 48
     assert found[0]["pixels"] == 1 and found[1]["pixels"] < 0.7
     assert "| linear | 48 | 0.6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("case, way", [("raft-small", "computed again"), ("depth-unet", "4 parts")])
+def test_memory_of_a_step(script, case, way):
+    module = script("memory")
+    assert way in module.CASES[case]
+    found = module.measure_case(case, way, 1, True)
+    assert found["seconds"] > 0 and found["memory"] >= 0
+    about = {"backend": "jax", "case": case}
+    whole = {**about, "way": module.WHOLE, "seconds": 2.0, "memory": 4.0}
+    lines = module.table([whole, {**about, "way": way, "seconds": 3.0, "memory": 1.0}]).splitlines()
+    assert lines[-1] == f"| jax | {case} | {way} | 1 | 0.25 | 3.00 | 1.50 |"

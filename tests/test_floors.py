@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # From the ground up. Rooms on one floor do not import each other.
 FLOORS = (
     {"backend", "checks", "registered_names"},
-    {"hosts", "lazy"},
+    {"hosts", "lazy", "rematerialization"},
     {"layers"},
     {"losses", "metrics"},
     {"data"},

@@ -10,21 +10,22 @@ from c2f_zoo.cli.common import OK, CommandError, UsageError, choose_backend, say
 
 EXAMPLES = """A recipe is a Python file with a function main(argv): one of the repository's folder
 training/, by its name, or any other, by its path. What follows it on the command line is its own,
-but for --devices and --hosts. (--debug, to see where an error comes from, goes before the verb:
-c2f --debug train RECIPE.)
+but for --devices, --hosts and --accumulate. (--debug, to see where an error comes from, goes before
+the verb: c2f --debug train RECIPE.)
 
 examples:
   c2f train --list
   c2f train pwcnet_lite_scenes --help
   c2f train pwcnet_lite_scenes --tiny
   c2f train pwcnet_lite_scenes --devices all
+  c2f train pwcnet_lite_scenes --accumulate 4    (a quarter of the memory, the same training)
   c2f train pwcnet_lite_scenes --hosts auto    (started by srun, on every host)
   c2f train pwcnet_lite_scenes --hosts 10.0.0.1:1234,2,0    (and ...,2,1 on the second host)
   c2f train my_recipe.py --epochs 10"""
 
 
 # Options of ours, each with a value, that a recipe's may stand before.
-OURS = ("--devices", "--hosts")
+OURS = ("--devices", "--hosts", "--accumulate")
 
 # Folders and files of training/ that train nothing.
 NO_RECIPES = frozenset({"collect", "common", "data", "measure"})
@@ -37,7 +38,8 @@ def add_parser(verbs):
         help="run the recipe that trains a checkpoint",
         description="Run a training recipe.",
         epilog=EXAMPLES,
-        usage="c2f train [-h] [--list] RECIPE [--devices N|all] [--hosts HOSTS] [ARGUMENT ...]",
+        usage="c2f train [-h] [--list] RECIPE [--devices N|all] [--hosts HOSTS] [--accumulate K] "
+        "[ARGUMENT ...]",
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="name or path of the recipe")
     parser.add_argument("--list", action="store_true", help="list the recipes found and exit")
@@ -53,6 +55,12 @@ def add_parser(verbs):
         help="train on all devices of several hosts, each of which runs this command (JAX): auto "
         "where Slurm, Open MPI, Kubernetes or Cloud TPU started it, else the first host's address, "
         "the number of hosts, and which of them this is, from 0",
+    )
+    parser.add_argument(
+        "--accumulate",
+        metavar="K",
+        help="compute the gradient of each batch in so many parts, one after another, of which "
+        "one is in memory at a time; K must divide the batches",
     )
     return parser
 
@@ -90,24 +98,26 @@ def run(arguments):
     path = _resolve(arguments.recipe, recipes)
     if not _has_main(path):
         raise CommandError(f"A recipe has a function main(argv). Received: {path} without one")
-    devices = _count(arguments.devices or "1")
+    devices = _count("devices", arguments.devices or "1")
+    parts = _count("accumulate", arguments.accumulate or "1", or_all=False)
     hosts = _hosts(arguments)
     if {"-h", "--help"} & set(arguments.recipe_arguments):
         choose_backend()
         return _run_recipe(path, arguments.recipe_arguments)
     start_backend(processors=1 if devices == "all" else devices)
-    from c2f_zoo.training import join_hosts, on_devices
+    from c2f_zoo.training import in_micro_batches, join_hosts, on_devices
 
-    with on_devices(devices) if hosts is None else join_hosts(*hosts):
+    with on_devices(devices) if hosts is None else join_hosts(*hosts), in_micro_batches(parts):
         return _run_recipe(path, arguments.recipe_arguments)
 
 
-def _count(devices):
-    if devices == "all":
-        return devices
-    if not devices.isdecimal() or int(devices) < 1:
-        raise UsageError(f"--devices is a number from 1 up, or all. Received: {devices}")
-    return int(devices)
+def _count(option, given, or_all=True):
+    if or_all and given == "all":
+        return given
+    if not given.isdecimal() or int(given) < 1:
+        choices = "a number from 1 up" + ", or all" * or_all
+        raise UsageError(f"--{option} is {choices}. Received: {given}")
+    return int(given)
 
 
 def _hosts(arguments):

@@ -1,5 +1,6 @@
 """All-pairs correlation of two feature maps at several scales, and the lookup around a flow."""
 
+import copy
 import math
 
 from keras import ops
@@ -66,6 +67,27 @@ class CorrelationPyramid:
             if is_stored:
                 keys = ops.matmul(self.query, ops.transpose(keys, (0, 2, 1)))
             self.levels.append((keys, rows, columns, is_stored))
+
+    @property
+    def tensors(self):
+        """The tensors that a lookup depends on: the query (B, h w, D), and one of each level."""
+        return [self.query, *(level[0] for level in self.levels)]
+
+    def replaced(self, tensors):
+        """Make the same pyramid of other tensors.
+
+        Args:
+            tensors: List of tensors of the shapes of `tensors`.
+
+        Returns:
+            `CorrelationPyramid`.
+        """
+        other = copy.copy(self)
+        other.query, *values = tensors
+        other.levels = [
+            (value, *level[1:]) for value, level in zip(values, self.levels, strict=True)
+        ]
+        return other
 
     def lookup(self, coordinates, radius=4):
         """Sample each level in a window around the given positions.

@@ -79,6 +79,20 @@ class MultilevelSmoothL1(keras.losses.Loss):
             truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
         return super().__call__(truth, y_pred)
 
+    def total_weight(self, y_true, sample_weight=None):
+        """What the mean over the known pixels of a batch is divided by.
+
+        Args:
+            y_true: Tensor (B, H, W, 1), true disparity in pixels.
+            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,).
+
+        Returns:
+            Scalar tensor, the sum of the weights of the known pixels.
+        """
+        if sample_weight is not None:
+            sample_weight = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
+        return ops.sum(self._weight(ops.cast(y_true, self.dtype), sample_weight))
+
     def call(self, y_true, y_pred):
         y_pred = list(y_pred) if isinstance(y_pred, (list, tuple)) else [y_pred]
         if len(self.level_weights) < len(y_pred):

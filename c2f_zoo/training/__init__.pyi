@@ -34,6 +34,7 @@ from .growth import (
     ProgressiveGrowth as ProgressiveGrowth,
 )
 from .hosts import join_hosts as join_hosts, on_first_host as on_first_host
+from .micro_batches import MicroBatched as MicroBatched, in_micro_batches as in_micro_batches
 from .multilevel import (
     GradientVariance as GradientVariance,
     Multilevel as Multilevel,

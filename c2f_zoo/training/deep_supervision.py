@@ -6,6 +6,7 @@ import threading
 import keras
 
 from c2f_zoo import backend
+from c2f_zoo.training.micro_batches import MicroBatched
 
 _state = threading.local()
 
@@ -26,7 +27,7 @@ def _supervising(model):
         stack.pop()
 
 
-class DeeplySupervised:
+class DeeplySupervised(MicroBatched):
     """Mixin for a `keras.Model` whose loss looks at every level of a coarse-to-fine answer.
 
     `model(x)`, `predict` and `export` give the answer; inside `fit` and `evaluate` the model's
@@ -35,7 +36,8 @@ class DeeplySupervised:
     metric, gets `self.answer(levels)`. Works alike on TensorFlow, JAX and torch, since only the
     structure of what `call` returns is changed, before Keras' own steps trace it.
 
-    Metrics always see the sample weight, which carries validity masks here.
+    Metrics always see the sample weight, which carries validity masks here. `compile` takes
+    `micro_batches`, see `MicroBatched`.
     """
 
     def answer(self, levels):
@@ -73,7 +75,9 @@ class DeeplySupervised:
     def compile_from_config(self, config):
         # What was saved is what `keras.Model.compile` received, all defaults filled in; our own
         # `compile` would add its default metrics once more.
-        keras.Model.compile(self, **keras.saving.deserialize_keras_object(config))
+        options = keras.saving.deserialize_keras_object(config)
+        self.micro_batches = options.pop("micro_batches", 1)
+        keras.Model.compile(self, **options)
         self._leave_loss_unbuilt()
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)

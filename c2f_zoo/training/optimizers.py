@@ -17,7 +17,8 @@ class ClippedAdamW(keras.optimizers.AdamW):
         learning_rate: Number or schedule.
         clip_norm: Largest norm of all gradients together, positive.
         **kwargs: Of `keras.optimizers.AdamW`, without `gradient_accumulation_steps`: the sum would
-            be of parts that were clipped one by one.
+            be of parts that were clipped one by one. `compile(micro_batches=...)` of the zoo's
+            models accumulates within a step, whose whole gradient is clipped.
 
     Raises:
         ValueError: If `clip_norm` is not a positive number, or gradients are to be accumulated.
@@ -31,7 +32,8 @@ class ClippedAdamW(keras.optimizers.AdamW):
         super().__init__(learning_rate=learning_rate, **kwargs)
         if self.gradient_accumulation_steps is not None:
             raise ValueError(
-                "ClippedAdamW does not accumulate gradients. Received: "
+                "ClippedAdamW does not accumulate gradients over steps, whose parts would be "
+                "clipped one by one: give compile micro_batches. Received: "
                 f"gradient_accumulation_steps={self.gradient_accumulation_steps}"
             )
         self.clip_norm = checks.number("clip_norm", clip_norm, above=0)

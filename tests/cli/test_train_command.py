@@ -84,6 +84,19 @@ def test_the_number_of_devices_is_the_command_s_own(repository, capsys):
         assert f"a number from 1 up, or all. Received: {count}" in capsys.readouterr().err
 
 
+def test_micro_batches_are_the_default_of_the_recipe_s_models(tmp_path, capsys):
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(
+        "from c2f_zoo.training.micro_batches import chosen_parts\n"
+        "def main(argv):\n    return chosen_parts(None) if argv == ['a'] else 9\n"
+    )
+    assert main(["train", str(recipe), "a", "--accumulate", "4"]) == 4
+    assert main(["train", str(recipe), "a"]) == 1
+    for count in ("0", "all"):
+        assert main(["train", str(recipe), "--accumulate", count]) == 2
+        assert f"a number from 1 up. Received: {count}" in capsys.readouterr().err
+
+
 def test_the_hosts_are_the_command_s_own(repository, capsys, monkeypatch):
     from c2f_zoo import training
 

@@ -260,7 +260,7 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
                 loss sees the finest.
             metrics: Default: AbsRel and the accuracy below 1.25, within the limits. They see
                 validity masks.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Of `keras.Model.compile`, and `micro_batches`, see `MicroBatched`.
         """
         if loss is None:
             loss = MultiscaleDepthLoss(

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
-from c2f_zoo.models.psmnet.blocks import Block, TransposedBlock, apply_in_turn, convolution
+from c2f_zoo.models.psmnet.blocks import Block, TransposedBlock, convolution
 from c2f_zoo.models.psmnet.features import Features
+from c2f_zoo.rematerialization import rematerialize
 
 WIDTH = 32
 
@@ -15,6 +16,16 @@ def _residual(channels, dtype, name, activate=False):
         Block(3, channels, WIDTH, True, dtype, f"{name}_0"),
         Block(3, WIDTH, WIDTH, activate, dtype, f"{name}_1"),
     ]
+
+
+def computed(layer, wanted, training, *inputs):
+    """Call a layer; if `wanted`, in training once more for its gradient."""
+    return rematerialize(
+        lambda *inputs: layer(*inputs, training=training),
+        *inputs,
+        variables=layer.non_trainable_variables,
+        when=wanted and training,
+    )
 
 
 class Classifier(keras.layers.Layer):
@@ -70,8 +81,9 @@ class _Aggregation(keras.layers.Layer):
 
     features = Features  # whose volume it takes
 
-    def __init__(self, dtype):
+    def __init__(self, dtype, rematerialize=False):
         super().__init__(dtype=dtype, name="aggregation")
+        self.rematerialize = rematerialize
         with keras.name_scope(self.name):
             self.entry = _residual(2 * WIDTH, dtype, "entry", activate=True)
             self.first = _residual(WIDTH, dtype, "first")
@@ -79,8 +91,13 @@ class _Aggregation(keras.layers.Layer):
         self.built = True
 
     def _enter(self, volume, training):
-        x = apply_in_turn(self.entry, volume, training)
-        return x + apply_in_turn(self.first, x, training)
+        x = self._in_turn(self.entry, volume, training)
+        return x + self._in_turn(self.first, x, training)
+
+    def _in_turn(self, layers, x, training):
+        for layer in layers:
+            x = computed(layer, self.rematerialize, training, x)
+        return x
 
 
 class BasicAggregation(_Aggregation):
@@ -88,6 +105,7 @@ class BasicAggregation(_Aggregation):
 
     Args:
         dtype: Precision policy.
+        rematerialize: Whether training computes each part again for its gradient.
 
     Call arguments:
         volume: Tensor (B, d, h, w, 64).
@@ -106,8 +124,8 @@ class BasicAggregation(_Aggregation):
     def call(self, volume, training=None):
         x = self._enter(volume, training)
         for pair in self.residuals:
-            x = x + apply_in_turn(pair, x, training)
-        return [self.classifier(x, training=training)]
+            x = x + self._in_turn(pair, x, training)
+        return [computed(self.classifier, self.rematerialize, training, x)]
 
 
 class StackedHourglass(_Aggregation):
@@ -115,6 +133,7 @@ class StackedHourglass(_Aggregation):
 
     Args:
         dtype: Precision policy.
+        rematerialize: Whether training computes each part again for its gradient.
 
     Call arguments:
         volume: Tensor (B, d, h, w, 64), d, h and w multiples of 4.
@@ -135,10 +154,10 @@ class StackedHourglass(_Aggregation):
         before = post = None
         costs = []
         for hourglass, classifier in zip(self.hourglasses, self.classifiers, strict=True):
-            x, pre, post = hourglass(x, before, post, training=training)
+            x, pre, post = computed(hourglass, self.rematerialize, training, x, before, post)
             # The released code hands the first hourglass' `pre` to the third too.
             before = pre if before is None else before
             x = x + start
-            cost = classifier(x, training=training)
+            cost = computed(classifier, self.rematerialize, training, x)
             costs.append(cost + costs[-1] if costs else cost)
         return costs

@@ -57,7 +57,7 @@ class StereoNetwork(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
             loss: Default: `MultilevelSmoothL1` below this model's `max_disparity`. A loss of the
                 zoo sees every output; any other Keras loss sees the last.
             metrics: Default: `[DisparityError()]`, likewise. They see validity masks.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Of `keras.Model.compile`, and `micro_batches`, see `MicroBatched`.
         """
         limit = self.max_disparity
         super().compile(

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from c2f_zoo.layers import concatenation_volume, narrow_volume, upsample_bilinear
-from c2f_zoo.models.psmnet.aggregation import Classifier, Hourglass
+from c2f_zoo.models.psmnet.aggregation import Classifier, Hourglass, computed
 from c2f_zoo.models.psmnet.blocks import Block, apply_in_turn, convolution
 from c2f_zoo.models.psmnet.features import CHANNELS, Features
 
@@ -80,6 +80,7 @@ class Cascade(keras.layers.Layer):
 
     Args:
         dtype: Precision policy.
+        rematerialize: Whether training computes each stage again for its gradient.
 
     Call arguments:
         left, right: Lists of what `CascadeFeatures` gives for each image.
@@ -95,8 +96,9 @@ class Cascade(keras.layers.Layer):
     stride = 4  # of which d, h and w have to be multiples, at a quarter of the size
     features = CascadeFeatures
 
-    def __init__(self, dtype):
+    def __init__(self, dtype, rematerialize=False):
         super().__init__(autocast=False, dtype=dtype, name="aggregation")
+        self.rematerialize = rematerialize
         with keras.name_scope(self.name):
             self.stages = [
                 Stage(2 * channels, width, dtype, f"stage_{scale}")
@@ -115,7 +117,7 @@ class Cascade(keras.layers.Layer):
                 centre = ops.stop_gradient(2 * upsample_bilinear(disparity, 2))
                 lowest = ops.clip(centre - (count - 1) / 2, 0.0, float(limit - count))
                 volume = narrow_volume(*pair, lowest, count)
-            cost = ops.cast(stage(volume, training=training), "float32")
+            cost = ops.cast(computed(stage, self.rematerialize, training, volume), "float32")
             disparity = lowest + mean_index(cost)
             levels.append(scale * upsample_bilinear(disparity, scale))
         return levels

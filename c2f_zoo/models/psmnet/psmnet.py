@@ -8,6 +8,7 @@ from c2f_zoo.layers import concatenation_volume, crop_to, pad_to_stride, soft_ar
 from c2f_zoo.models.psmnet.aggregation import BasicAggregation, StackedHourglass
 from c2f_zoo.models.psmnet.base import StereoNetwork
 from c2f_zoo.models.psmnet.cascade import Cascade
+from c2f_zoo.rematerialization import rematerialize
 from c2f_zoo.training.deep_supervision import is_supervising
 
 PUBLISHED = {"basic": BasicAggregation, "stacked_hourglass": StackedHourglass}
@@ -39,6 +40,9 @@ class PSMNet(StereoNetwork):
         align_corners: Where pixels lie when maps are enlarged: True for weights published before
             2021, trained with PyTorch 0.4.0, whose corners stay in place; False for later ones.
             In the cascade it is about the features alone.
+        rematerialize: Whether training computes the 3-D networks, part by part, and the
+            disparities of their costs again for the gradient, instead of keeping what they compute
+            in between: less memory for more time.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
 
     Call arguments:
@@ -66,14 +70,20 @@ class PSMNet(StereoNetwork):
     }
 
     def __init__(
-        self, variant="stacked_hourglass", max_disparity=192, align_corners=False, **kwargs
+        self,
+        variant="stacked_hourglass",
+        max_disparity=192,
+        align_corners=False,
+        rematerialize=False,
+        **kwargs,
     ):
         stride = STRIDE * VARIANTS[checks.one_of("variant", variant, VARIANTS)].stride
         super().__init__(max_disparity, stride, **kwargs)
         self.variant, self.align_corners = variant, bool(align_corners)
         self.output_stride = stride
         self.features = VARIANTS[variant].features(self.align_corners, self.dtype_policy)
-        self.aggregation = VARIANTS[variant](self.dtype_policy)
+        self.rematerialize = bool(rematerialize)
+        self.aggregation = VARIANTS[variant](self.dtype_policy, self.rematerialize)
         self.built = True
 
     def costs(self, images, training=None):
@@ -116,7 +126,12 @@ class PSMNet(StereoNetwork):
         band = None if training else BAND
         costs = self.costs(images, training)
         costs = costs if is_supervising(self) else costs[-1:]
-        return [soft_argmin(cost, size, self.align_corners, band) for cost in costs]
+
+        def disparity(cost):
+            return soft_argmin(cost, size, self.align_corners, band)
+
+        is_wanted = self.rematerialize and training
+        return [rematerialize(disparity, cost, when=is_wanted) for cost in costs]
 
     def call(self, inputs, training=None):
         images = pad_to_stride(self.stack_inputs(inputs), self.output_stride)
@@ -129,4 +144,5 @@ class PSMNet(StereoNetwork):
             **super().get_config(),
             "variant": self.variant,
             "align_corners": self.align_corners,
+            "rematerialize": self.rematerialize,
         }

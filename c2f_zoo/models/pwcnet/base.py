@@ -175,7 +175,7 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             loss: Default: `MultiscaleEndPointError()`. A loss of the zoo sees every level; any
                 other Keras loss sees the full-resolution flow.
             metrics: Default: `[EndPointError()]`. They see validity masks.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Of `keras.Model.compile`, and `micro_batches`, see `MicroBatched`.
         """
         super().compile(
             optimizer=keras.optimizers.Adam(1e-4) if optimizer is None else optimizer,

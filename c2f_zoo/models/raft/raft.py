@@ -1,7 +1,5 @@
 """RAFT: recurrent all-pairs field transforms for optical flow (arXiv 2003.12039)."""
 
-import numbers
-
 import keras
 from keras import ops
 
@@ -20,8 +18,9 @@ from c2f_zoo.losses.laplace import PARAMETERS, expected_error
 from c2f_zoo.metrics import EndPointError
 from c2f_zoo.models.raft import blocks
 from c2f_zoo.models.raft.image_level import RefinedFlowTask
-from c2f_zoo.models.raft.repeating import repeat
+from c2f_zoo.models.raft.repeating import check_options, repeat
 from c2f_zoo.models.raft.variants import VARIANTS
+from c2f_zoo.rematerialization import rematerialize
 from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 from c2f_zoo.training.optimizers import ClippedAdamW
 from c2f_zoo.training.schedules import OneCycle
@@ -65,6 +64,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         mixture: Whether the network also estimates how its errors are distributed, which
             `MixtureOfLaplaceLoss` trains and `flow(..., uncertainty=True)` tells. Defaults to
             the variant's: False for the published networks.
+        rematerialize: Whether training saves memory by computing refinements twice.
         first_flow: Where refinement starts: `"zero"`, or `"regressed"`, a flow that the context
             encoder, which then sees both images, estimates. Defaults to the variant's.
         **kwargs: Of `keras.Model`: `name`, `dtype`.
@@ -123,6 +123,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         correlation_memory=VOLUME_MEMORY,
         mixture=None,
         first_flow=None,
+        rematerialize=False,
         **kwargs,
     ):
         # Coordinates and flows keep float32; the layers choose their own precision.
@@ -136,7 +137,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         self.pooling = pooling_factors(sizes.pooling if pooling is None else pooling)
         self.padding = checks.one_of("padding", padding, PADDING)
         self.tolerance = checks.number("tolerance", tolerance, least=0)
-        self.freeze_batch_norm = bool(freeze_batch_norm)
+        self.freeze_batch_norm, self.rematerialize = bool(freeze_batch_norm), bool(rematerialize)
         self.correlation_memory = checks.number("correlation_memory", correlation_memory, least=0)
         self.mixture = sizes.mixture if mixture is None else bool(mixture)
         first_flow = sizes.first_flow if first_flow is None else first_flow
@@ -209,16 +210,15 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         x = ops.arange(columns, dtype="float32")[None, None, :] + flow[..., 0]
         y = ops.arange(rows, dtype="float32")[None, :, None] + flow[..., 1]
         grid = ops.stack([x, y], axis=-1)
-        _check_options(iterations, initial_flow, query.shape[:3])
+        check_options(iterations, initial_flow, query.shape[:3])
         mixture = [ops.repeat(flow[..., :1], PARAMETERS, axis=-1)] if self.mixture else []
         if self.is_regressed:
             flow, mixture = self._parts(self.update.estimate(hidden))
         if initial_flow is not None:
             initial_flow = ops.cast(initial_flow, "float32")
-            rest = flow[ops.shape(initial_flow)[0] :]
-            flow = ops.concatenate([initial_flow, rest], axis=0)
+            flow = ops.concatenate([initial_flow, flow[ops.shape(initial_flow)[0] :]], axis=0)
 
-        def step(flow, hidden, *_):
+        def step(flow, hidden, *_, pyramid=pyramid, of_context=of_context):
             # Gradients reach earlier refinements through the state alone.
             flow = ops.stop_gradient(flow)
             correlation = pyramid.lookup(grid + flow, self.radius)
@@ -230,10 +230,16 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         state = (flow, hidden, *mixture)
         if not keep_all:
             return repeat(step, state, iterations, self.tolerance / STRIDE)
+
+        def supervised(state, tensors, of_context):
+            state = step(*state, pyramid=pyramid.replaced(tensors), of_context=of_context)
+            return state, self.enlarge(*state)
+
         levels = [self.enlarge(*state)] if self.is_regressed else []
+        inputs, when = (pyramid.tensors, of_context), self.rematerialize
         for _ in range(iterations):
-            state = step(*state)
-            levels.append(self.enlarge(*state))
+            state, level = rematerialize(supervised, state, *inputs, when=when)
+            levels.append(level)
         return levels
 
     def _parts(self, estimate):
@@ -340,7 +346,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
         count, height, width, _ = (images[0] if is_pair else images).shape
         is_stack = not (is_pair or isinstance(inputs, dict))
         grid = [size and -(-size // STRIDE) for size in (height, width)]
-        _check_options(iterations, initial_flow, (count and count - is_stack, *grid))
+        check_options(iterations, initial_flow, (count and count - is_stack, *grid))
 
     # Training
 
@@ -364,7 +370,7 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
             loss: Default: `SequenceLoss()`, of a mixture `MixtureOfLaplaceLoss()`, which see
                 every refinement; any other Keras loss sees the last one's flow.
             metrics: Default: `[EndPointError()]`. They see validity masks.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Of `keras.Model.compile`, and `micro_batches`, see `MicroBatched`.
         """
         if optimizer is None:
             optimizer = ClippedAdamW(OneCycle(4e-4, 100_100), weight_decay=1e-4, epsilon=1e-8)
@@ -379,17 +385,6 @@ class RAFT(PresetMixin, RefinedFlowTask, DeeplySupervised, keras.Model):
 
     def get_config(self):
         names = ("variant", "iterations", "radius", "padding", "tolerance", "freeze_batch_norm")
-        names = (*names, "correlation_memory", "mixture", "first_flow")
+        names = (*names, "correlation_memory", "mixture", "first_flow", "rematerialize")
         config = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "pooling": list(self.pooling), **config}
-
-
-def _check_options(iterations, initial_flow, grid):
-    """Check the options of a call for features of the shape `grid`, (B, h, w), or None each."""
-    if isinstance(iterations, numbers.Number):  # and not a tensor
-        checks.whole("iterations", iterations, least=1)
-    if initial_flow is not None:
-        pairs, *sizes = grid
-        axes = (None if pairs is None else range(pairs + 1), *sizes, 2)
-        allowed = f"(b, h, w, 2), here ({pairs or 'b'} or fewer, {', '.join(map(str, sizes))}, 2)"
-        checks.shape("initial_flow", initial_flow, allowed, axes)

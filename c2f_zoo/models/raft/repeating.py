@@ -1,8 +1,10 @@
 """A step repeated a number of times that is known, comes as an input, or is found on the way."""
 
+import numbers
+
 from keras import ops
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
 
 
 def repeat(step, state, iterations, tolerance=0.0):
@@ -42,3 +44,14 @@ def repeat(step, state, iterations, tolerance=0.0):
 
     begin = ops.convert_to_tensor(0, "int32"), ops.convert_to_tensor(float("inf"), "float32")
     return ops.while_loop(go_on, measure, (*begin, *state))[2:]
+
+
+def check_options(iterations, initial_flow, grid):
+    """Check the options of a call for features of the shape `grid`, (B, h, w), or None each."""
+    if isinstance(iterations, numbers.Number):  # and not a tensor
+        checks.whole("iterations", iterations, least=1)
+    if initial_flow is not None:
+        pairs, *sizes = grid
+        axes = (None if pairs is None else range(pairs + 1), *sizes, 2)
+        allowed = f"(b, h, w, 2), here ({pairs or 'b'} or fewer, {', '.join(map(str, sizes))}, 2)"
+        checks.shape("initial_flow", initial_flow, allowed, axes)

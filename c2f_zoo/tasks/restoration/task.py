@@ -10,9 +10,10 @@ from c2f_zoo.tasks.pairs import to_unit_range
 from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec
+from c2f_zoo.training.micro_batches import MicroBatched
 
 
-class RestorationTask:
+class RestorationTask(MicroBatched):
     """Mixin that gives a restoration network its image level, its inputs and its training.
 
     The network defines `call` and, where they differ, these attributes: `time_embedding` and
@@ -266,7 +267,7 @@ class RestorationTask:
             optimizer: Default: Adam with learning rate 5e-4; 1e-3 for super-resolution.
             loss: Default: mean squared error; for super-resolution `SSIMLoss("zero", offset=0)`.
             metrics: Default: `[PSNR()]`.
-            **kwargs: Of `keras.Model.compile`.
+            **kwargs: Of `keras.Model.compile`, and `micro_batches`, see `MicroBatched`.
         """
         backend.refuse_multi_worker()
         enlarges = self.scale > 1

@@ -113,14 +113,21 @@ def _check_batch(model, size, what):
             "of images. "
             f"Received: a batch of {size} for {replicas} replicas in {what}"
         )
+    share, parts = size // replicas, model.micro_batches
+    if share % parts:
+        raise ValueError(
+            "The number of micro_batches must divide each replica's share of every batch. "
+            f"Received: micro_batches={parts}, a batch of {size} for {replicas} replicas in {what}"
+        )
     if group is None:
         return
     try:
-        group_of(size // replicas, group)
+        group_of(share // parts, group)
     except ValueError as error:
         raise ValueError(
-            "Choose another batch size, number of images or group_size of the discriminator (the "
-            'growth presets "progan-paper" and "progan-v1-1gpu" need group_size=16). '
+            "Choose another batch size, number of images, micro_batches or group_size of the "
+            'discriminator (the growth presets "progan-paper" and "progan-v1-1gpu" need '
+            "group_size=16). "
             f"{error} in {what}"
         ) from error
 

@@ -18,6 +18,7 @@ from c2f_zoo.training.adversarial.config import AdversarialTraining
 from c2f_zoo.training.adversarial.optimizer_pair import OptimizerPair
 from c2f_zoo.training.adversarial.step import AdversarialStep, Phase, logged_names, phases_of
 from c2f_zoo.training.ema import averaged_copy, half_life_decay, update_average
+from c2f_zoo.training.micro_batches import chosen_parts
 from c2f_zoo.training.planned_steps import StepPlanner
 from c2f_zoo.training.steps import TrainStep, assign
 
@@ -84,7 +85,7 @@ class AdversarialModel(TrainStep, keras.Model):
         (8, (5, 2, 2, 1))
     """
 
-    trained_stage = None
+    trained_stage, micro_batches = None, 1
 
     def __init__(self, generator, discriminator, latent_size=None, seed=None, **kwargs):
         # Latents and images are float32, whatever precision the networks compute in.
@@ -134,7 +135,12 @@ class AdversarialModel(TrainStep, keras.Model):
         return keras.tree.map_structure(lambda x: ops.clip((x + 1.0) / 2.0, 0.0, 1.0), images)
 
     def compile(
-        self, settings=None, generator_optimizer=None, discriminator_optimizer=None, **kwargs
+        self,
+        settings=None,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        micro_batches=None,
+        **kwargs,
     ):
         """Set how the pair is trained; by default as in the generator's paper.
 
@@ -144,6 +150,11 @@ class AdversarialModel(TrainStep, keras.Model):
             generator_optimizer: Keras optimizer in place of the settings' Adam. Neither it nor
                 its learning rate is corrected for lazy penalties.
             discriminator_optimizer: Likewise.
+            micro_batches: Number of parts in which the gradients of a batch are computed, one
+                after another. The updates are those of the whole batch, but for relativistic
+                losses, the groups of a minibatch standard deviation that do not divide the parts,
+                a mean path length as a target, and random numbers that are drawn for each part.
+                Defaults to that of the block `in_micro_batches`, or 1.
             **kwargs: `run_eagerly` and `jit_compile` of `keras.Model.compile`.
 
         Raises:
@@ -164,6 +175,7 @@ class AdversarialModel(TrainStep, keras.Model):
         networks = (self.generator, self.discriminator)
         optimizers.build_for(*(network.trainable_variables for network in networks))
         self.settings, self._compile_options = settings, kwargs
+        self.micro_batches = chosen_parts(micro_batches)
         self._rate_factors = (
             1.0 if generator_optimizer else settings.generator_correction,
             1.0 if discriminator_optimizer else settings.discriminator_correction,
@@ -349,6 +361,7 @@ class AdversarialModel(TrainStep, keras.Model):
             "generator_optimizer": keras.optimizers.serialize(self.optimizer.generator),
             "discriminator_optimizer": keras.optimizers.serialize(self.optimizer.discriminator),
             "rate_factors": list(self._rate_factors),
+            "micro_batches": self.micro_batches,
             "options": dict(self._compile_options),
         }
 
@@ -358,6 +371,7 @@ class AdversarialModel(TrainStep, keras.Model):
             settings,
             keras.optimizers.deserialize(config["generator_optimizer"]),
             keras.optimizers.deserialize(config["discriminator_optimizer"]),
+            micro_batches=config.get("micro_batches", 1),
             **config.get("options", {}),
         )
         # Files written earlier do not say whose optimizers they hold: mostly the settings' own.

@@ -39,7 +39,7 @@ class OptimizerPair(keras.optimizers.Optimizer):
             if optimizer.gradient_accumulation_steps:
                 raise ValueError(
                     "The optimizers must not accumulate gradients, since a lazy penalty's step "
-                    "would count as a batch. Received: "
+                    "would count as a batch: give compile micro_batches. Received: "
                     f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}"
                 )
 

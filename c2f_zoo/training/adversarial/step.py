@@ -16,6 +16,7 @@ from c2f_zoo.losses import (
     path_lengths,
     r1_penalty,
 )
+from c2f_zoo.training.micro_batches import length_of, mean_over_parts
 
 
 class Phase(enum.Enum):
@@ -56,41 +57,78 @@ class Judgement(typing.NamedTuple):
 
 
 class AdversarialStep:
-    """One `Phase` of a step of an `AdversarialModel`.
+    """One `Phase` of a step of an `AdversarialModel`, in its `micro_batches` one after another.
 
     `calls` are the backend's `GradientCalls`; `batch` is what `read_batch` returns.
     """
 
     def __init__(self, model, calls, batch):
-        self.model, self.calls, self.given = model, calls, batch
-        self.images, self.labels = batch["images"], batch.get("labels")
-        self.settings, self.batch_size = model.settings, ops.shape(self.images)[0]
-        self.loss = adversarial_loss(self.settings.loss)
+        self.model, self.calls, self.batch = model, calls, batch
+        self.batch_size = length_of(batch)
 
     def run(self, phase):
         """Take a `Phase` and return {name: scalar tensor} to be logged."""
         if phase is Phase.PATH_LENGTH:
-            return self.update_path_length()
-        # Outside of any gradient call: the generator's activations are not kept. The fakes have
-        # the classes of the real images, as in ProGAN's released code.
-        labels = self.given.get("discriminator_labels", self.labels)
-        if phase is Phase.PENALTY and self.loss.penalty == "r1":
-            fakes = self.sample()
-        else:
-            fakes = self.generate(self.latents("discriminator_latents"), labels)
-        self.reals = self.match(fakes)
+            return self.descend(MicroBatch.lazy_path_length, "generator")
         if phase is Phase.PENALTY:
-            return self.update_lazy_penalty(fakes)
-        report = self.update_discriminator(fakes, labels)
+            return self.descend(MicroBatch.lazy_penalty, "discriminator")
+        report = self.descend(MicroBatch.discriminator_loss, "discriminator")
         if phase is Phase.BOTH:
-            report |= self.update_generator()
+            report |= self.descend(MicroBatch.generator_loss, "generator")
         keys = ("d_loss", "d_label_loss", "penalty", "g_loss", "g_label_loss", "path_penalty")
         report["loss"] = sum(report[key] for key in keys if key in report)
         return report
 
+    def descend(self, loss_of, side):
+        """Update one side's network by a loss of the batch, the mean of those of its parts.
+
+        `loss_of(part)` returns a function that returns (loss, report).
+        """
+        network, optimizer = getattr(self.model, side), getattr(self.model.optimizer, side)
+        weights = network.trainable_variables
+
+        def differentiate(part):
+            return self.calls.loss_gradients(
+                loss_of(MicroBatch(self.model, self.calls, part)), weights
+            )
+
+        count = self.model.micro_batches
+        report, gradients = mean_over_parts(differentiate, self.calls, self.batch, count)
+        # None for a growing network's variables of other stages: the loss does not reach them.
+        self.calls.apply(optimizer, gradients, weights)
+        # Once for all parts.
+        if "w_mean" in report:
+            self.model.generator.update_w_average(report.pop("w_mean")[None])
+        if "path_length" in report:
+            past = self.model.path_length_mean
+            past.assign(_moved(past, report["path_length"], self.model.settings))
+        return report
+
+
+class MicroBatch:
+    """The losses of a part of an adversarial step's batch: all of it, or a micro-batch."""
+
+    def __init__(self, model, calls, batch):
+        self.model, self.calls, self.given = model, calls, batch
+        self.settings, self.batch_size = model.settings, length_of(batch)
+        self.loss = adversarial_loss(self.settings.loss)
+        self.images, self.labels = batch["images"], batch.get("labels")
+
     # The discriminator
 
-    def update_discriminator(self, fakes, fake_labels):
+    def fakes(self):
+        """Generated images as a list of scales; the real ones are matched to them.
+
+        Outside of any gradient call: the generator's activations are not kept. The fakes have the
+        classes of the real images, as in ProGAN's released code.
+        """
+        labels = self.given.get("discriminator_labels", self.labels)
+        fakes = self.generate(self.latents("discriminator_latents"), labels)
+        self.reals = self.match(fakes)
+        return fakes, labels
+
+    def discriminator_loss(self):
+        fakes, fake_labels = self.fakes()
         is_merged = self.settings.has_penalty and not self.settings.has_lazy_penalty
         options = {"drift": self.settings.drift, "average": self.calls.average}
 
@@ -115,14 +153,20 @@ class AdversarialStep:
             report["d_label_loss"] = self.settings.label_weight * sum(losses)
             return report["d_loss"] + penalty + report["d_label_loss"], report
 
-        return self.descend(loss, "discriminator")
+        return loss
 
-    def update_lazy_penalty(self, fakes):
+    def lazy_penalty(self):
+        if self.loss.penalty == "r1":
+            fakes = None
+            self.reals = self.match(self.sample())
+        else:
+            fakes, _ = self.fakes()
+
         def loss():
             penalty = self.penalty(fakes)
             return self.settings.penalty_interval * penalty, {"penalty": penalty}
 
-        return self.descend(loss, "discriminator")
+        return loss
 
     def penalty(self, fakes):
         if self.loss.penalty == "r1":
@@ -147,15 +191,17 @@ class AdversarialStep:
 
     # The generator
 
-    def update_generator(self):
+    def generator_loss(self):
         latents, labels = self.latents("generator_latents"), self.generator_labels()
         is_merged = self.settings.has_path_length and not self.settings.has_lazy_path_length
 
         def loss():
-            fake = self.judge(self.generate(latents, labels, track=True))
-            real = self.judge(self.reals).scores if self.loss.is_relativistic else None
+            report = {}
+            fakes = self.generate(latents, labels, report)
+            fake = self.judge(fakes)
+            real = self.judge(self.match(fakes)).scores if self.loss.is_relativistic else None
             total = self.loss.generator(real, fake.scores, average=self.calls.average)
-            report = {"g_loss": total}
+            report["g_loss"] = total
             if labels is not None:
                 label_term = self.settings.label_weight * label_loss(labels, fake.logits)
                 report["g_label_loss"] = label_term
@@ -165,7 +211,7 @@ class AdversarialStep:
                 total = total + report["path_penalty"]
             return total, report
 
-        return self.descend(loss, "generator")
+        return loss
 
     def generator_labels(self):
         """Labels (B, label size) of the generator's batch: those of the reals, shuffled.
@@ -180,12 +226,12 @@ class AdversarialStep:
         keys = keras.random.uniform((self.batch_size,), seed=self.model.seed_generator)
         return ops.take(self.labels, ops.argsort(keys), axis=0)
 
-    def update_path_length(self):
+    def lazy_path_length(self):
         def loss():
             report = self.path_penalty()
             return self.settings.path_length_interval * report["path_penalty"], report
 
-        return self.descend(loss, "generator")
+        return loss
 
     def path_penalty(self):
         # A stride, not the first ones: several replicas take the same images as one device.
@@ -205,10 +251,8 @@ class AdversarialStep:
         styles = self.mix(self.model.generator.mapping(latents), latents)
         _, (gradients,) = self.calls.input_gradients(probe, [styles])
         lengths = path_lengths(ops.cast(gradients, "float32"))
-        past = self.model.path_length_mean
         mean_length = self.calls.average(lengths)
-        moved = past + self.settings.path_length_decay * (mean_length - past)
-        past.assign(ops.stop_gradient(moved))
+        moved = _moved(self.model.path_length_mean, mean_length, self.settings)
         penalty = path_length_penalty(lengths, moved, weight=self.settings.path_length_weight)
         return {"path_penalty": penalty, "path_length": mean_length}
 
@@ -218,21 +262,20 @@ class AdversarialStep:
         inputs = [ops.zeros((1, size)) for size in sizes if size]
         return as_scales(self.model.generator(*inputs, training=False))
 
-    def generate(self, latents, labels=None, track=False):
+    def generate(self, latents, labels=None, report=None):
         """Images of latents as a list of scales, with style mixing.
 
-        With `track` the generator's running average of styles is updated, where it has one.
+        A `report` is told the mean of the styles, where the generator has a running average.
         """
         generator = self.model.generator
-        track = track and hasattr(generator, "update_w_average")
+        track = report is not None and hasattr(generator, "update_w_average")
         if not (track or self.model.mixes_styles):
             inputs = (latents,) if labels is None else (latents, labels)
             return as_scales(generator(*inputs, training=True))
         styles = generator.mapping(latents)
         if track:
             # The mean over all replicas, or their averages would differ.
-            mean = self.calls.average(ops.stop_gradient(styles[:, 0]), axis=0)
-            generator.update_w_average(mean[None])
+            report["w_mean"] = self.calls.average(ops.stop_gradient(styles[:, 0]), axis=0)
         return as_scales(generator.synthesis(self.mix(styles, latents)))
 
     def mix(self, styles, latents):
@@ -250,15 +293,6 @@ class AdversarialStep:
         return ops.where(is_first[None, :, None], styles, other)
 
     # What both need
-
-    def descend(self, loss, side):
-        """Update one side's network by `loss`, a function that returns (loss, report)."""
-        network, optimizer = getattr(self.model, side), getattr(self.model.optimizer, side)
-        weights = network.trainable_variables
-        report, gradients = self.calls.loss_gradients(loss, weights)
-        # None for a growing network's variables of other stages: the loss does not reach them.
-        self.calls.apply(optimizer, gradients, weights)
-        return report
 
     def judge(self, images):
         """`Judgement` of a list of scales."""
@@ -289,6 +323,11 @@ class AdversarialStep:
             old = [upsample_nearest(average_pool(real, 2)) for real in reals]
             reals = [a + alpha * (b - a) for a, b in zip(old, reals, strict=True)]
         return reals
+
+
+def _moved(past, length, settings):
+    """The running mean of path lengths, moved towards the length of a batch."""
+    return past + settings.path_length_decay * (length - past)
 
 
 def as_scales(images):

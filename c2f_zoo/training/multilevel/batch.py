@@ -8,27 +8,12 @@ from keras import ops
 
 from c2f_zoo import backend
 from c2f_zoo.layers.restriction import restrict
+from c2f_zoo.training.micro_batches import map_batch
 
 _ADVICE = (
     "Model and loss must accept images of every size that the meshes have (no Flatten, no layer "
     "of one size)"
 )
-
-
-def map_batch(function, batch):
-    """Apply a function to every tensor of (inputs, targets, sample weights or None)."""
-    return tuple(
-        None if part is None else keras.tree.map_structure(function, part) for part in batch
-    )
-
-
-def ordered(calls, gradients, batch):
-    """Make a batch available only after the gradients so far have been computed."""
-    earlier = [gradient for gradient in gradients if gradient is not None]
-    if not earlier:
-        return batch
-    leaves = iter(calls.after(earlier, keras.tree.flatten([p for p in batch if p is not None])))
-    return map_batch(lambda _: next(leaves), batch)
 
 
 def is_image(tensor):
@@ -104,14 +89,6 @@ def restricted(batch, factor, method):
         return tensor
 
     return map_batch(one, batch)
-
-
-def added(total, gradient, sign):
-    """Add a gradient to a sum; either may be None."""
-    if gradient is None:
-        return total
-    gradient = gradient if sign > 0 else -gradient
-    return gradient if total is None else total + gradient
 
 
 @contextlib.contextmanager

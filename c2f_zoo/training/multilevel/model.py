@@ -2,20 +2,26 @@
 
 import contextlib
 import inspect
+import math
 
 import keras
 from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.layers.restriction import RESTRICTIONS
-from c2f_zoo.training.multilevel.batch import (
+from c2f_zoo.training.micro_batches import (
     added,
+    check_losses,
+    chosen_parts,
+    gradients_in_parts,
+    map_batch,
+    ordered,
+)
+from c2f_zoo.training.multilevel.batch import (
     are_arrays,
     divisible,
     explained_errors,
-    map_batch,
     of_length,
-    ordered,
     restricted,
     shares,
 )
@@ -134,9 +140,18 @@ class Multilevel(TrainStep, keras.Model):
         """
         return (self.schedule.at(step),)
 
-    def compile(self, *args, **kwargs):
-        """Compile as `keras.Model.compile`, with `steps_per_execution` 1: stages end after any."""
+    def compile(self, *args, micro_batches=None, **kwargs):
+        """Compile as `keras.Model.compile`, with `steps_per_execution` 1: stages end after any.
+
+        Args:
+            *args: Of `keras.Model.compile`.
+            micro_batches: Number of parts in which the gradient of each term is computed, or its
+                greatest common divisor with the term's samples; see `MicroBatched`. Defaults to
+                that of the block `in_micro_batches`, or 1.
+            **kwargs: Of `keras.Model.compile`.
+        """
         backend.refuse_multi_worker()
+        micro_batches = chosen_parts(micro_batches)
         given = inspect.signature(keras.Model.compile).bind(self, *args, **kwargs).arguments
         steps = given.get("steps_per_execution", 1)
         if steps != 1:
@@ -145,7 +160,9 @@ class Multilevel(TrainStep, keras.Model):
                 f"Received: steps_per_execution={steps}"
             )
         super().compile(*args, **kwargs)
-        self.loss_weights = given.get("loss_weights")
+        if micro_batches > 1:
+            check_losses(self.loss)
+        self.micro_batches, self.loss_weights = micro_batches, given.get("loss_weights")
 
     def resume_record(self, steps=None):
         """Describe what has been trained; `TrainingState` resumes no other training.
@@ -263,39 +280,28 @@ class Multilevel(TrainStep, keras.Model):
                 # One mesh at a time, to hold the activations of one only.
                 part = ordered(calls, gradients, part)
                 is_finest = mesh == stage.mesh
-                loss, found, outputs, given = self._mesh_gradients(
-                    calls, part, mesh, weights, is_finest
-                )
+                see = self.compute_metrics if is_finest else None
+                parts = math.gcd(self.micro_batches, count)
+                loss, found = self._mesh_gradients(calls, part, mesh, weights, parts, see)
                 estimate = estimate + sign * loss
                 gradients = [added(g, f, sign) for g, f in zip(gradients, found, strict=True)]
-                if is_finest:
-                    finest = (*given, outputs)
         calls.apply(self.optimizer, gradients, weights)
-        return self._report(estimate, finest, sum(counts))
+        return self._report(estimate, sum(counts))
 
-    def _mesh_gradients(self, calls, part, mesh, weights, is_finest):
-        """Loss, gradients, outputs and restricted batch of a term's samples on one mesh."""
-        x, y, sample_weight = restricted(part, 2**mesh, self.restriction)
-        # Outside of the differentiated function, where JAX would not see the optimizer's variable
-        # but its value at the time of compilation.
-        scale = self.optimizer.scale_loss(ops.ones(()))
+    def _mesh_gradients(self, calls, samples, mesh, weights, parts=1, see=None):
+        """Loss and gradients of a term's samples on one mesh, in so many parts.
 
-        def loss():
-            outputs = self._outputs(x)
-            with explained_errors(self.model.name, x):
-                loss = self._compute_loss(
-                    x=x, y=y, y_pred=outputs, sample_weight=sample_weight, training=True
-                )
-            # Keras has divided it by the replicas, and the gradient call will do so again.
-            loss = loss * calls.replicas
-            return loss * scale, (loss, outputs)
-
-        running = [] if is_finest else self.model.non_trainable_weights
+        `see` is called with the finest mesh's inputs, targets and outputs; without it the running
+        statistics stay.
+        """
+        batch = restricted(samples, 2**mesh, self.restriction)
+        running = [] if see else self.model.non_trainable_weights
         before = [ops.copy(variable.value) for variable in running]
-        (loss_value, outputs), gradients = calls.loss_gradients(loss, weights)
+        with explained_errors(self.model.name, batch[0]):
+            found = gradients_in_parts(self, calls, batch, weights, parts, see)
         for variable, value in zip(running, before, strict=True):
             variable.assign(value)
-        return loss_value, gradients, outputs, (x, y, sample_weight)
+        return found
 
     def _build_model(self, batch):
         # TensorFlow's trainer would build the model in the first step, which needs its weights.
@@ -306,11 +312,10 @@ class Multilevel(TrainStep, keras.Model):
         with explained_errors(self.model.name, x):
             return self(x, training=True)
 
-    def _report(self, estimate, finest, count):
-        x, y, sample_weight, outputs = finest
+    def _report(self, estimate, count):
         stage = self.planner.phase
         self._loss_tracker.update_state(estimate, sample_weight=count)
-        logs = dict(self.compute_metrics(x, y, outputs, sample_weight=sample_weight))
+        logs = dict(self.get_metrics_result())
         self.steps.assign(self.steps + 1)
         before = float(self.schedule.work(stage.start))
         steps = ops.cast(self.steps - stage.start, "float32")

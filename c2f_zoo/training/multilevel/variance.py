@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo import backend, checks
-from c2f_zoo.training.multilevel.batch import added
+from c2f_zoo.training.micro_batches import added
 from c2f_zoo.training.multilevel.model import Multilevel
 from c2f_zoo.training.multilevel.schedule import MultilevelSchedule, MultilevelStage
 from c2f_zoo.training.multilevel.stream import MultilevelStream
@@ -214,7 +214,7 @@ class _Probe(Multilevel):
         weights = self.model.trainable_variables
         total = [None] * len(weights)
         for mesh, sign in zip(self.meshes, (1.0, -1.0), strict=False):
-            _, found, _, _ = self._mesh_gradients(calls, batch, mesh, weights, is_finest=False)
+            _, found = self._mesh_gradients(calls, batch, mesh, weights)
             total = [added(t, f, sign) for t, f in zip(total, found, strict=True)]
         flat = [ops.reshape(ops.cast(part, "float32"), (-1,)) for part in total if part is not None]
         # With mixed_float16 Keras scales the loss.

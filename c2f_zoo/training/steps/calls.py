@@ -45,6 +45,18 @@ class GradientCalls:
         """Have tensors used only once `earlier` ones are computed, so that memory is freed."""
         return list(tensors)
 
+    def repeat(self, function, count):
+        """Call a function again and again, each time only after the last: `state` by `state`.
+
+        `function(index, state)` returns the next state, a structure of tensors and None that keeps
+        its shapes; it may assign variables. It is first called with 0 and None, then with indices,
+        integers or scalar tensors, up to `count` - 1. Returns the last state.
+        """
+        state = function(0, None)
+        for index in range(1, count):
+            state = function(index, state)
+        return state
+
     def apply(self, optimizer, gradients, weights):
         """Update weights, lists of Keras variables; those whose gradient is None stay."""
         pairs = [pair for pair in zip(gradients, weights, strict=True) if pair[0] is not None]

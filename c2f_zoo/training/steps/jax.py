@@ -41,7 +41,8 @@ class GradientCalls(calls.GradientCalls):
         others = [v for v in self.variables if id(v) not in chosen]
 
         def stateless(values, other_values):
-            with _scope([*weights, *others], [*values, *other_values]) as scope:
+            # Losses of `add_loss`, which scopes drop unless they collect them, are the step's too.
+            with _scope([*weights, *others], [*values, *other_values], collect=True) as scope:
                 loss, beside = function()
             return loss, (beside, _values(scope, others))
 
@@ -53,6 +54,22 @@ class GradientCalls(calls.GradientCalls):
     def after(self, earlier, tensors):
         tensors, _ = jax.lax.optimization_barrier((list(tensors), list(earlier)))
         return tensors
+
+    def repeat(self, function, count):
+        state = function(0, None)
+        weights, others, slots, metrics = _state_variables(self.model)
+        # What may be assigned travels with the loop, of which one round is compiled.
+        fixed, moving = [*weights, *slots], [*others, *metrics]
+        known = _now(fixed)
+
+        def body(index, carry):
+            with _scope([*fixed, *moving], [*known, *carry[1]]) as scope:
+                state = function(index, carry[0])
+            return state, _values(scope, moving)
+
+        state, values = jax.lax.fori_loop(1, count, body, (state, _now(moving)))
+        _assign(moving, values)
+        return state
 
     def apply(self, optimizer, gradients, weights):
         if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
@@ -149,8 +166,8 @@ def _state_variables(model):
     )
 
 
-def _scope(variables, values):
-    return keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True)))
+def _scope(variables, values, collect=False):
+    return keras.StatelessScope(list(zip(variables, values, strict=True)), collect_losses=collect)
 
 
 def _values(scope, variables):

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import keras
 import tensorflow as tf
 
 from c2f_zoo.training.steps import calls
@@ -47,9 +48,34 @@ class GradientCalls(calls.GradientCalls):
             return mean
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, mean)
 
+    def repeat(self, function, count):
+        state = function(0, None)
+        if self.replicas > 1 or tf.executing_eagerly():
+            # Replicas cannot exchange anything within a loop.
+            for index in range(1, count):
+                with tf.control_dependencies(_tensors(state)):
+                    state = function(index, state)
+            return state
+
+        def body(index, tensors):
+            with_none = iter(tensors)
+            leaves = [None if leaf is None else next(with_none) for leaf in structure]
+            return index + 1, _tensors(function(index, keras.tree.pack_sequence_as(state, leaves)))
+
+        structure = keras.tree.flatten(state)
+        options = {"parallel_iterations": 1, "maximum_iterations": count - 1}
+        _, tensors = tf.while_loop(lambda *_: True, body, (1, _tensors(state)), **options)
+        rest = iter(tensors)
+        leaves = [None if leaf is None else next(rest) for leaf in structure]
+        return keras.tree.pack_sequence_as(state, leaves)
+
     def after(self, earlier, tensors):
         with tf.control_dependencies(earlier):
             return [tf.identity(tensor) for tensor in tensors]
+
+
+def _tensors(structure):
+    return [leaf for leaf in keras.tree.flatten(structure) if leaf is not None]
 
 
 def take_step(model, data):

@@ -67,6 +67,7 @@ def test_batches_that_replicas_do_not_divide_are_refused(group_size):
         generator=SimpleNamespace(),
         discriminator=SimpleNamespace(group_size=group_size),
         distribute_strategy=SimpleNamespace(num_replicas_in_sync=2),
+        micro_batches=1,
     )
     of_seven = "a batch of 7 for 2 replicas in 15 images in batches of 8$"
     with pytest.raises(ValueError, match=of_seven):

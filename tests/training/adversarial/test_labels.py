@@ -9,7 +9,7 @@ from c2f_zoo.data import ImageCache, ImageStream
 from c2f_zoo.models.gans.progan import ProGANDiscriminator, ProGANGenerator
 from c2f_zoo.training import AdversarialModel, AdversarialTraining, TrainingState
 from c2f_zoo.training.adversarial.batch import as_labels
-from c2f_zoo.training.adversarial.step import AdversarialStep
+from c2f_zoo.training.adversarial.step import MicroBatch
 from tests.training.adversarial.adversarial_toys import (
     CLASSES,
     LATENT,
@@ -121,7 +121,7 @@ def test_a_step_agrees_with_numpy_on_losses_and_gradients(name):
 def test_fakes_show_the_classes_of_the_batch():
     model = compiled()
     labels = ops.convert_to_tensor(np.eye(CLASSES, dtype="float32")[[0, 0, 0, 0, 1, 1, 2, 2]])
-    step = AdversarialStep(model, None, {"images": ops.zeros((8, 2, 2, 1)), "labels": labels})
+    step = MicroBatch(model, None, {"images": ops.zeros((8, 2, 2, 1)), "labels": labels})
     draws = [ops.convert_to_numpy(step.generator_labels()).argmax(-1) for _ in range(4)]
     assert all(sorted(draw) == [0, 0, 0, 0, 1, 1, 2, 2] for draw in draws)
     assert len({tuple(draw) for draw in draws}) > 1

@@ -286,10 +286,10 @@ def test_styles_are_mixed_from_a_random_layer_on():
         """What the step's `mix` needs."""
 
         def __init__(self, probability):
-            from c2f_zoo.training.adversarial.step import AdversarialStep
+            from c2f_zoo.training.adversarial.step import MicroBatch
 
             self.model = compiled(AdversarialTraining(style_mixing=probability))
-            self.settings, self.mix = self.model.settings, AdversarialStep.mix
+            self.settings, self.mix = self.model.settings, MicroBatch.mix
 
     latents = np.random.default_rng(0).normal(size=(4, LATENT)).astype("float32")
     for probability, is_mixed in ((1.0, True), (0.0, False)):
