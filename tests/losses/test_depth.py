@@ -161,7 +161,7 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_bad_shapes_are_refused(scales):
     truth, levels = scales
-    with pytest.raises(ValueError, match="at most 2 scales.*Received: 3"):
+    with pytest.raises(ValueError, match="at most 2 levels.*Received: 3"):
         MultiscaleDepthLoss((1, 1))(truth, levels)
     with pytest.raises(ValueError, match="y_true and y_pred .*Received"):
         MultiscaleDepthLoss()(truth, levels[0])
