@@ -6,10 +6,11 @@ from keras import ops
 from c2f_zoo import checks
 from c2f_zoo.layers import (
     average_pool,
+    crop_to,
     encode_depth,
     masked_similarity,
     pad_to_stride,
-    resize_bilinear,
+    upsample_bilinear,
 )
 from c2f_zoo.layers.depth_coding import REPRESENTATIONS, check_limits
 from c2f_zoo.losses.pixel_loss import PixelLoss, as_levels, known_weight, share_of_mean
@@ -103,12 +104,16 @@ class MultiscaleDepthLoss(PixelLoss):
     def _of_level(self, level, code, weight, halvings):
         """Loss of one scale, (B,)."""
         estimate = self._encode(level)
+        if halvings:
+            factor = 2**halvings
+            axes = [size and -(-size // factor) for size in code.shape[1:3]]
+            name, allowed = f"y_pred[-{halvings + 1}]", f"(B, H / {factor}, W / {factor}, 1)"
+            checks.shape(name, level, f"{allowed}, rounded up", (code.shape[0], *axes, 1))
         if halvings and self.full_size:
-            estimate = resize_bilinear(estimate, *ops.shape(code)[1:3])
+            # Of an odd side the last row and column reach beyond the image.
+            estimate = crop_to(upsample_bilinear(estimate, factor), *ops.shape(code)[1:3])
         elif halvings:
-            code, weight = shrink_known(code, weight, 2**halvings)
-            names = ("the shrunk y_true", f"y_pred[-{halvings + 1}]")
-            checks.same_shape(names, (code, estimate), "(B, h, w, 1)", (None,) * 4)
+            code, weight = shrink_known(code, weight, factor)
         error = self.l1_weight * ops.abs(estimate - code)
         if self.ssim_weight:
             known = ops.cast(weight > 0, "float32")
