@@ -70,6 +70,38 @@ def number(name, value, least=None, most=None, above=None, below=None):
     return float(value)
 
 
+def several(name, values, check, **limits):
+    """Check each of a sequence of one or more values.
+
+    Args:
+        name: Name of the argument, for the message.
+        values: A sequence, such as a tuple; an array too.
+        check: What checks a value: `whole`, `number` or another function of this file.
+        **limits: Its further arguments.
+
+    Returns:
+        Tuple of what `check` returns.
+
+    Raises:
+        ValueError: `values` is no sequence or empty, or one of them does not pass.
+
+    Example:
+        >>> several("weights", [1, 0.5], number, least=0)
+        (1.0, 0.5)
+        >>> several("weights", 1, number, least=0)
+        Traceback (most recent call last):
+            ...
+        ValueError: weights must be a sequence of one value or more. Received: 1
+    """
+    try:
+        listed = list(values)
+    except TypeError:
+        listed = []
+    if not listed:
+        raise ValueError(f"{name} must be a sequence of one value or more. Received: {values!r}")
+    return tuple(check(f"each of {name}", value, **limits) for value in listed)
+
+
 def whole_pair(name, value, least=None, most=None):
     """Check two whole numbers, such as (height, width).
 

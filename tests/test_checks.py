@@ -32,6 +32,19 @@ def test_numbers_become_float():
     assert type(checks.number("x", 1)) is float
 
 
+def test_each_of_several_values_is_checked():
+    assert checks.several("n", np.array([1, 2]), checks.whole, least=1) == (1, 2)
+    with pytest.raises(ValueError, match=r"^each of n must be an integer >= 1\. Received: 0$"):
+        checks.several("n", [1, 0], checks.whole, least=1)
+
+
+@pytest.mark.parametrize("value", [(), 3, None])
+def test_what_is_no_sequence_of_values_is_refused(value):
+    message = rf"^n must be a sequence of one value or more\. Received: {re.escape(repr(value))}$"
+    with pytest.raises(ValueError, match=message):
+        checks.several("n", value, checks.whole)
+
+
 @pytest.mark.parametrize("value", [8, (8,), (8, 8, 8), (8, 7.5), "88", None, (8, 4)])
 def test_what_is_not_a_pair_of_whole_numbers_is_refused(value):
     with pytest.raises(ValueError, match=r"^size must be two integers >= 8\. Received: "):

@@ -71,7 +71,6 @@ from .flow import (
     FlowStream as FlowStream,
     FlyingChairs as FlyingChairs,
     FlyingThings3D as FlyingThings3D,
-    FollowEpoch as FollowEpoch,
     Middlebury as Middlebury,
     Sintel as Sintel,
     color_wheel_legend as color_wheel_legend,
@@ -97,6 +96,7 @@ from .images import (
     read_cifar10 as read_cifar10,
     read_stl10 as read_stl10,
 )
+from .sample_stream import FollowEpoch as FollowEpoch
 from .scenes import (
     DepthScenes as DepthScenes,
     Effects as Effects,

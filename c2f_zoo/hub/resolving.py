@@ -19,6 +19,8 @@ HUB_ORGANISATION = "c2f-zoo"
 # Commits, by repository, that `python -m hub_upload` published and verified.
 PINS = pathlib.Path(__file__).with_name("pins.json")
 
+_OF_TORCH = (".pth", ".pt", ".tar", ".ckpt")  # suffixes of files of weights
+
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -128,6 +130,9 @@ def resolve(name: str | os.PathLike) -> PresetSource:
         return PresetSource(label, "shipped", shipped[label])
     if folder.is_dir() and (label in (".", "..") or not plain):
         raise not_found(label, f"The folder holds no {CONFIG}.")
+    if folder.is_file() and (not plain or folder.suffix.lower() in _OF_TORCH):
+        reason = "It is a file. c2f convert makes a preset of weights published for PyTorch."
+        raise not_found(label, reason)
     if not plain:
         raise not_found(label, "There is no such folder.")
     repo = f"{organisation()}/{label}"

@@ -161,8 +161,8 @@ def pooling_factors(pooling):
     Raises:
         ValueError: If they are not.
     """
-    factors = tuple(checks.whole("pooling", factor, least=1) for factor in pooling)
-    if not factors or any(a >= b for a, b in zip(factors, factors[1:], strict=False)):
+    factors = checks.several("pooling", pooling, checks.whole, least=1)
+    if any(a >= b for a, b in zip(factors, factors[1:], strict=False)):
         raise ValueError(f"pooling must be increasing factors. Received: {pooling}")
     return factors
 

@@ -6,16 +6,18 @@ from keras import ops
 from c2f_zoo import checks
 from c2f_zoo.layers import (
     average_pool,
+    crop_to,
     encode_depth,
     masked_similarity,
     pad_to_stride,
-    resize_bilinear,
+    upsample_bilinear,
 )
 from c2f_zoo.layers.depth_coding import REPRESENTATIONS, check_limits
+from c2f_zoo.losses.pixel_loss import MeanOverKnown, as_levels, known_weight, share_of_mean
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MultiscaleDepthLoss(keras.losses.Loss):
+class MultiscaleDepthLoss(MeanOverKnown):
     """L1 and structural similarity of depth, at every scale of a coarse-to-fine network.
 
     `L = sum_l w_l mean_x (a |r_l(x) - r*_l(x)| + b (1 - SSIM(r_l, r*_l)(x)) / 2)`, where r is the
@@ -58,8 +60,6 @@ class MultiscaleDepthLoss(keras.losses.Loss):
         0.0
     """
 
-    takes_levels = True  # a DeeplySupervised model passes all scales
-
     def __init__(
         self,
         level_weights=(1.0, 1.0, 1.0, 1.0, 1.0),
@@ -74,14 +74,7 @@ class MultiscaleDepthLoss(keras.losses.Loss):
         dtype="float32",
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        if not isinstance(level_weights, (list, tuple)) or not level_weights:
-            raise ValueError(
-                "level_weights must be a tuple of numbers, one for each scale. "
-                f"Received: {level_weights!r}"
-            )
-        self.level_weights = tuple(
-            checks.number("each of level_weights", weight, least=0) for weight in level_weights
-        )
+        self.level_weights = checks.several("level_weights", level_weights, checks.number, least=0)
         self.l1_weight = checks.number("l1_weight", l1_weight, least=0)
         self.ssim_weight = checks.number("ssim_weight", ssim_weight, least=0)
         self.representation = checks.one_of("representation", representation, REPRESENTATIONS)
@@ -91,47 +84,8 @@ class MultiscaleDepthLoss(keras.losses.Loss):
             raise ValueError(f"window_size must be odd. Received: {window_size}")
         self.full_size = bool(full_size)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Compute the loss.
-
-        Args:
-            y_true: Tensor (B, H, W, 1), true depth in metres.
-            y_pred: List of tensors (B, h, w, 1), coarse to fine, or one (B, H, W, 1).
-            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,).
-
-        Returns:
-            Scalar, or (B,) with `reduction=None`: each sample's part of the mean, times B.
-
-        Raises:
-            ValueError: If there are too many scales, the shapes do not fit, or the batch is empty.
-        """
-        truth = {"depth": y_true}
-        if sample_weight is not None:
-            truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
-        return super().__call__(truth, y_pred)
-
-    def total_weight(self, y_true, sample_weight=None):
-        """What the mean over the known pixels of a batch is divided by.
-
-        Args:
-            y_true: Tensor (B, H, W, 1), true depth in metres.
-            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,).
-
-        Returns:
-            Scalar tensor, the sum of the weights of the known pixels.
-        """
-        if sample_weight is not None:
-            sample_weight = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
-        return ops.sum(self._weight(ops.cast(y_true, self.dtype), sample_weight))
-
     def call(self, y_true, y_pred):
-        levels = list(y_pred) if isinstance(y_pred, (list, tuple)) else [y_pred]
-        if len(self.level_weights) < len(levels):
-            raise ValueError(
-                f"y_pred must have at most {len(self.level_weights)} scales, one per weight. "
-                f"Received: {len(levels)} scales"
-            )
-        truth = y_true["depth"]
+        levels, truth = as_levels(y_pred, self.level_weights), y_true["truth"]
         axes = (checks.SOME, None, None, 1)
         checks.same_shape(("y_true", "y_pred"), (truth, levels[-1]), "(B, H, W, 1), B >= 1", axes)
         weight = self._weight(truth, y_true.get("weight"))
@@ -150,21 +104,22 @@ class MultiscaleDepthLoss(keras.losses.Loss):
     def _of_level(self, level, code, weight, halvings):
         """Loss of one scale, (B,)."""
         estimate = self._encode(level)
+        if halvings:
+            factor = 2**halvings
+            axes = [size and -(-size // factor) for size in code.shape[1:3]]
+            name, allowed = f"y_pred[-{halvings + 1}]", f"(B, H / {factor}, W / {factor}, 1)"
+            checks.shape(name, level, f"{allowed}, rounded up", (code.shape[0], *axes, 1))
         if halvings and self.full_size:
-            estimate = resize_bilinear(estimate, *ops.shape(code)[1:3])
+            # Of an odd side the last row and column reach beyond the image.
+            estimate = crop_to(upsample_bilinear(estimate, factor), *ops.shape(code)[1:3])
         elif halvings:
-            code, weight = shrink_known(code, weight, 2**halvings)
-            names = ("the shrunk y_true", f"y_pred[-{halvings + 1}]")
-            checks.same_shape(names, (code, estimate), "(B, h, w, 1)", (None,) * 4)
+            code, weight = shrink_known(code, weight, factor)
         error = self.l1_weight * ops.abs(estimate - code)
         if self.ssim_weight:
             known = ops.cast(weight > 0, "float32")
             similarity = masked_similarity(estimate, code, known, self.window_size)
             error = error + self.ssim_weight * 0.5 * (1.0 - similarity)
-        # The mean over the batch that Keras takes of what is returned is the mean over pixels.
-        batch = ops.cast(ops.shape(weight)[0], "float32")
-        share = ops.divide_no_nan(weight * batch, ops.sum(weight))
-        return ops.sum(error * share, axis=(1, 2, 3))
+        return ops.sum(error * share_of_mean(weight), axis=(1, 2, 3))
 
     def _encode(self, depth):
         return encode_depth(depth, self.representation, self.limits)
@@ -172,8 +127,7 @@ class MultiscaleDepthLoss(keras.losses.Loss):
     def _weight(self, truth, given):
         """Weight of each pixel (B, H, W, 1), 0 where the depth is unknown or out of range."""
         known = ops.logical_and(truth >= self.limits[0], truth <= self.limits[1])  # not NaN either
-        weight = ops.cast(known, "float32")
-        return weight if given is None else weight * ops.cast(given, "float32")
+        return known_weight(known, given)
 
     def get_config(self):
         return {

@@ -5,6 +5,7 @@ from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.layers import average_pool, max_pool, upsample_bilinear
+from c2f_zoo.losses.pixel_loss import PixelLoss, as_levels
 
 # Weights alpha of levels 6 to 2: PWC-Net, section 4.
 PAPER_LEVEL_WEIGHTS = (0.32, 0.08, 0.02, 0.01, 0.005)
@@ -15,10 +16,8 @@ KITTI_LEVEL_WEIGHTS = (0.08, 0.02, 0.005, 0.0025, 0.001)
 COARSEST_STRIDE = 64
 
 
-class _MultiscaleFlowLoss(keras.losses.Loss):
+class _MultiscaleFlowLoss(PixelLoss):
     """Weighted sum over pyramid levels of a penalty of each pixel's flow error."""
-
-    takes_levels = True  # a DeeplySupervised model passes all levels
 
     def __init__(
         self,
@@ -30,44 +29,23 @@ class _MultiscaleFlowLoss(keras.losses.Loss):
         dtype="float32",
     ):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
-        self.level_weights = tuple(checks.number("level_weights", w) for w in level_weights)
+        self.level_weights = checks.several("level_weights", level_weights, checks.number, least=0)
         self.flow_unit = checks.number("flow_unit", flow_unit, above=0)
         self.sparse = bool(sparse)
-        if not self.level_weights:
-            raise ValueError(f"level_weights must not be empty. Received: {level_weights}")
-
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Compute the loss: a scalar, or (B,) with `reduction=None`.
-
-        Args:
-            y_true: Tensor (B, H, W, 2), ground truth in pixels.
-            y_pred: List of the levels' flows (B, H / s, W / s, 2) in full-resolution pixels,
-                coarse to fine, at most one per weight; or one tensor, the finest level.
-            sample_weight: Validity mask or weight, (B, H, W, 1), (B, H, W) or (B,). Ground truth
-                of weight 0 may be NaN.
-        """
-        truth = {"flow": y_true}
-        if sample_weight is not None:
-            truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
-        return super().__call__(truth, y_pred)
 
     def call(self, y_true, y_pred):
         weights, stride = self.level_weights, COARSEST_STRIDE
         if not isinstance(y_pred, (list, tuple)):
-            weights, y_pred, stride = weights[-1:], [y_pred], None
-        if len(weights) < len(y_pred):
-            raise ValueError(
-                f"y_pred must have at most {len(self.level_weights)} levels, one per weight. "
-                f"Received: {len(y_pred)} levels"
-            )
-        flow, valid = y_true["flow"], y_true.get("weight")
+            weights, stride = weights[-1:], None
+        levels = as_levels(y_pred, weights)
+        flow, valid = y_true["truth"], y_true.get("weight")
         checks.shape("y_true", flow, "(B, H, W, 2), B >= 1", (checks.SOME, None, None, 2))
         if valid is not None:
             valid = ops.broadcast_to(valid, (*ops.shape(flow)[:3], 1))
             flow = ops.where(valid > 0, flow, 0.0)
         total = 0.0
         # Fewer levels than weights: training that has not reached the finest level yet.
-        for index, (weight, level) in enumerate(zip(weights, y_pred, strict=False)):
+        for index, (weight, level) in enumerate(zip(weights, levels, strict=False)):
             if weight == 0:
                 continue
             level, factor = _with_factor(flow, level, stride and stride >> index)

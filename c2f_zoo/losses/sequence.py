@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from c2f_zoo import checks
+from c2f_zoo.losses.pixel_loss import PixelLoss
 
 CHANNELS_OF_MIXTURE = 5  # the flow, and the parameters of the mixture of `MixtureOfLaplaceLoss`
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class SequenceLoss(keras.losses.Loss):
+class SequenceLoss(PixelLoss):
     """RAFT's training loss: the L1 error of every refinement, the later the heavier.
 
     `L = sum_i gamma^(N - 1 - i) mean(valid |f_i - f_gt|)` over N refinements: the mean is over all
@@ -36,8 +37,6 @@ class SequenceLoss(keras.losses.Loss):
         2.0
     """
 
-    takes_levels = True  # a DeeplySupervised model passes all refinements
-
     def __init__(
         self,
         gamma=0.8,
@@ -50,29 +49,9 @@ class SequenceLoss(keras.losses.Loss):
         self.gamma = checks.number("gamma", gamma, above=0, most=1)
         self.max_flow = checks.number("max_flow", max_flow, above=0)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
-        """Compute the loss.
-
-        Args:
-            y_true: Tensor (B, H, W, 2), ground truth in pixels; where it is not valid it may be
-                NaN.
-            y_pred: List of flows (B, H, W, 2) in pixels, in the order of refinement; or one.
-            sample_weight: Validity mask, (B, H, W, 1), (B, H, W) or (B,).
-
-        Returns:
-            Scalar, or (B,) with `reduction=None`.
-
-        Raises:
-            ValueError: If a flow does not have the ground truth's shape, or comes with a mixture.
-        """
-        truth = {"flow": y_true}
-        if sample_weight is not None:
-            truth["weight"] = checks.pixel_weight(ops.convert_to_tensor(sample_weight))
-        return super().__call__(truth, y_pred)
-
     def call(self, y_true, y_pred):
         flows = y_pred if isinstance(y_pred, (list, tuple)) else [y_pred]
-        truth = y_true["flow"]
+        truth = y_true["truth"]
         length = ops.sqrt(ops.sum(ops.square(truth), axis=-1, keepdims=True))
         valid = length < self.max_flow
         if "weight" in y_true:

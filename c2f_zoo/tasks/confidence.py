@@ -81,8 +81,9 @@ def checked_disparity(left, right):
     """Check a disparity by that of the right image.
 
     Args:
-        left: Array (H, W, 1), disparity of the left image, pixels.
-        right: Array (H, W, 1), disparity of the right image, positive as well.
+        left: Array (H, W, 1), estimated disparity of the left image, pixels; 0 is that of what is
+            infinitely far, unknown is what is negative or not finite.
+        right: Array (H, W, 1), estimated disparity of the right image, positive as well.
 
     Returns:
         `DisparityWithConfidence`; its confidence is 2^-(d^2), d the difference of the two in
@@ -96,7 +97,7 @@ def checked_disparity(left, right):
         >>> checked_disparity(left, left + 1).confidence[0, :, 0].tolist()
         [0.0, 0.0, 0.5, 0.5]
     """
-    off = left_right_difference(left, right) / TOLERANCE
+    off = left_right_difference(left, right, zero_is_known=True) / TOLERANCE
     return DisparityWithConfidence(left, _confidence(np.square(off)), (off > 1).astype(np.float32))
 
 

@@ -124,6 +124,14 @@ def test_a_folder_without_a_preset_says_what_is_missing(home, tmp_path):
         resolve("runs/empty")
 
 
+@pytest.mark.parametrize("name", ["raft-small.pth", "runs/weights"])
+def test_a_file_of_weights_says_how_it_becomes_a_preset(home, tmp_path, name):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / name).write_bytes(b"weights")
+    with pytest.raises(PresetNotFoundError, match=r"It is a file\. c2f convert makes a preset"):
+        resolve(name)
+
+
 def test_what_is_no_name_is_refused(home):
     with pytest.raises(TypeError, match="Received: 3"):
         resolve(3)

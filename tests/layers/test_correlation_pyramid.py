@@ -157,7 +157,7 @@ def test_wrong_input_is_named():
     features = np.zeros((1, 4, 5, 3), "float32")
     with pytest.raises(ValueError, match=r"\(1, 4, 5, 3\) and \(1, 4, 6, 3\)$"):
         CorrelationPyramid(features, np.zeros((1, 4, 6, 3), "float32"))
-    for pooling in ((), (2, 2), (0, 1), (1.5,)):
+    for pooling in ((), 2, (2, 2), (0, 1), (1.5,)):
         with pytest.raises(ValueError, match="pooling must be .*Received: "):
             CorrelationPyramid(features, features, pooling)
     pyramid = CorrelationPyramid(features, features)

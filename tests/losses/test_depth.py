@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from c2f_zoo.layers import upsample_bilinear
 from c2f_zoo.losses import MultiscaleDepthLoss, edge_aware_smoothness, shrink_known
 from tests.layers.test_masked_similarity import slow as slow_similarity
 
@@ -120,11 +121,27 @@ def test_scales_may_be_compared_at_full_size(scales):
     truth, levels = scales
     loss = MultiscaleDepthLoss((1, 0, 0), ssim_weight=0, full_size=True, limits=LIMITS)
     code = encode(levels[0].astype("float64"), "log").astype("float32")
-    from c2f_zoo.layers import resize_bilinear
-
-    enlarged = ops.convert_to_numpy(resize_bilinear(code, *SIZE))
+    enlarged = ops.convert_to_numpy(upsample_bilinear(code, 4))[:, : SIZE[0], : SIZE[1]]
     expected = np.abs(enlarged - encode(truth, "log")).mean()
     assert float(loss(truth, levels)) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(ValueError, match=r"y_pred\[-3\] must .*4, 1\), rounded up. Received"):
+        loss(truth, [levels[1], *levels[1:]])
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_at_full_size_a_coarse_pixel_stays_in_the_middle_of_its_cell(axis):
+    def ramp(size, step):
+        """Depth whose logarithm grows evenly along the axis, at the middles of the cells."""
+        place = (np.arange(size[axis - 1]) + 0.5) * step
+        shape = [-1 if other == axis else 1 for other in range(4)]
+        depth = np.exp(np.reshape(0.05 * place, shape)) + np.zeros((1, *size, 1))
+        return depth.astype("float32")
+
+    truth, coarse = ramp(SIZE, 1), ramp([-(-side // 4) for side in SIZE], 4)
+    inside = np.zeros_like(truth)
+    inside[:, 2:-2, 2:-2] = 1  # beyond the outermost middles there is nothing between
+    loss = MultiscaleDepthLoss((1, 0, 0), ssim_weight=0, full_size=True, limits=LIMITS)
+    assert float(loss(truth, [coarse, truth, truth], inside)) == pytest.approx(0, abs=1e-5)
 
 
 def test_equal_depths_have_no_loss(scales):
@@ -161,11 +178,11 @@ def test_bad_arguments_are_refused(arguments, message):
 
 def test_bad_shapes_are_refused(scales):
     truth, levels = scales
-    with pytest.raises(ValueError, match="at most 2 scales.*Received: 3"):
+    with pytest.raises(ValueError, match="at most 2 levels.*Received: 3"):
         MultiscaleDepthLoss((1, 1))(truth, levels)
     with pytest.raises(ValueError, match="y_true and y_pred .*Received"):
         MultiscaleDepthLoss()(truth, levels[0])
-    with pytest.raises(ValueError, match="shrunk y_true .*Received"):
+    with pytest.raises(ValueError, match=r"y_pred\[-2\] must .*Received"):
         MultiscaleDepthLoss()(truth, [levels[0], levels[2]])
     with pytest.raises(ValueError, match="y_true and y_pred .*Received"):
         MultiscaleDepthLoss()(truth[:0], levels[-1][:0])

@@ -133,8 +133,9 @@ def test_wrong_levels_are_named(batch):
         MultiscaleRobust(exponent=-1)
     with pytest.raises(ValueError, match="epsilon must be a number > 0. Received: 0$"):
         MultiscaleRobust(epsilon=0)
-    with pytest.raises(ValueError, match=r"level_weights must not be empty. Received: \(\)$"):
-        MultiscaleEndPointError(level_weights=())
+    for level_weights in ((), 1.0, (1.0, -1.0)):
+        with pytest.raises(ValueError, match="level_weights must be .*Received: "):
+            MultiscaleEndPointError(level_weights)
 
 
 @pytest.mark.parametrize("shape", [(0, 8, 8, 2), (1, 8, 8, 3)])

@@ -80,12 +80,13 @@ def test_it_is_made_again_from_its_configuration():
 
 
 def test_wrong_settings_and_shapes_are_named():
-    with pytest.raises(ValueError, match="level_weights must not be empty"):
-        MultilevelSmoothL1(())
+    for level_weights in ((), 1.0, (1.0, -1.0)):
+        with pytest.raises(ValueError, match="level_weights must be .*Received: "):
+            MultilevelSmoothL1(level_weights)
     with pytest.raises(ValueError, match="max_disparity.*Received: -3$"):
         MultilevelSmoothL1(max_disparity=-3)
     flat = np.ones((1, 2, 2, 1), "float32")
-    with pytest.raises(ValueError, match="one per weight. Received: 4 outputs"):
+    with pytest.raises(ValueError, match="one for each weight. Received: 4 levels"):
         MultilevelSmoothL1()(flat, [flat] * 4)
     with pytest.raises(ValueError, match=r"Received: shapes \(1, 2, 2, 1\) and \(1, 1, 2, 1\)$"):
         MultilevelSmoothL1()(flat, flat[:, :1])

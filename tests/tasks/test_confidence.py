@@ -38,8 +38,17 @@ def test_what_the_checks_confirm_is_sure_by_half_and_not_occluded(rng):
 
 
 def test_an_unknown_disparity_is_not_sure():
-    left = np.array([[0.0, np.nan, np.inf, 1.0]])[..., None]
+    left = np.array([[-1.0, np.nan, np.inf, 1.0]])[..., None]
     right = np.array([[1.0, 1.0, np.nan, 1.0]])[..., None]
     checked = checked_disparity(left, right)
     assert checked.confidence[0, :, 0].tolist() == [0, 0, 0, 0]
     assert checked.occlusion[0, :, 0].tolist() == [1, 1, 1, 1]
+
+
+def test_what_is_infinitely_far_in_both_images_is_sure():
+    left = np.array([[0.0, 0.0, 0.0]])[..., None]
+    right = np.array([[0.0, 1.0, 3.0]])[..., None]
+    checked = checked_disparity(left, right)
+    assert checked.confidence[0, :, 0].tolist() == [1, 0.5, 2**-9]
+    assert checked.occlusion[0, :, 0].tolist() == [0, 0, 1]
+    assert not left_right_check(left, right).any()  # in a data set 0 is unknown

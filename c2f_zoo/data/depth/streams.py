@@ -1,16 +1,12 @@
 """Batches of a data set of depth, for `fit` and `evaluate` on any backend."""
 
-import keras
 import numpy as np
 
 from c2f_zoo import checks
-from c2f_zoo.data.shares import HostShare
-
-# What a random number is for: keeps the draws of one purpose apart from those of another.
-_ORDER, _SAMPLE = 0, 1
+from c2f_zoo.data.sample_stream import SampleStream
 
 
-class DepthStream(keras.utils.PyDataset):
+class DepthStream(SampleStream):
     """Batches `(image, depth, valid)` of a data set of depth.
 
     Everything random (order, crops, mirrors) follows from `(seed, epoch, position)` alone. For a
@@ -27,6 +23,7 @@ class DepthStream(keras.utils.PyDataset):
         horizontal_flip: Probability of mirroring left and right.
         drop_remainder: Whether to leave out a last batch that is not full; False to evaluate.
         seed: Integer >= 0 that everything random follows from.
+        initial_epoch: Epoch to begin with; the attribute `epoch` counts on from it.
         **kwargs: `workers`, `use_multiprocessing`, `max_queue_size` of `keras.utils.PyDataset`.
 
     Returns:
@@ -45,6 +42,8 @@ class DepthStream(keras.utils.PyDataset):
         [(2, 8, 8, 3), (2, 8, 8, 1), (2, 8, 8, 1)]
     """
 
+    channels = (3, 1, 1)
+
     def __init__(
         self,
         dataset,
@@ -54,66 +53,15 @@ class DepthStream(keras.utils.PyDataset):
         horizontal_flip=0.0,
         drop_remainder=True,
         seed=0,
+        initial_epoch=0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.dataset, self.shuffle, self.drop_remainder = dataset, shuffle, drop_remainder
-        self.batch_size = checks.whole("batch_size", batch_size, least=1)
-        self.crop_size = (
-            None if crop_size is None else checks.whole_pair("crop_size", crop_size, least=1)
-        )
+        options = {"drop_remainder": drop_remainder, "seed": seed, "initial_epoch": initial_epoch}
+        super().__init__(dataset, batch_size, crop_size, shuffle, **options, **kwargs)
         self.horizontal_flip = checks.number("horizontal_flip", horizontal_flip, 0, 1)
-        self.seed = checks.whole("seed", seed, least=0)
-        self.epoch, self.share = 0, HostShare.current()
-        if not len(self):
-            full = f" of {batch_size}" if drop_remainder else ""
-            raise ValueError(
-                f"The data set does not fill one batch{full}. Received: {len(dataset)} samples"
-            )
 
-    def __len__(self):
-        """Return the number of batches in an epoch."""
-        full, rest = divmod(len(self.dataset), self.batch_size)
-        return full + (rest > 0 and not self.drop_remainder)
-
-    def __getitem__(self, index):
-        """Return batch `index` of the epoch: image (B, H, W, 3), depth and mask (B, H, W, 1)."""
-        if not 0 <= index < len(self):
-            raise IndexError(f"index must be 0 to {len(self) - 1}. Received: {index}")
-        first = index * self.batch_size
-        positions = range(first, min(first + self.batch_size, len(self.dataset)))
-        positions = positions[self.share.rows(len(positions))]
-        order = np.arange(len(self.dataset))
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, _ORDER, self.epoch)).permutation(order)
-        samples = [self._sample(position, int(order[position])) for position in positions]
-        sizes = {sample[0].shape[:2] for sample in samples}
-        if len(sizes) > 1:
-            listed = ", ".join(f"{width}x{height}" for height, width in sorted(sizes))
-            raise ValueError(
-                "The images of a batch must have one size: set crop_size, or batch_size=1. "
-                f"Received (width x height): {listed}"
-            )
-        return tuple(map(np.stack, zip(*samples, strict=True)))
-
-    def on_epoch_end(self):
-        """Go on to the next epoch; Keras calls this."""
-        self.epoch += 1
-
-    def _sample(self, position, index):
-        sample = self.dataset[index]
+    def _arrays_of(self, sample, name, rng):
         arrays = [np.asarray(array, np.float32) for array in sample[:3]]
-        rng = np.random.default_rng((self.seed, _SAMPLE, self.epoch, position))
-        if self.crop_size:
-            height, width = arrays[0].shape[:2]
-            rows, columns = self.crop_size
-            if height < rows or width < columns:
-                name = f"sample {index}" + (f" ({sample.name})" if sample.name else "")
-                raise ValueError(
-                    f"An image must be at least as large as the crop, {columns}x{rows} (width x "
-                    f"height). Received: {width}x{height} for {name}"
-                )
-            top, left = rng.integers(height - rows + 1), rng.integers(width - columns + 1)
-            arrays = [array[top : top + rows, left : left + columns] for array in arrays]
+        arrays = self._cropped(arrays, name, rng)
         mirrors = rng.random() < self.horizontal_flip
         return [array[:, ::-1] if mirrors else array for array in arrays]

@@ -19,4 +19,4 @@ from .picture import (
     flow_picture as flow_picture,
     flow_to_color as flow_to_color,
 )
-from .streams import FlowStream as FlowStream, FollowEpoch as FollowEpoch
+from .streams import FlowStream as FlowStream

@@ -35,11 +35,13 @@ def left_right_check(left, right, tolerance=1.0):
     return (left_right_difference(left, right) <= tolerance).astype(np.float32)
 
 
-def left_right_difference(left, right):
+def left_right_difference(left, right, zero_is_known=False):
     """Compute by how much the disparity of a pixel differs from that of its counterpart.
 
     Args:
         left, right: As for `left_right_check`.
+        zero_is_known: Whether 0 is the disparity of what is infinitely far, as of an estimate,
+            rather than the mark of an unknown one, as of a data set.
 
     Returns:
         float32 array of the same shape, pixels, at least 0; infinite where one of the two is
@@ -57,12 +59,13 @@ def left_right_difference(left, right):
     if is_flat:
         left, right = left[..., None], np.atleast_3d(right)
     checks.same_shape(("left", "right"), (left, right), "(H, W, 1)", (None, None, 1))
-    known = np.isfinite(left) & (left > 0)
+    least = 0.0 if zero_is_known else np.nextafter(np.float32(0), np.float32(1))
+    known = np.isfinite(left) & (left >= least)
     place = np.arange(left.shape[1])[None, :, None] - np.where(known, left, 0)
     inside = known & (place >= 0)
     target = np.rint(np.where(inside, place, 0)).astype(int)
     there = np.take_along_axis(right, target, axis=1)
-    is_compared = inside & (there > 0) & np.isfinite(there)
+    is_compared = inside & (there >= least) & np.isfinite(there)
     with np.errstate(invalid="ignore"):
         off = np.where(is_compared, np.abs(there - left), np.inf).astype(np.float32)
     return off[..., 0] if is_flat else off

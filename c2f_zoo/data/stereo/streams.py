@@ -3,17 +3,18 @@
 import numpy as np
 
 from c2f_zoo import checks
-from c2f_zoo.data.flow.streams import SAMPLE, FlowStream, random_crop
+from c2f_zoo.data.sample_stream import SampleStream
 
 PATCHES = (1, 2)  # erased boxes, fewest and most
 PATCH_SIDES = (50, 100)  # pixels
 
 
-class StereoStream(FlowStream):
+class StereoStream(SampleStream):
     """Batches `((left, right), disparity, valid)` of a data set of stereo pairs.
 
-    Everything random follows from `(seed, epoch, position)` alone, as in `FlowStream`, of which
-    all else is true too. The defaults are PSMNet's training: random crops and nothing else.
+    Everything random follows from `(seed, epoch, position)` alone; how a run repeats exactly, and
+    what several hosts are served, is told by `FlowStream`. The defaults are PSMNet's training:
+    random crops and nothing else.
 
     Args:
         dataset: Sequence of `StereoSample`: `len(dataset)` and `dataset[i]`.
@@ -51,7 +52,7 @@ class StereoStream(FlowStream):
         ((2, 8, 12, 3), (2, 8, 12, 1), (2, 8, 12, 1))
     """
 
-    truth_channels = 1
+    channels = (3, 3, 1, 1)
 
     def __init__(
         self,
@@ -71,18 +72,13 @@ class StereoStream(FlowStream):
         self.colour = checks.number("colour", colour, least=0)
         self.erase = checks.number("erase", erase, 0, 1)
 
-    def _sample(self, epoch, position, index):
-        sample = self.dataset[index]
-        name = f"sample {index}" + (f" ({sample.name})" if sample.name else "")
+    def _arrays_of(self, sample, name, rng):
         if sample.disparity is None:
             raise ValueError(f"Training and evaluation need a disparity. Received: none for {name}")
         valid = sample.disparity > 0 if sample.valid is None else sample.valid
         arrays = (sample.left, sample.right, sample.disparity, valid)
-        arrays = tuple(np.asarray(array, np.float32) for array in arrays)
-        rng = np.random.default_rng((self.seed, SAMPLE, epoch, position))
-        if self.crop_size:
-            arrays = random_crop(arrays, self.crop_size, rng, name)
-        left, right, disparity, valid = arrays
+        arrays = [np.asarray(array, np.float32) for array in arrays]
+        left, right, disparity, valid = self._cropped(arrays, name, rng)
         if self.colour:
             left, right = (_recoloured(image, self.colour, rng) for image in (left, right))
         if rng.random() < self.erase:

@@ -115,13 +115,8 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
         width = sizes.width if width is None else width
         multipliers = sizes.multipliers if multipliers is None else multipliers
         groups = sizes.groups if groups is None else groups
-        if not isinstance(multipliers, (list, tuple)) or not multipliers:
-            raise ValueError(
-                "multipliers must be a tuple of integers, one for each scale. "
-                f"Received: {multipliers!r}"
-            )
         self.width = checks.whole("width", width, 1)
-        self.multipliers = tuple(checks.whole("each of multipliers", m, 1) for m in multipliers)
+        self.multipliers = checks.several("multipliers", multipliers, checks.whole, least=1)
         self.blocks = checks.whole("blocks", blocks, 1)
         self.groups = checks.whole("groups", groups, 1)
         self.attention = checks.whole("attention", attention, 0)

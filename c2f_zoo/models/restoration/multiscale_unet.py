@@ -110,13 +110,8 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     ):
         # Images keep float32; the layers cast to their own precision.
         super().__init__(autocast=False, **kwargs)
-        if not isinstance(multipliers, (list, tuple)) or not multipliers:
-            raise ValueError(
-                f"multipliers must be a tuple of integers, one for each scale. "
-                f"Received: {multipliers!r}"
-            )
         self.width = checks.whole("width", width, 2)
-        self.multipliers = tuple(checks.whole("each of multipliers", m, 1) for m in multipliers)
+        self.multipliers = checks.several("multipliers", multipliers, checks.whole, least=1)
         self.blocks = checks.whole("blocks", blocks, 1)
         self.groups = checks.whole("groups", groups, 1)
         self.attention = checks.whole("attention", attention, 0)

@@ -197,9 +197,21 @@ def test_crops_and_mirrors_keep_image_and_depth_together(rng):
         assert any(ways)
 
 
+def test_tensorflow_reads_the_same_batches(samples):
+    pytest.importorskip("tensorflow")
+    stream = DepthStream(samples, 2, crop_size=(5, 6), horizontal_flip=0.5, initial_epoch=3)
+    expected = [stream.batch(3, index) for index in range(2)]
+    for found, want in zip(stream.as_tf_dataset(), expected, strict=True):
+        for array, wanted in zip(found, want, strict=True):
+            np.testing.assert_array_equal(array, wanted)
+    assert stream.epoch == 4
+
+
 def test_bad_streams_are_refused(samples):
     with pytest.raises(ValueError, match="batch of 8. Received: 5"):
         DepthStream(samples)
+    with pytest.raises(ValueError, match="horizontal_flip .*Received: 2$"):
+        DepthStream(samples, 2, horizontal_flip=2)
     with pytest.raises(ValueError, match="as the crop.*Received: 12x9 for sample"):
         DepthStream(samples, 2, crop_size=(10, 10))[0]
     mixed = [samples[0], samples[0]._replace(image=np.zeros((4, 4, 3)))]

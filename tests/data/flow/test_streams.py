@@ -5,8 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from c2f_zoo.data.flow import FlowSample, FlyingChairs
-from c2f_zoo.data.flow.streams import FlowStream, FollowEpoch
+from c2f_zoo.data import FlowSample, FlowStream, FlyingChairs, FollowEpoch
 
 
 class Places:
@@ -160,7 +159,7 @@ def test_a_sample_without_mask_is_valid_everywhere():
 )
 def test_options_out_of_range_are_refused(options, received):
     with pytest.raises(ValueError, match=received):
-        FlowStream(Places(), **options)
+        FlowStream(Places(8), **options)
 
 
 def test_workers_pass_through():

@@ -8,6 +8,7 @@ from c2f_zoo.layers import soft_argmin
 from c2f_zoo.losses import MultilevelSmoothL1
 from c2f_zoo.metrics import DisparityError
 from c2f_zoo.models import PSMNet
+from c2f_zoo.models.psmnet import psmnet
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,19 @@ def test_the_answer_is_the_soft_argmin_of_the_last_costs(stacked, pair):
     assert [tuple(cost.shape) for cost in costs] == [(2, 4, 8, 12)] * 3
     expected = to_numpy(soft_argmin(costs[-1], (16, 32, 48)))
     np.testing.assert_allclose(to_numpy(stacked(pair)), expected, atol=1e-4)
+
+
+def test_the_costs_are_enlarged_in_bands_but_in_training(basic, pair, monkeypatch):
+    bands = []
+
+    def spied(costs, size, align_corners, band):
+        bands.append(band)
+        return soft_argmin(costs, size, align_corners, band)
+
+    monkeypatch.setattr(psmnet, "soft_argmin", spied)
+    for training in (False, None, True):
+        basic(pair, training=training)
+    assert bands == [psmnet.BAND, psmnet.BAND, None]
 
 
 def test_costs_of_a_shifted_image_differ_from_those_of_the_same(basic, pair):
