@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up. Rooms on one floor do not import each other.
 FLOORS = (
-    {"backend", "checks", "registered_names"},
+    {"backend", "checks", "registered_names", "tables"},
     {"hosts", "lazy"},
     {"layers"},
     {"losses", "metrics"},
@@ -43,7 +43,7 @@ LAZY = {
 EXPORTED_FROM = {
     **dict.fromkeys(("MSGGAN", "PSMNet", "PWCNet", "ProGAN", "RAFT"), "models"),
     **dict.fromkeys(("StyleGAN", "StyleGAN2"), "models"),
-    "list_presets": "hub",
+    **dict.fromkeys(("create_model", "list_presets", "load"), "hub"),
 }
 
 

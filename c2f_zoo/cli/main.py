@@ -12,6 +12,7 @@ from c2f_zoo.cli import (
     deblur,
     denoise,
     depth,
+    doctor,
     evaluate,
     flow,
     generate,
@@ -42,13 +43,14 @@ EXAMPLES = """examples:
   c2f convert pwc_net.pth.tar -o pwcnet.official
   c2f push my_flow my-name/my_flow      a preset folder goes to the Hugging Face Hub
   c2f train --list                      the recipes that train them
+  c2f doctor                            what is installed, what works, where files are kept
 
 `c2f VERB --help` says more, with examples. Exit status: 0 done, 1 an error in the work, 2 a wrong
 command line, 130 stopped by ctrl-C."""
 
 VERBS = (
     *(flow, stereo, depth, denoise, deblur, inpaint, upscale, generate),
-    *(models, show, evaluate, convert, push, train),
+    *(models, show, evaluate, convert, push, train, doctor),
 )
 COMPUTING = (flow, stereo, depth, denoise, deblur, inpaint, upscale, generate, evaluate)
 
