@@ -29,6 +29,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FRAMEWORKS = {"jax", "jaxlib", "tensorflow", "torch"}
 LAZY = {
     "PIL",
+    "argcomplete",
     "cv2",
     "huggingface_hub",
     "imageio",
