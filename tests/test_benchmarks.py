@@ -126,3 +126,11 @@ def test_time_of_depth_networks(script, capsys, monkeypatch):
     assert [row["parameters"] for row in rows] == [4_442_357, 1_872_893]
     assert min(row[kind] for row in rows for kind in ("training", "estimate")) > 0
     assert "| lite | 1,872,893 | float32 |" in capsys.readouterr().out
+
+
+def test_precision_of_presets(script, monkeypatch, capsys):
+    module = script("precision")
+    monkeypatch.setattr(module, "DTYPES", ("mixed_bfloat16",))
+    module.main(["progan_32.cifar10"])
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row[:2] == ["progan_32.cifar10", "mixed_bfloat16"] and 0 < float(row[2]) < 10

@@ -10,7 +10,15 @@ from tests.test_readme import commands, options_named, run_blocks
 pytestmark = pytest.mark.backend_free
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ["depth.md", "restoration.md", "multilevel.md", "raft.md", "stereo.md", "confidence.md"]
+PAGES = [
+    "using.md",
+    "depth.md",
+    "restoration.md",
+    "multilevel.md",
+    "raft.md",
+    "stereo.md",
+    "confidence.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

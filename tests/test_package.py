@@ -124,6 +124,8 @@ def test_every_public_name_exists():
 def test_the_changelog_starts_with_the_present_version():
     latest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert latest.group(1) == c2f_zoo.__version__
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (\S+)", citation, re.MULTILINE)[1] == c2f_zoo.__version__
 
 
 @pytest.mark.backend_free
