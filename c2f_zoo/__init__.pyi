@@ -8,7 +8,7 @@ from . import (
     tasks as tasks,
     training as training,
 )
-from .hub import list_presets as list_presets
+from .hub import create_model as create_model, list_presets as list_presets, load as load
 from .models import (
     MSGGAN as MSGGAN,
     RAFT as RAFT,

@@ -32,6 +32,7 @@ MODULES = {
     "Epilogue": "models.gans.stylegan",
     "EqualizedConv2D": "layers.equalized",
     "EqualizedDense": "layers.equalized",
+    "FeatureExtractor": "tasks.features",
     "Halving": "training.schedules",
     "InceptionV3Features": "models.inception.inception",
     "LayerwiseCurriculum": "training.curricula.layerwise",

@@ -45,7 +45,7 @@ def shrink(x):
     return ops.average_pool(x, 2, 2)
 
 
-def convolution(kernel_size, channels, filters, activation="leaky_relu"):
+def convolution(kernel_size, channels, filters, activation: str | None = "leaky_relu"):
     """Return a built convolution: networks need the variables of all stages from the start."""
     layer = keras.layers.Conv2D(filters, kernel_size, padding="same", activation=activation)
     layer.build((None, None, None, channels))
@@ -151,7 +151,7 @@ def train(phase_images, count, verbose=2):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--phase-images", type=int, default=3200, help="images in each phase")
     parser.add_argument("--count", type=int, default=2000, help="images in the data set")
     parser.add_argument("--output", default="samples.png")
@@ -159,7 +159,7 @@ def main(arguments=None):
     keras.utils.set_random_seed(0)
     model = train(options.phase_images, options.count)
     latents = np.random.default_rng(0).standard_normal((64, LATENT_SIZE), dtype="float32")
-    save_grid(model.predict(latents, verbose=0), options.output)
+    save_grid(model.predict_on_batch(latents), options.output)
     print(f"64 samples are in {options.output}")
     return model
 

@@ -150,3 +150,11 @@ def test_memory_of_a_step(script, case, way):
     whole = {**about, "way": module.WHOLE, "seconds": 2.0, "memory": 4.0}
     lines = module.table([whole, {**about, "way": way, "seconds": 3.0, "memory": 1.0}]).splitlines()
     assert lines[-1] == f"| jax | {case} | {way} | 1 | 0.25 | 3.00 | 1.50 |"
+
+
+def test_precision_of_presets(script, monkeypatch, capsys):
+    module = script("precision")
+    monkeypatch.setattr(module, "DTYPES", ("mixed_bfloat16",))
+    module.main(["progan_32.cifar10"])
+    row = capsys.readouterr().out.splitlines()[-1].split()
+    assert row[:2] == ["progan_32.cifar10", "mixed_bfloat16"] and 0 < float(row[2]) < 10

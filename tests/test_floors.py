@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # From the ground up. Rooms on one floor do not import each other.
 FLOORS = (
-    {"backend", "checks", "registered_names"},
+    {"backend", "checks", "registered_names", "tables"},
     {"hosts", "lazy", "rematerialization"},
     {"layers"},
     {"losses", "metrics"},
@@ -29,6 +29,7 @@ FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 FRAMEWORKS = {"jax", "jaxlib", "tensorflow", "torch"}
 LAZY = {
     "PIL",
+    "argcomplete",
     "cv2",
     "huggingface_hub",
     "imageio",
@@ -43,7 +44,7 @@ LAZY = {
 EXPORTED_FROM = {
     **dict.fromkeys(("MSGGAN", "PSMNet", "PWCNet", "ProGAN", "RAFT"), "models"),
     **dict.fromkeys(("StyleGAN", "StyleGAN2"), "models"),
-    "list_presets": "hub",
+    **dict.fromkeys(("create_model", "list_presets", "load"), "hub"),
 }
 
 

@@ -124,6 +124,8 @@ def test_every_public_name_exists():
 def test_the_changelog_starts_with_the_present_version():
     latest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert latest.group(1) == c2f_zoo.__version__
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.search(r"^version: (\S+)", citation, re.MULTILINE)[1] == c2f_zoo.__version__
 
 
 @pytest.mark.backend_free
@@ -149,17 +151,62 @@ def test_from_pretrained_returns_the_class_it_was_called_on():
     assert (ROOT / "c2f_zoo" / "py.typed").is_file()
 
 
-@pytest.mark.slow
-@pytest.mark.backend_free
-def test_editors_know_the_names_of_the_readme(tmp_path):
+@pytest.fixture(scope="module")
+def type_check():
+    """Checks a Python file, or the text of one, as an editor does; returns what it complains of."""
     near = Path(sys.executable).with_name("basedpyright")  # pyright as a package of Python alone
     pyright = near if near.exists() else shutil.which("pyright")
     if pyright is None:
         pytest.skip("pyright is not installed")
+
+    def check(folder, source):
+        path = source if isinstance(source, Path) else folder / "script.py"
+        if path != source:
+            path.write_text(source)
+        settings = {"extraPaths": [str(ROOT)], "typeCheckingMode": "basic", "include": [str(path)]}
+        (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+        command = [pyright, "--pythonpath", sys.executable, "-p", str(folder)]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return "" if found.returncode == 0 else found.stdout
+
+    return check
+
+
+def readme():
+    """The Python of the README, as one program."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (tmp_path / "readme.py").write_text("\n".join(blocks))
-    settings = {"extraPaths": [str(ROOT)], "typeCheckingMode": "basic"}
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
-    command = [pyright, "--pythonpath", sys.executable, "-p", str(tmp_path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stdout
+    return "\n".join(blocks)
+
+
+def every_name():
+    """A program that imports every public name from its package."""
+    lines = []
+    for package in LAZY_PACKAGES:
+        names = sorted(n for n in dir(importlib.import_module(package)) if not n.startswith("_"))
+        lines += [f"from {package} import {name} as {name}_" for name in names]
+    return "\n".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.backend_free
+@pytest.mark.parametrize(
+    "source",
+    [
+        readme,
+        every_name,
+        ROOT / "tests" / "typed_user.py",
+        *sorted((ROOT / "examples").glob("*.py")),
+    ],
+    ids=lambda source: getattr(source, "stem", None) or source.__name__,
+)
+def test_editors_know_the_types_of(source, type_check, tmp_path):
+    assert type_check(tmp_path, source if isinstance(source, Path) else source()) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.backend_free
+def test_editors_see_a_wrong_argument(type_check, tmp_path):
+    script = (
+        "from c2f_zoo import create_model, list_presets\nlist_presets(3)\ncreate_model(name=3)\n"
+    )
+    assert type_check(tmp_path, script).count("reportArgumentType") == 2

@@ -11,6 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from c2f_zoo.tables import table as table
+
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEFAULT_FLOW_PRESET = "pwcnet_lite.scenes"
@@ -28,7 +30,7 @@ _VERBS = {"optical flow": "flow", "stereo matching": "disparity", "depth estimat
 
 DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 
-_BACKENDS = ("tensorflow", "jax", "torch")
+BACKENDS = ("tensorflow", "jax", "torch")
 _Options = collections.namedtuple("_Options", "debug dtype", defaults=(False, None))
 _options = contextvars.ContextVar("options", default=_Options())  # noqa: B039
 
@@ -71,9 +73,9 @@ def choose_backend():
     if "keras" in sys.modules:
         return sys.modules["keras"].backend.backend()
     asked = os.environ.get("KERAS_BACKEND")
-    installed = [name for name in _BACKENDS if importlib.util.find_spec(name) is not None]
+    installed = [name for name in BACKENDS if importlib.util.find_spec(name) is not None]
     if asked:
-        if asked in _BACKENDS and asked not in installed:
+        if asked in BACKENDS and asked not in installed:
             raise CommandError(
                 f'KERAS_BACKEND asks for {asked}, which is not installed: pip install "c2f_zoo'
                 f'[{asked}]". Received: {" and ".join(installed) or "no backend"} installed'
@@ -333,38 +335,6 @@ quality = number_type(int, "quality (1 to 100)", 1, 100)
 def print_json(value):
     """Print a value as JSON on standard output; NaN and infinity become null."""
     say(json.dumps(_without_nan(value), indent=2, allow_nan=False))
-
-
-def table(rows, header):
-    """Lay out rows of str, int, float or None as lines: text to the left, numbers to the right."""
-    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in header]
-    numeric = [all(not isinstance(cell, str) for cell in column) for column in columns]
-    columns = [[title, *_cells(column)] for title, column in zip(header, columns, strict=True)]
-    cells = [list(row) for row in zip(*columns, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    cells.insert(1, ["-" * width for width in widths])
-    return [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, numeric, strict=True)
-        ).rstrip()
-        for row in cells
-    ]
-
-
-def _cells(column):
-    """Return the cells of a column as text, fractions with one number of digits."""
-    known = [cell for cell in column if isinstance(cell, float) and cell == cell]
-    digits = 3 if any(0 < abs(cell) < 1 for cell in known) else 2
-
-    def as_text(cell):
-        if cell is None or cell != cell:
-            return "-"
-        if isinstance(cell, float):
-            return f"{cell:.{digits}f}"
-        return f"{cell:,}" if isinstance(cell, int) else str(cell)
-
-    return [as_text(cell) for cell in column]
 
 
 def _without_nan(value):

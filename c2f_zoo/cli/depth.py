@@ -100,11 +100,13 @@ def run(arguments):
     check_folder_is_writable(folder)
     check_any_is_image(paths)
     model = load_depth_model(arguments.preset)
+    from c2f_zoo.data.files.images import load_image
+
     with progress(len(paths), "image", arguments.quiet or len(paths) == 1) as bar:
 
-        def estimate_one(path, files):
+        def estimate_one(path, files, image):
             start = time.perf_counter()
-            depth = model.depth(path)
+            depth = model.depth(image)
             seconds = time.perf_counter() - start
             _write(files, depth, limits, arguments.scale)
             if not arguments.quiet:
@@ -116,7 +118,7 @@ def run(arguments):
                     "(the first call at a size includes compilation)",
                 )
 
-        failed = process_each(paths, outputs, estimate_one, bar, arguments.debug)
+        failed = process_each(paths, outputs, load_image, estimate_one, bar, arguments.debug)
     return report_failures(failed, len(paths))
 
 

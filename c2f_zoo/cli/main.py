@@ -8,10 +8,12 @@ import warnings
 
 from c2f_zoo.checks import suggestion
 from c2f_zoo.cli import (
+    completion,
     convert,
     deblur,
     denoise,
     depth,
+    doctor,
     evaluate,
     flow,
     generate,
@@ -42,13 +44,15 @@ EXAMPLES = """examples:
   c2f convert pwc_net.pth.tar -o pwcnet.official
   c2f push my_flow my-name/my_flow      a preset folder goes to the Hugging Face Hub
   c2f train --list                      the recipes that train them
+  c2f doctor                            what is installed, what works, where files are kept
+  c2f completion bash                   the lines that complete c2f on a tab
 
 `c2f VERB --help` says more, with examples. Exit status: 0 done, 1 an error in the work, 2 a wrong
 command line, 130 stopped by ctrl-C."""
 
 VERBS = (
     *(flow, stereo, depth, denoise, deblur, inpaint, upscale, generate),
-    *(models, show, evaluate, convert, push, train),
+    *(models, show, evaluate, convert, push, train, doctor, completion),
 )
 COMPUTING = (flow, stereo, depth, denoise, deblur, inpaint, upscale, generate, evaluate)
 
@@ -59,6 +63,10 @@ _LONGEST_MESSAGE = 1000
 def main(argv=None):
     """Run the command with the arguments `argv`, by default `sys.argv[1:]`; return its status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks how a line goes on
+        from c2f_zoo.cli.completion import complete
+
+        complete(make_parser())
     try:
         # A recipe's own arguments are not ours to read.
         argv, recipe_arguments = train.split_recipe_arguments(argv)

@@ -1,6 +1,6 @@
 """`c2f models`: the trained models that come with the package."""
 
-from c2f_zoo.cli.common import print_json, say, table
+from c2f_zoo.cli.common import print_json, say
 
 EXAMPLES = """examples:
   c2f models
@@ -12,6 +12,7 @@ def add_parser(verbs):
     """Add the verb to the subparsers `verbs` and return its parser."""
     parser = verbs.add_parser(
         "models",
+        aliases=["list"],
         help="list the trained models",
         description="List the trained models (presets) that come with the package.",
         epilog=EXAMPLES,
@@ -33,9 +34,4 @@ def run(arguments):
         of_task = f" for {arguments.task}" if arguments.task else ""
         say(f"no trained model{of_task} comes with this installation")
         return
-    rows = [
-        [p.name, p.task, p.class_name, p.parameters, f"{p.size / 1e6:.1f} MB", p.licence or "-"]
-        for p in presets
-    ]
-    header = ["name", "task", "class", "parameters", "size", "licence"]
-    say(*table(rows, header), "", f"c2f show {presets[0].name} says more about one of them")
+    say(*presets.lines(), "", f"c2f show {presets[0].name} says more about one of them")

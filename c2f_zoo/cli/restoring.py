@@ -129,6 +129,8 @@ def run(arguments, verb, settings=None, options=None):
         check_folder_is_writable(folder)
     check_any_is_image([path for path, _ in files])
     model = load_restoration_model(arguments.preset, METHODS[verb])
+    from c2f_zoo.data.files.pictures import read_picture
+
     settings = {**(settings or {}), "tile": arguments.tile, "overlap": arguments.overlap}
     is_alone = len(files) == 1
     if arguments.quiet or not is_alone:
@@ -136,15 +138,15 @@ def run(arguments, verb, settings=None, options=None):
     lines, seconds = [], []
     with progress(len(files), "image", arguments.quiet or is_alone) as bar:
 
-        def restore_one(path, output):
+        def restore_one(path, output, picture):
             start = time.perf_counter()
             extra = options(path) if options else {}
-            size = _restore(model, path, output, arguments, verb, settings | extra, bar)
+            size = _restore(model, path, picture, output, arguments, verb, settings | extra, bar)
             seconds.append(time.perf_counter() - start)
             lines.append((output, f"{size}, {seconds[-1]:.1f} s"))
 
         paths = [path for path, _ in files]
-        failed = process_each(paths, outputs, restore_one, bar, arguments.debug)
+        failed = process_each(paths, outputs, read_picture, restore_one, bar, arguments.debug)
     if not arguments.quiet and lines:
         say_contents(lines)
         if not is_alone:
@@ -152,16 +154,19 @@ def run(arguments, verb, settings=None, options=None):
     return report_failures(failed, len(files))
 
 
-def process_each(paths, outputs, process, bar, debug=False):
-    """Call `process(path, output)` for each file; what fails is noted, and the others go on.
+def process_each(paths, outputs, read, process, bar, debug=False):
+    """Call `process(path, output, read(path))` for each file; what fails is noted, others go on.
 
-    The error of a file that is alone, and with `debug` that of any, is raised instead. Returns the
-    list of the paths that failed; `bar` is moved.
+    Files are read in a thread while the one before is processed. The error of a file that is alone,
+    and with `debug` that of any, is raised instead. Returns the list of the paths that failed;
+    `bar` is moved.
     """
+    from c2f_zoo.tasks.several import read_ahead
+
     failed = []
-    for path, output in zip(paths, outputs, strict=True):
+    for path, output, image in zip(paths, outputs, read_ahead(paths, read), strict=True):
         try:
-            process(path, output)
+            process(path, output, image.result())
         except Exception as error:
             if len(paths) == 1 or debug:
                 raise
@@ -320,11 +325,10 @@ def _images_of(folder):
         raise CommandError(str(error)) from error
 
 
-def _restore(model, path, output, arguments, verb, settings, bar):
-    """Restore one file; return the size of the result as text."""
-    from c2f_zoo.data.files.pictures import read_picture, write_picture
+def _restore(model, path, picture, output, arguments, verb, settings, bar):
+    """Restore one file, which was read; return the size of the result as text."""
+    from c2f_zoo.data.files.pictures import write_picture
 
-    picture = read_picture(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         made = getattr(model, METHODS[verb])(picture, **settings)

@@ -5,7 +5,8 @@ from .errors import (
     PresetNotFoundError as PresetNotFoundError,
     PresetSaveError as PresetSaveError,
 )
-from .presets import PresetMixin as PresetMixin, load as load
+from .loading import create_model as create_model, load as load
+from .presets import PresetMixin as PresetMixin
 from .publishing import Changes as Changes, Push as Push, compare as compare, push as push
 from .registry import (
     TASKS as TASKS,
@@ -15,6 +16,7 @@ from .registry import (
 from .resolving import (
     HUB_ORGANISATION as HUB_ORGANISATION,
     PresetInfo as PresetInfo,
+    PresetList as PresetList,
     PresetSource as PresetSource,
     list_presets as list_presets,
     resolve as resolve,

@@ -14,6 +14,7 @@ import numpy as np
 from c2f_zoo.hub.building import dtype_policy
 from c2f_zoo.hub.card import render_card
 from c2f_zoo.hub.errors import PresetError
+from c2f_zoo.hub.loading import load
 from c2f_zoo.hub.metadata import CARD, METADATA, read_json, to_text
 
 INPUT = "c2f-waves-1"  # names `waves`, and how `_APPLY` uses it
@@ -145,8 +146,6 @@ def record_golden(folder: str | os.PathLike) -> dict[str, Any]:
         >>> record_golden(PWCNetLite().save_pretrained(tempfile.mkdtemp()))["shape"]
         [64, 96, 2]
     """
-    from c2f_zoo.hub.presets import load  # which saves presets, and so imports this file
-
     folder = pathlib.Path(folder)
     label = str(folder)
     with dtype_policy("float32"):

@@ -1,4 +1,4 @@
-"""Loading a model from a preset's name, and saving one as a preset."""
+"""What a model needs to be loaded from a preset, saved as one and pushed to the Hub."""
 
 import os
 import pathlib
@@ -9,17 +9,9 @@ from typing import Any, ClassVar, Self
 import keras
 
 from c2f_zoo import hosts
-from c2f_zoo.hub.building import build, check_arguments, check_size, dtype_policy, stored
-from c2f_zoo.hub.download import PresetFiles, fetch
-from c2f_zoo.hub.errors import PresetError
-from c2f_zoo.hub.hdf5 import check_weights
-from c2f_zoo.hub.keras_files import preset_content, unpack
-from c2f_zoo.hub.metadata import CONFIG, WEIGHTS, WEIGHTS_INDEX, check_format, read_json
+from c2f_zoo.hub.loading import load_as, split_options
 from c2f_zoo.hub.publishing import Push, check_repo_id, push
-from c2f_zoo.hub.registry import find_model
-from c2f_zoo.hub.resolving import resolve
 from c2f_zoo.hub.saving import save_preset
-from c2f_zoo.hub.weights import load_weights, shards
 
 
 class PresetMixin:
@@ -119,7 +111,33 @@ class PresetMixin:
             True
         """
         wanted = None if cls is PresetMixin else cls.preset_base()
-        return _load(wanted, name, offline, cache_dir, dtype, overrides)
+        return load_as(wanted, name, offline, cache_dir, dtype, overrides)
+
+    @classmethod
+    def from_preset(
+        cls, preset: str | os.PathLike, load_weights: bool = True, **kwargs: Any
+    ) -> Self:
+        """Load a trained model: `from_pretrained` as KerasHub spells it.
+
+        Args:
+            preset: As `name` of `from_pretrained`.
+            load_weights: Whether to load the weights, or to leave the network untrained.
+            **kwargs: Of `from_pretrained`: `dtype`, `offline`, `cache_dir`, or constructor
+                arguments that replace the preset's.
+
+        Returns:
+            Self: A built model, not compiled.
+
+        Raises:
+            PresetNotFoundError, PresetError: As in `from_pretrained`.
+
+        Example:
+            >>> from c2f_zoo.models import PWCNetLite
+            >>> PWCNetLite.from_preset("pwcnet_lite.scenes").built
+            True
+        """
+        wanted = None if cls is PresetMixin else cls.preset_base()
+        return load_as(wanted, preset, **split_options(kwargs), has_weights=load_weights)
 
     def save_pretrained(
         self,
@@ -212,108 +230,3 @@ class PresetMixin:
                 token=token,
                 dry_run=dry_run,
             )
-
-
-def load(
-    name: str | os.PathLike,
-    /,
-    *,
-    dtype: Any = None,
-    offline: bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    **overrides: Any,
-) -> keras.Model:
-    """Load a trained model of whatever class the preset names.
-
-    Args:
-        name, dtype, offline, cache_dir, **overrides: As in `PresetMixin.from_pretrained`.
-
-    Returns:
-        keras.Model: A built model with the preset's weights, not compiled.
-
-    Raises:
-        PresetNotFoundError, PresetError: As in `PresetMixin.from_pretrained`.
-
-    Example:
-        >>> load("pwcnet_lite.scenes").built
-        True
-    """
-    return _load(None, name, offline, cache_dir, dtype, overrides)
-
-
-def _load(
-    wanted: type | None,
-    name: str | os.PathLike,
-    offline: bool | None,
-    cache_dir: str | os.PathLike | None,
-    dtype: Any,
-    overrides: Mapping[str, Any],
-) -> Any:
-    source = resolve(name)
-    if source.kind == "file":
-        with tempfile.TemporaryDirectory() as home:
-            folder = pathlib.Path(home)
-            content = unpack(source.folder, folder, source.label)
-            files = PresetFiles(source.label, folder, {"files": {WEIGHTS: None}}, is_keras=True)
-            return _load_files(wanted, files, content, dtype, overrides)
-    files = fetch(name, offline, cache_dir)
-    content = read_json(files.folder / CONFIG, files.label)
-    if files.is_keras:
-        content = preset_content(content, files.label)
-    else:
-        check_format(content, CONFIG, files.label)
-    return _load_files(wanted, files, content, dtype, overrides)
-
-
-def _load_files(
-    wanted: type | None,
-    files: PresetFiles,
-    content: Mapping[str, Any],
-    dtype: Any,
-    overrides: Mapping[str, Any],
-) -> Any:
-    label = files.label
-    config = content.get("config")
-    if not isinstance(content.get("class"), str) or not isinstance(config, dict):
-        raise PresetError(f"{label}: {CONFIG} must name a class and its config.")
-    found = find_model(content["class"])
-    if issubclass(found, PresetMixin):
-        found, config = found.preset_class(config)
-    model_class = _choose_class(wanted, found, label)
-    check_arguments(model_class, config, f"{label}: {CONFIG}")
-    check_arguments(model_class, overrides, f"from_pretrained({label!r})")
-    index = WEIGHTS_INDEX in files.metadata["files"]
-    path = files.folder / (WEIGHTS_INDEX if index else WEIGHTS)
-    numbers = sum(check_weights(shard, label) for shard in shards(path, label))
-    with dtype_policy(dtype):
-        try:
-            if not overrides:
-                check_size(model_class, config, content.get("build"), numbers, label)
-            model = model_class(**{**config, **overrides})
-            build(model, content.get("build"), label)
-        except Exception as error:
-            if overrides or isinstance(error, PresetError):  # the caller's own argument, perhaps
-                raise
-            raise PresetError(
-                f"{label}: {CONFIG} is damaged or of another version: no {model_class.__name__} "
-                f"can be built from it. Received: {type(error).__name__}: {error}"
-            ) from error
-    if files.is_keras:
-        load_weights(model, path, label)  # all of them, whatever a preset of the class stores
-        return model
-    load_weights(stored(model), path, label)
-    if isinstance(model, PresetMixin):
-        model.preset_loaded()
-    return model
-
-
-def _choose_class(wanted: type | None, found: type, label: str) -> type:
-    if wanted is None or issubclass(found, wanted):
-        return found
-    if issubclass(wanted, found):  # a user's own subclass, with another train step perhaps
-        return wanted
-    raise PresetError(
-        f"The preset {label!r} holds a {found.__name__}, not a {wanted.__name__}. Load it by "
-        f"{found.__name__}.from_pretrained({label!r}) or c2f_zoo.hub.load({label!r}). "
-        f"Received: {wanted.__name__}.from_pretrained"
-    )

@@ -13,6 +13,7 @@ from c2f_zoo.checks import suggestion
 from c2f_zoo.hub.errors import PresetError, PresetNotFoundError
 from c2f_zoo.hub.metadata import CONFIG, METADATA, check_metadata, read_json
 from c2f_zoo.hub.registry import check_task
+from c2f_zoo.tables import table
 
 HUB_ORGANISATION = "c2f-zoo"
 
@@ -81,6 +82,42 @@ class PresetInfo:
     path: pathlib.Path
     metrics: tuple[dict[str, Any], ...] = dataclasses.field(repr=False)  # pages of them
     size: int
+
+    @property
+    def headline(self) -> str:
+        """The first of `metrics` in a few words, such as "EPE 3.29 px, FlyingChairs", or ""."""
+        if not self.metrics:
+            return ""
+        first = self.metrics[0]
+        value, unit = first["value"], (first.get("unit") or "").partition(",")[0]
+        number = f"{value:.4g}" if isinstance(value, (int, float)) else str(value)
+        name, dataset = (str(first[key]).partition(",")[0] for key in ("name", "dataset"))
+        return f"{name} {number} {unit}".strip() + f", {dataset}"
+
+
+class PresetList(list[PresetInfo]):
+    """A list of presets that prints as a table.
+
+    Example:
+        >>> print(PresetList())
+        no preset
+    """
+
+    HEADER = ("name", "model", "task", "parameters", "MB", "licence", "figure (of its card)")
+
+    def lines(self) -> list[str]:
+        """Return the table's lines, the first two its header."""
+        rows = [
+            [p.name, p.class_name, p.task, p.parameters, p.size / 1e6, p.licence or "-"]
+            + [p.headline or "-"]
+            for p in self
+        ]
+        return table(rows, self.HEADER)
+
+    def __repr__(self) -> str:
+        return "\n".join(self.lines()) if self else "no preset"
+
+    __str__ = __repr__
 
 
 def organisation() -> str:
@@ -174,7 +211,7 @@ def _is_checkout(root: pathlib.Path) -> bool:
     return project.get("name", "").replace("-", "_") == "c2f_zoo"
 
 
-def list_presets(task: str | None = None) -> list[PresetInfo]:
+def list_presets(task: str | None = None) -> PresetList:
     """List the presets that are shipped with the package, without a network.
 
     A preset whose `metadata.json` cannot be read is left out with a warning.
@@ -184,7 +221,7 @@ def list_presets(task: str | None = None) -> list[PresetInfo]:
             `"generation"`. Default: every task.
 
     Returns:
-        List of `PresetInfo`, sorted by name.
+        List of `PresetInfo`, sorted by name, which prints as a table.
 
     Raises:
         ValueError: There is no such task.
@@ -194,7 +231,7 @@ def list_presets(task: str | None = None) -> list[PresetInfo]:
         True
     """
     wanted = None if task is None else check_task(task)
-    presets = []
+    presets = PresetList()
     for name, folder in shipped_folders().items():
         try:
             metadata = check_metadata(read_json(folder / METADATA, name), name)

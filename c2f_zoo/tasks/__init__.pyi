@@ -5,6 +5,7 @@ from .confidence import (
     checked_disparity as checked_disparity,
     checked_flow as checked_flow,
 )
+from .features import FeatureExtractor as FeatureExtractor
 from .restoration import (
     RestorationProtocol as RestorationProtocol,
     figures_of as figures_of,

@@ -4,12 +4,16 @@ import keras
 import numpy as np
 
 from c2f_zoo import backend, checks
+from c2f_zoo.data.depth.picture import depth_picture
 from c2f_zoo.data.files.images import load_image, resize_smoothly
+from c2f_zoo.tasks.features import FeatureTask
+from c2f_zoo.tasks.outputs import as_output, check_output
 from c2f_zoo.tasks.quantization import refuse_quantization
-from c2f_zoo.tasks.restoration.images import several_images
+from c2f_zoo.tasks.restoration.images import several_images, stacked
+from c2f_zoo.tasks.several import ON_ERROR, failed, read_ahead, with_progress
 
 
-class DepthTask:
+class DepthTask(FeatureTask):
     """Mixin that gives a depth network its image level, its input checks and its export.
 
     The network's `call` takes images (B, H, W, 3) and returns their depth (B, H, W, 1).
@@ -24,17 +28,23 @@ class DepthTask:
     image_side = None
     quantize = refuse_quantization
 
-    def depth(self, image):
+    def depth(self, image, progress=None, output="numpy", on_error="raise"):
         """Estimate the depth of an image, or of several.
 
         Args:
             image: Path, PIL image, or array (H, W), (H, W, 1 to 4) of any size: uint8, uint16,
                 bool, or float in [0, 1]; alpha is dropped. Or several: a list, an array
                 (N, H, W, C), or a folder of image files.
+            progress: Whether to show a progress bar. By default for several images, where standard
+                error is a terminal.
+            output: `"numpy"`, or `"pil"` for pictures (`data.depth_picture`).
+            on_error: Of several images, whether one that cannot be read raises (`"raise"`), or is
+                None in the result, with a warning (`"skip"`).
 
         Returns:
             numpy float32 (H, W, 1), metres along the camera's axis. Of several images a list, in
             the order of the names for a folder; for an array (N, H, W, C) an array (N, H, W, 1).
+            With `output="pil"` PIL images instead of arrays.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -45,20 +55,22 @@ class DepthTask:
             >>> DepthUNet("lite").depth(np.zeros((9, 14), "uint8")).shape
             (9, 14, 1)
         """
+        check_output(output)
+        checks.one_of("on_error", on_error, ON_ERROR)
         several = several_images(image)
         if several is None:
-            return self._depth_of(image)
-        made = []
-        for number, one in enumerate(several):
+            return self._depth_of(load_image(image), output)
+        made, total = [], len(several)
+        reading = with_progress(read_ahead(several, load_image), total, progress, "image")
+        for number, one in enumerate(reading):
             try:
-                made.append(self._depth_of(one))
+                depth = self._depth_of(one.result(), output)
             except Exception as error:
-                error.add_note(f"This was image {number} of {len(several)}.")
-                raise
-        return np.stack(made) if made and hasattr(image, "shape") else made
+                depth = failed(error, number, total, on_error)
+            made.append(depth)
+        return stacked(made) if hasattr(image, "shape") else made
 
-    def _depth_of(self, image):
-        image = load_image(image)
+    def _depth_of(self, image, output):
         height, width = size = image.shape[:2]
         if self.image_side:
             share = self.image_side / max(size)
@@ -67,7 +79,8 @@ class DepthTask:
         padded = np.pad(image, (*pads, (0, 0)), "edge")[None]
         depth = backend.to_numpy(backend.predict_on_batch(self, padded))
         depth = depth[0, : image.shape[0], : image.shape[1]]
-        return np.array(resize_smoothly(depth, (height, width)), np.float32)
+        depth = np.array(resize_smoothly(depth, (height, width)), np.float32)
+        return as_output(depth, output, depth_picture)
 
     def __call__(self, inputs, *args, **kwargs):
         self.check_inputs(inputs)  # before Keras, which wraps the errors of `call` in its own

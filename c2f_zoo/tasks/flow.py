@@ -6,10 +6,21 @@ import numpy as np
 from keras import ops
 
 from c2f_zoo import backend, checks
+from c2f_zoo.data.flow.picture import flow_picture
 from c2f_zoo.layers import pad_to_stride, padding_before
 from c2f_zoo.tasks.confidence import checked_flow
+from c2f_zoo.tasks.outputs import as_output, check_output
 from c2f_zoo.tasks.pairs import PairTask
-from c2f_zoo.tasks.several import images_of, is_several, pairs_of, with_progress
+from c2f_zoo.tasks.several import (
+    ON_ERROR,
+    failed,
+    images_of,
+    is_own,
+    is_several,
+    pairs_of,
+    read_ahead,
+    with_progress,
+)
 
 
 class FlowTask(PairTask):
@@ -32,7 +43,17 @@ class FlowTask(PairTask):
     output_stride = 1
     padding_place = "end"
 
-    def flow(self, image1, image2=None, batch_size=4, progress=None, confidence=False, **options):
+    def flow(
+        self,
+        image1,
+        image2=None,
+        batch_size=4,
+        progress=None,
+        confidence=False,
+        output="numpy",
+        on_error="raise",
+        **options,
+    ):
         """Estimate optical flow between two images, or between consecutive frames.
 
         Args:
@@ -46,6 +67,11 @@ class FlowTask(PairTask):
                 several flows, where standard error is a terminal.
             confidence: Whether to estimate the flow of the opposite direction too, which takes
                 twice the time, and to tell by `forward_backward_check` what it confirms.
+            output: `"numpy"`, or `"pil"` for pictures with a legend (`data.flow_picture`), not
+                together with `confidence`.
+            on_error: Of several pairs, whether one that cannot be read raises (`"raise"`), or is
+                None in the result, with a warning (`"skip"`). Of frames one always raises; take
+                `flow_stream` to keep the flows before it.
             **options: Of the network, if it has any.
 
         Returns:
@@ -53,6 +79,7 @@ class FlowTask(PairTask):
             N frames a list of N - 1 of them; for N pairs a list of N. With `confidence` instead
             of each flow a named tuple `FlowWithConfidence`: `flow` (H, W, 2), `confidence`
             (H, W, 1) in [0, 1], and `occlusion` (H, W, 1), 1 where the flow is not confirmed.
+            With `output="pil"` PIL images instead of arrays.
 
         Raises:
             ValueError: Images of different sizes, empty or unreadable; fewer than two frames;
@@ -64,20 +91,32 @@ class FlowTask(PairTask):
             >>> [flow.shape for flow in PWCNetLite().flow(frames)]
             [(20, 30, 2), (20, 30, 2)]
         """
+        check_output(output, confidence or options.get("uncertainty", False))
+        checks.one_of("on_error", on_error, ON_ERROR)
         if image2 is None:
             frames = images_of(image1, "flow")
             total = max(0, operator.length_hint(frames) - 1)
+            frames = (frame.result() for frame in read_ahead(frames, _load, is_own(image1)))
             flows = self.flow_stream(frames, batch_size, confidence=confidence, **options)
-        elif not is_several(image1):
-            return self._flow_of_pair(image1, image2, confidence, **options)
-        else:
-            pairs, total = pairs_of(image1, image2, ("image1", "image2"), "flow")
-            flows = (self._flow_of_pair(*pair, confidence, **options) for pair in pairs)
-        return list(with_progress(flows, total, progress, "flow"))
+            flows = with_progress(flows, total, progress, "flow")
+            return [as_output(flow, output, flow_picture) for flow in flows]
+        if not is_several(image1):
+            flow = self._flow_of_pair(*_load_pair(image1, image2), confidence, **options)
+            return as_output(flow, output, flow_picture)
+        pairs, total = pairs_of(image1, image2, ("image1", "image2"), "flow")
+        threaded = is_own(image1) and is_own(image2)
+        reading = read_ahead(pairs, lambda pair: _load_pair(*pair), threaded)
+        results = []
+        for number, pair in enumerate(with_progress(reading, total, progress, "flow")):
+            try:
+                flow = self._flow_of_pair(*pair.result(), confidence, **options)
+                results.append(as_output(flow, output, flow_picture))
+            except Exception as error:
+                results.append(failed(error, number, total, on_error))
+        return results
 
-    def _flow_of_pair(self, image1, image2, confidence, **options):
-        first = _load(image1)
-        pair = [first, _load(image2, first)]
+    def _flow_of_pair(self, first, second, confidence, **options):
+        pair = [first, second]
         flow = self._cropped(self._flow_of_two(self._padded(pair), **options), first)[0]
         if not confidence:
             return flow
@@ -225,6 +264,11 @@ def pad_truth(flow, weight, stride):
         weight = weight[..., None]
     weight = ops.broadcast_to(weight, (*ops.shape(flow)[:3], 1))
     return pad_to_stride(flow, stride), pad_to_stride(weight, stride, mode="zero")
+
+
+def _load_pair(image1, image2):
+    first = _load(image1)
+    return first, _load(image2, first)
 
 
 def _load(image, previous=None):

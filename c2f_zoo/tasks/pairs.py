@@ -4,10 +4,12 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend
+from c2f_zoo.tasks.features import FeatureTask
+from c2f_zoo.tasks.pixels import is_bytes, to_unit_range
 from c2f_zoo.tasks.quantization import refuse_quantization
 
 
-class PairTask:
+class PairTask(FeatureTask):
     """Mixin of `FlowTask` and `StereoTask`, which define `check_inputs` and the image level.
 
     Attributes:
@@ -58,7 +60,7 @@ class PairTask:
         ):
             raise ValueError(f"The two images must have one shape. Received: {shapes}")
         for image in images:
-            _is_bytes(image)
+            is_bytes(image)
         if any(size is not None and size < self.minimum_size for size in shapes[0][1:3]):
             raise ValueError(
                 f"{name} takes images of at least {self.minimum_size}x{self.minimum_size} pixels; "
@@ -99,30 +101,6 @@ class PairTask:
         if input_signature is None:
             input_signature = pair_signature(args, kwargs, *self.example_size)
         return super().export(filepath, *args, input_signature=input_signature, **kwargs)
-
-
-def to_unit_range(image):
-    """Convert uint8 images to float32 in [0, 1]; float images keep their values.
-
-    Args:
-        image: Tensor (B, H, W, 3); uint8 in [0, 255] or floating point in [0, 1].
-
-    Returns:
-        float32 tensor (B, H, W, 3).
-
-    Raises:
-        ValueError: The images are of another type.
-    """
-    values = ops.cast(image, "float32")
-    return values / 255.0 if _is_bytes(image) else values
-
-
-def _is_bytes(image):
-    """Whether an image is uint8 rather than floating point; other types are refused."""
-    dtype = keras.backend.standardize_dtype(image.dtype)
-    if dtype != "uint8" and ("int" in dtype or dtype == "bool"):
-        raise ValueError(f"Images are uint8 in [0, 255] or float in [0, 1]. Received: {dtype}")
-    return dtype == "uint8"
 
 
 def pair_signature(args, kwargs, height=448, width=1024):

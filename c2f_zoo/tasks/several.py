@@ -1,9 +1,18 @@
 """Several images at once: lists, arrays, folders and videos, in pairs, under a progress bar."""
 
+import collections
+import concurrent.futures
 import itertools
 import operator
 import os
 import sys
+import warnings
+
+from c2f_zoo import checks
+
+AHEAD = 2  # images that are read while one is computed
+ON_ERROR = ("raise", "skip")
+_END = object()
 
 
 def is_several(source):
@@ -23,6 +32,19 @@ def is_several(source):
     if hasattr(source, "shape"):
         return len(source.shape) == 4
     return hasattr(source, "__iter__") and not isinstance(source, dict)
+
+
+def is_own(source):
+    """Tell whether a thread may read an argument: a path, list or array, not a caller's iterator.
+
+    Args:
+        source: As `images_of` takes it.
+
+    Returns:
+        Whether it may.
+    """
+    is_stored = isinstance(source, (str, os.PathLike, list, tuple))
+    return is_stored or hasattr(source, "shape")
 
 
 def images_of(source, verb):
@@ -88,6 +110,75 @@ def _unequal(names, received):
     return ValueError(
         f"{names[0]} and {names[1]} must hold equally many images. Received: {received}"
     )
+
+
+def read_ahead(items, read, threaded=True):
+    """Read images while the one before them is computed.
+
+    Args:
+        items: Iterable of what is read.
+        read: Function of one item.
+        threaded: Whether a thread reads, `AHEAD` items in advance. An iterator of the caller's
+            belongs to the caller's thread.
+
+    Yields:
+        For each item a future, whose `result()` is what `read` returned or raises what it raised;
+        an error of one item leaves the others as they are.
+
+    Example:
+        >>> [future.result() for future in read_ahead([1, 2, 3], str)]
+        ['1', '2', '3']
+    """
+    iterator = iter(items)
+
+    def read_next():
+        item = next(iterator, _END)  # an error of the iterable itself ends it
+        return _END if item is _END else _attempt(read, item)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        waiting = collections.deque()
+        try:
+            while True:
+                while threaded and len(waiting) <= AHEAD:
+                    waiting.append(thread.submit(read_next))
+                outcome = waiting.popleft().result() if threaded else read_next()
+                if outcome is _END:
+                    return
+                yield outcome
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _attempt(function, argument):
+    """A future that is done: of what a function returned or raised."""
+    future = concurrent.futures.Future()
+    try:
+        future.set_result(function(argument))
+    except Exception as error:
+        future.set_exception(error)
+    return future
+
+
+def failed(error, number, total, on_error, stacklevel=3):
+    """Treat what one of several images raised.
+
+    Args:
+        error: The exception.
+        number: Which image it was, from 0.
+        total: How many there are, 0 if unknown.
+        on_error: `"raise"` to raise it, with a note that says which image it was, or `"skip"` to
+            warn and go on.
+        stacklevel: Of the warning: 3 where a method that the user calls calls this.
+
+    Returns:
+        None, the result of an image that is skipped.
+    """
+    which = f"image {number} of {total}" if total else f"image {number}"
+    if checks.one_of("on_error", on_error, ON_ERROR) == "raise":
+        error.add_note(f"This was {which}.")
+        raise error
+    warnings.warn(f"None stands for {which}: {error}", stacklevel=stacklevel)
 
 
 def with_progress(results, total, progress, unit):

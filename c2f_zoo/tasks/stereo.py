@@ -4,10 +4,20 @@ import warnings
 
 import numpy as np
 
-from c2f_zoo import backend
+from c2f_zoo import backend, checks
+from c2f_zoo.data.stereo.picture import disparity_picture
 from c2f_zoo.tasks.confidence import checked_disparity
+from c2f_zoo.tasks.outputs import as_output, check_output
 from c2f_zoo.tasks.pairs import PairTask
-from c2f_zoo.tasks.several import is_several, pairs_of, with_progress
+from c2f_zoo.tasks.several import (
+    ON_ERROR,
+    failed,
+    is_own,
+    is_several,
+    pairs_of,
+    read_ahead,
+    with_progress,
+)
 from c2f_zoo.tasks.swapped import seem_swapped
 
 
@@ -28,7 +38,9 @@ class StereoTask(PairTask):
     pair_verb = "disparity"
     example_size = (256, 512)
 
-    def disparity(self, left, right, confidence=False, progress=None):
+    def disparity(
+        self, left, right, confidence=False, progress=None, output="numpy", on_error="raise"
+    ):
         """Estimate the disparity of a rectified stereo pair, or of several.
 
         Args:
@@ -41,12 +53,17 @@ class StereoTask(PairTask):
                 gets both images mirrored and in the other order.
             progress: Whether to show a progress bar. By default for several pairs, where standard
                 error is a terminal.
+            output: `"numpy"`, or `"pil"` for pictures (`data.disparity_picture`), not together
+                with `confidence`.
+            on_error: Of several pairs, whether one that cannot be read raises (`"raise"`), or is
+                None in the result, with a warning (`"skip"`).
 
         Returns:
             numpy float32 (H, W, 1), pixels: what is at column x of the left image is at
             x - disparity of the right one. For N pairs a list of N. With `confidence` instead of
             each disparity a named tuple `DisparityWithConfidence`: `disparity`, `confidence`
             (H, W, 1) in [0, 1], and `occlusion` (H, W, 1), 1 where it is not confirmed.
+            With `output="pil"` PIL images instead of arrays.
 
         Raises:
             ValueError: Images of different sizes, empty or unreadable; not as many right images
@@ -62,16 +79,23 @@ class StereoTask(PairTask):
             >>> PSMNet("basic", max_disparity=16).disparity(left, right).shape
             (20, 30, 1)
         """
+        check_output(output, confidence)
+        checks.one_of("on_error", on_error, ON_ERROR)
         if not (is_several(left) or is_several(right)):
-            return self._disparity_of_pair(left, right, confidence)
+            return self._disparity_of_pair(*_load_pair(left, right), confidence, output)
         pairs, total = pairs_of(left, right, ("left", "right"), "disparity")
+        threaded = is_own(left) and is_own(right)
+        reading = read_ahead(pairs, lambda pair: _load_pair(*pair), threaded)
         results = []  # in a loop of this method, so that warnings name the line that calls it
-        for pair in with_progress(pairs, total, progress, "pair"):
-            results.append(self._disparity_of_pair(*pair, confidence))
+        for number, pair in enumerate(with_progress(reading, total, progress, "pair")):
+            try:
+                result = self._disparity_of_pair(*pair.result(), confidence, output)
+            except Exception as error:
+                result = failed(error, number, total, on_error)
+            results.append(result)
         return results
 
-    def _disparity_of_pair(self, left, right, confidence):
-        left, right = _load_pair(left, right)
+    def _disparity_of_pair(self, left, right, confidence, output):
         if seem_swapped(left, right):
             warnings.warn(
                 "The left and the right image seem to be swapped: the first is explained better by "
@@ -80,7 +104,7 @@ class StereoTask(PairTask):
             )
         disparity = self._disparity_of_images(left, right)
         if not confidence:
-            return disparity
+            return as_output(disparity, output, disparity_picture)
         mirrored = self._disparity_of_images(right[:, ::-1], left[:, ::-1])
         return checked_disparity(disparity, mirrored[:, ::-1])
 

@@ -18,7 +18,7 @@ from c2f_zoo.cli.main import main, make_parser
 
 VERBS = (
     *("flow", "denoise", "deblur", "inpaint", "upscale", "generate"),
-    *("models", "show", "evaluate", "convert", "train"),
+    *("models", "show", "evaluate", "convert", "train", "doctor", "completion"),
 )
 
 

@@ -81,8 +81,8 @@ class Flow:
         flow = rng.normal(size=(2, 64, 64, 2)).astype("float32")
         return self.inputs(rng, (64, 64), 2), flow
 
-    def verb(self, model, image):
-        return model.flow(image, image)
+    def verb(self, model, image, **options):
+        return model.flow(image, image, **options)
 
     def verb_shape(self, model, size):
         return (*size, 2)
@@ -103,8 +103,8 @@ class Stereo:
         disparity = rng.uniform(0, 16, (2, 32, 32, 1)).astype("float32")
         return self.inputs(rng, (32, 32), 2), disparity
 
-    def verb(self, model, image):
-        return model.disparity(image, image)
+    def verb(self, model, image, **options):
+        return model.disparity(image, image, **options)
 
     def verb_shape(self, model, size):
         return (*size, 1)
@@ -124,8 +124,8 @@ class Depth:
     def data(self, rng):
         return self.inputs(rng, (32, 32), 2), rng.uniform(1, 9, (2, 32, 32, 1)).astype("float32")
 
-    def verb(self, model, image):
-        return model.depth(image)
+    def verb(self, model, image, **options):
+        return model.depth(image, **options)
 
     def verb_shape(self, model, size):
         return (*size, 1)
@@ -146,8 +146,8 @@ class Restoration:
         images = self.inputs(rng, (32, 32), 2)
         return images, images
 
-    def verb(self, model, image):
-        return (model.upscale if model.scale > 1 else model.restore)(image)
+    def verb(self, model, image, **options):
+        return (model.upscale if model.scale > 1 else model.restore)(image, **options)
 
     def verb_shape(self, model, size):
         return (*(model.scale * side for side in size), 3)

@@ -74,6 +74,29 @@ def test_a_model_takes_images_of_any_size_and_kind(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
+def test_pictures_are_given_where_they_are_asked_for(name):
+    model, case = built(name)
+    if name not in TAKES_IMAGES:
+        pictures = model.generate(2, seed=0, output="pil")
+        expected = model.generate(2, seed=0)
+        assert [picture.size for picture in pictures] == [(8, 8)] * 2
+        for picture, array in zip(pictures, expected, strict=True):
+            np.testing.assert_allclose(np.asarray(picture) / 255, array, atol=0.51 / 255)
+        return
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (70, 64, 3), "uint8"))
+    picture = case.verb(model, photo, output="pil")
+    assert isinstance(picture, Image.Image) and picture.mode == "RGB"
+    height, width, channels = case.verb_shape(model, (70, 64))
+    assert picture.height == height and picture.width >= width  # a flow's legend is beside it
+    if channels == 3:
+        expected = case.verb(model, photo)
+        np.testing.assert_allclose(np.asarray(picture) / 255, expected, atol=0.51 / 255)
+        assert case.verb(model, photo.convert("LA"), output="pil").mode == "LA"
+    with pytest.raises(ValueError, match="numpy.*pil.*Received: 'PIL'"):
+        case.verb(model, photo, output="PIL")
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_a_model_trains_by_its_defaults_and_goes_on_from_a_keras_file(name, tmp_path):
     model, case = built(name)
     inputs = case.inputs(np.random.default_rng(0), (64, 64))

@@ -10,7 +10,9 @@ import pytest
 from c2f_zoo.hub import (
     PresetError,
     PresetMixin,
+    PresetNotFoundError,
     PresetSaveError,
+    create_model,
     load,
     read_metadata,
     render_card,
@@ -46,6 +48,44 @@ def test_a_saved_model_is_loaded_with_its_arguments_and_weights(model, folder, t
 def test_any_class_is_loaded_without_naming_it(folder, tiny_models):
     for loaded in (load(folder), PresetMixin.from_pretrained(str(folder))):
         assert type(loaded) is tiny_models.TinyFlow
+
+
+def test_kerashub_s_and_timm_s_spellings_load_the_same(model, folder, tiny_models):
+    for loaded in (tiny_models.TinyFlow.from_preset(folder), create_model(str(folder))):
+        assert type(loaded) is tiny_models.TinyFlow
+        assert_equal_weights(model, loaded)
+    options = {"scale": 3.0, "dtype": "mixed_bfloat16", "offline": True}
+    for loaded in (
+        tiny_models.TinyFlow.from_preset(folder, **options),
+        create_model(folder, **options),
+    ):
+        assert loaded.scale == 3.0 and loaded.compute_dtype == "bfloat16"
+
+
+def test_a_preset_s_network_is_made_without_its_weights(model, folder, tiny_models):
+    for untrained in (
+        tiny_models.TinyFlow.from_preset(folder, load_weights=False),
+        create_model(folder, pretrained=False),
+    ):
+        assert (untrained.channels, untrained.built) == (5, True)
+        kernels = model.trainable_variables[0], untrained.trainable_variables[0]
+        assert not np.array_equal(*map(keras.ops.convert_to_numpy, kernels))
+
+
+@pytest.mark.parametrize("name", ["TinyFlow", "tiny_flow", "tinyflow"])
+def test_a_class_goes_by_its_name(name, tiny_models):
+    made = create_model(name, pretrained=False, channels=3, dtype="mixed_bfloat16")
+    assert type(made) is tiny_models.TinyFlow and made.channels == 3
+    assert made.compute_dtype == "bfloat16"
+    with pytest.raises(PresetNotFoundError, match=f"pwcnet_lite.*Received: '{name}'"):
+        create_model(name)
+    with pytest.raises(PresetError, match="Did you mean 'channels'.*Received: 'chanels'"):
+        create_model(name, pretrained=False, chanels=3)
+
+
+def test_a_name_that_is_neither_lists_what_there_is():
+    with pytest.raises(PresetNotFoundError, match="pwcnet_lite"):
+        create_model("no_such_network", offline=True)
 
 
 def test_a_preset_holds_four_files(folder):

@@ -149,6 +149,30 @@ def test_the_list_says_what_is_shipped_and_touches_no_network(home, monkeypatch)
     assert preset.metrics[0]["value"] == 3.5
 
 
+def test_the_list_prints_as_a_table(home):
+    write(home / "presets" / "a.test")
+    header, _, row = str(list_presets()).splitlines()
+    assert header.split()[:6] == ["name", "model", "task", "parameters", "MB", "licence"]
+    assert row.split()[:4] == ["a.test", "TinyFlow", "optical_flow", "7"]
+    assert list_presets()[0].headline in row
+    assert repr(list_presets("stereo")) == "no preset"
+
+
+@pytest.mark.parametrize(
+    ("figure", "line"),
+    [
+        ({"value": 3.2871, "unit": "px, of all"}, "EPE 3.287 px, Chairs"),
+        ({"value": 12, "unit": ""}, "EPE 12, Chairs"),
+        ({"value": "low"}, "EPE low, Chairs"),
+    ],
+)
+def test_the_headline_is_the_first_figure_in_short(figure, line, tmp_path):
+    figure = {"name": "EPE, all pixels", "dataset": "Chairs, 9 pairs", "command": "c2f", **figure}
+    about = ("a", "optical_flow", "TinyFlow", 7, "MIT", tmp_path)
+    assert module.PresetInfo(*about, (figure, {}), 10).headline == line
+    assert module.PresetInfo(*about, (), 10).headline == ""
+
+
 @pytest.mark.parametrize(
     ("alias", "task"),
     [

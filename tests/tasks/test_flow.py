@@ -158,3 +158,25 @@ def test_generators_of_different_lengths_are_named_where_the_shorter_ends(model,
 def test_inputs_that_do_not_fit_are_named(model, arguments, message):
     with pytest.raises(ValueError, match=message):
         model.flow(*arguments)
+
+
+def test_a_pair_that_cannot_be_read_is_left_out_on_request(model, frames, tmp_path):
+    folder = save(frames, tmp_path / "frames")
+    paths = sorted(folder.iterdir())
+    second = list(paths)
+    second[1] = tmp_path / "missing.png"
+    with pytest.raises(FileNotFoundError) as caught:
+        model.flow(paths, second)
+    assert any("image 1 of 4" in note for note in caught.value.__notes__)
+    with pytest.warns(UserWarning, match="None stands for image 1 of 4") as caught:
+        flows = model.flow(paths, second, on_error="skip")
+    assert [flow is None for flow in flows] == [False, True, False, False]
+    about = [one.filename for one in caught if one.category is UserWarning]
+    assert about == [__file__]
+
+
+def test_a_picture_of_a_flow_has_its_legend_and_no_confidence(model, frames):
+    (picture,) = model.flow(frames[:2], output="pil")
+    assert (picture.mode, picture.height) == ("RGB", 64) and picture.width == 31 + 64
+    with pytest.raises(ValueError, match="Received: output='pil'"):
+        model.flow(*frames[:2], confidence=True, output="pil")

@@ -21,7 +21,7 @@ from c2f_zoo.models.restoration.blocks import (
     to_network_range,
 )
 from c2f_zoo.tasks.depth import DepthTask
-from c2f_zoo.tasks.pairs import to_unit_range
+from c2f_zoo.tasks.pixels import to_unit_range
 from c2f_zoo.training.deep_supervision import DeeplySupervised, is_supervising
 
 
@@ -172,6 +172,28 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
             channels, filters, self.groups, 0.0, dtype=self.dtype_policy, name=name
         )
 
+    @property
+    def feature_strides(self):
+        """Strides of the scales."""
+        return tuple(2**level for level in range(len(self.multipliers)))
+
+    @property
+    def feature_parts(self):
+        """The layers of the way down."""
+        attend = [] if self.attend is None else [self.attend]
+        return [self.stem, *(block for row in self.down for block in row), *self.shrink, *attend]
+
+    def encode(self, images, condition=None, training=None):
+        x = self.stem(ops.cast(to_network_range(images), self.compute_dtype))
+        levels = []
+        for level, row in enumerate(self.down):
+            for block in row:
+                x = block(x, training=training)
+            levels.append(x)
+            if level < len(self.shrink):
+                x = self.shrink[level](x)
+        return levels if self.attend is None else [*levels[:-1], self.attend(x)]
+
     def codes(self, images, training=None):
         """Compute the representation of depth at every scale.
 
@@ -182,16 +204,8 @@ class DepthUNet(PresetMixin, DepthTask, DeeplySupervised, keras.Model):
         Returns:
             List of float32 tensors (B, H / s, W / s, 1) in (0, 1), s from `output_stride` to 1.
         """
-        x = self.stem(ops.cast(to_network_range(images), self.compute_dtype))
-        skips = []
-        for level, row in enumerate(self.down):
-            for block in row:
-                x = block(x, training=training)
-            skips.append(x)
-            if level < len(self.shrink):
-                x = self.shrink[level](x)
-        if self.attend is not None:
-            x = self.attend(x)
+        skips = self.encode(images, training=training)
+        x = skips[-1]
         answers, logits = [], None
         for step, (row, (norm, head)) in enumerate(zip(self.up, self.heads, strict=True)):
             if step:

@@ -51,6 +51,12 @@ class StagedNetwork(keras.Model):
         self.num_filters = None if num_filters is None else tuple(num_filters)
         self.image_channels = image_channels
 
+    @property
+    def feature_strides(self):
+        """Strides of a discriminator's features, from the current resolution to the base."""
+        stage = getattr(self, "stage", len(self.resolutions) - 1)
+        return tuple(2**level for level in range(stage + 1))
+
     def stage_config(self):
         """The arguments that all networks share, as a dict."""
         return {

@@ -7,6 +7,7 @@ from c2f_zoo import checks
 from c2f_zoo.layers import average_pool, minibatch_stddev
 from c2f_zoo.models.gans.growing import StagedNetwork
 from c2f_zoo.models.gans.parts import ProGANLayers, convolution, discriminator_head
+from c2f_zoo.tasks.features import FeatureTask
 
 COMBINATIONS = ("simple", "lin_cat", "cat_lin")
 
@@ -94,7 +95,7 @@ class MSGGenerator(ProGANLayers, StagedNetwork):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class MSGDiscriminator(StagedNetwork):
+class MSGDiscriminator(FeatureTask, StagedNetwork):
     """Discriminator of MSG-GAN, which sees the image at every scale.
 
     At each scale the RGB image of that size joins the features that come from the finer ones:
@@ -199,7 +200,28 @@ class MSGDiscriminator(StagedNetwork):
         channels, filters = (rgb, max(1, width // 2)) if is_first else (rgb + width, width)
         return convolution(channels, filters, f"scale_{scale}_combine", self.dtype_policy, **linear)
 
+    @property
+    def feature_parts(self):
+        """All layers but the head."""
+        blocks = [layer for block in self.blocks for layer in block]
+        return [self.from_rgb, *blocks, *filter(None, self.combiners)]
+
+    def encode(self, images, condition=None, training=None):
+        self.check_images(images, self.resolutions[-1])
+        return self.features(image_pyramid(2.0 * images - 1.0, len(self.resolutions)))
+
     def call(self, images):
+        return self.head(self.features(images)[-1])
+
+    def features(self, images):
+        """Features of every scale, fine to coarse: all but the head.
+
+        Args:
+            images: As for the call.
+
+        Returns:
+            List of tensors (B, h, w, C).
+        """
         images = [ops.convert_to_tensor(image) for image in images]
         if len(images) != len(self.resolutions):
             raise ValueError(
@@ -208,14 +230,15 @@ class MSGDiscriminator(StagedNetwork):
             )
         for image, size in zip(images, self.resolutions, strict=True):
             self.check_images(image, size)
-        x = self.from_rgb(images[-1])
+        features = [self.from_rgb(images[-1])]
         for scale in range(len(self.blocks) - 1, -1, -1):
+            x = features[-1]
             if self._has_stddev:
                 x = minibatch_stddev(x, self.group_size)
             for layer in self.blocks[scale]:
                 x = layer(x)
-            x = self._join(images[scale], x, self.combiners[scale])
-        return self.head(x)
+            features.append(self._join(images[scale], x, self.combiners[scale]))
+        return features
 
     def _join(self, image, x, combiner):
         image = ops.cast(image, x.dtype)

@@ -42,6 +42,18 @@ class GenerativePair(GenerationTask, PresetMixin, AdversarialModel):
         """Index of the current resolution, 0 for the base; None for networks that do not grow."""
         return getattr(self.generator, "stage", None)
 
+    def feature_extractor(self):
+        """Return the discriminator without its head, see `FeatureTask.feature_extractor`.
+
+        It takes images in [0, 1] of the resolution of the discriminator's current stage. MSG-GAN's
+        has a minibatch standard deviation in every block, so that in a functional model its input
+        needs a `batch_size`.
+
+        Returns:
+            `FeatureExtractor`, a `keras.Model`.
+        """
+        return self.discriminator.feature_extractor()
+
     def get_config(self):
         # Not that of AdversarialModel: the networks are rebuilt from these arguments.
         generator, discriminator = self.generator, self.discriminator

@@ -12,6 +12,7 @@ from c2f_zoo.layers import average_pool
 from c2f_zoo.models.gans.growing import GrowingNetwork, grown
 from c2f_zoo.models.gans.pair import GenerativePair, from_paper
 from c2f_zoo.models.gans.parts import ProGANLayers, convolution, discriminator_head
+from c2f_zoo.tasks.features import FeatureTask
 
 
 @register_model(task="image_generation")
@@ -167,7 +168,7 @@ class ProGANGenerator(ProGANLayers, GrowingNetwork):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class ProGANDiscriminator(GrowingNetwork):
+class ProGANDiscriminator(FeatureTask, GrowingNetwork):
     """Discriminator of ProGAN, which mirrors the generator from fine to coarse.
 
     While a new stage fades in, its features are blended with the previous stage's features of the
@@ -223,6 +224,15 @@ class ProGANDiscriminator(GrowingNetwork):
             convolution(width, width, f"stage_{index}_conv_0", dtype),
             convolution(width, coarser, f"stage_{index}_conv_1", dtype, **down),
         ]
+
+    @property
+    def feature_parts(self):
+        """All layers but the head, and the share of the stage that fades in."""
+        blocks = [layer for block in self.blocks for layer in block]
+        return [*self.from_rgb, *blocks, self.alpha]
+
+    def encode(self, images, condition=None, training=None):
+        return self.features(2.0 * images - 1.0)
 
     def features(self, images):
         """Features of every stage, fine to coarse: all but the head.

@@ -12,6 +12,7 @@ from c2f_zoo.models.gans.growing import StagedNetwork
 from c2f_zoo.models.gans.pair import GenerativePair, from_paper
 from c2f_zoo.models.gans.parts import built, convolution, discriminator_head, score_layer
 from c2f_zoo.models.gans.style_based import StyleBased, StyledConvolution, StyledRGB
+from c2f_zoo.tasks.features import FeatureTask
 from c2f_zoo.tasks.generation.projection import project
 
 SCALED = {"gain": 1.0, "activation": scaled_leaky_relu}
@@ -217,7 +218,7 @@ class StyleGAN2Generator(StyleBased, StagedNetwork):
 
 
 @keras.saving.register_keras_serializable(package="c2f_zoo")
-class StyleGAN2Discriminator(StagedNetwork):
+class StyleGAN2Discriminator(FeatureTask, StagedNetwork):
     """Residual discriminator of StyleGAN2: one image, one score.
 
     Args:
@@ -274,6 +275,14 @@ class StyleGAN2Discriminator(StagedNetwork):
             convolution(width, coarser, f"scale_{scale}_conv_1", dtype, **SCALED, **down),
             convolution(width, coarser, f"scale_{scale}_skip", dtype, **linear),
         ]
+
+    @property
+    def feature_parts(self):
+        """All layers but those of the scores."""
+        return [self.from_rgb, *(layer for block in self.blocks for layer in block)]
+
+    def encode(self, images, condition=None, training=None):
+        return self.features(2.0 * images - 1.0)
 
     def features(self, images):
         """Features of every scale, fine to coarse: all but the head.

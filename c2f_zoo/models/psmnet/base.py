@@ -38,6 +38,11 @@ class StereoNetwork(PresetMixin, StereoTask, DeeplySupervised, keras.Model):
         images = ops.divide(images, np.array(DEVIATION, "float32"))
         return ops.cast(images, self.compute_dtype)
 
+    @property
+    def feature_parts(self):
+        """The layer that computes the features."""
+        return [self.features]
+
     def answer(self, levels):
         """Take the last output.
 

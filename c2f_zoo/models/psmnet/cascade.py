@@ -41,7 +41,7 @@ class CascadeFeatures(Features):
                     self.matched.append(convolution(2, given, filters, dtype, kernel_size=1))
 
     def call(self, images, training=None):
-        quarter, seen = self._extract(images, training)
+        quarter, seen = self.extract(images, training)
         half = upsample_bilinear(quarter, 2) + self.side_2(seen, training=training)
         half = self.join_2(ops.relu(half), training=training)
         full = upsample_bilinear(half, 2) + self.side_1(images, training=training)

@@ -86,9 +86,9 @@ class Features(keras.layers.Layer):
         self.built = True
 
     def call(self, images, training=None):
-        return self._extract(images, training)[0]
+        return self.extract(images, training)[0]
 
-    def _extract(self, images, training):
+    def extract(self, images, training):
         """Features at a quarter of the size, and what the first stage gives at a half."""
         x = apply_in_turn(self.stem, images, training)
         half = apply_in_turn(self.stages[0], x, training)

@@ -58,6 +58,7 @@ class PSMNetLite(StereoNetwork):
     """
 
     output_stride = STRIDE
+    feature_strides = (2, 4, 8, 16)
     preset_defaults = {
         "paper": {"title": "Pyramid Stereo Matching Network", "arxiv": "1803.08669"},
     }
@@ -74,6 +75,9 @@ class PSMNetLite(StereoNetwork):
         self.quarter_refinement = QuarterRefinement(policy)
         self.half_refinement = HalfRefinement(policy)
         self.built = True
+
+    def encode(self, images, condition=None, training=None):
+        return self.features(self.normalized(images))
 
     def levels(self, images, training=None):
         """Estimate the disparity at a quarter, a half and the full size.

@@ -86,6 +86,17 @@ class PSMNet(StereoNetwork):
         self.aggregation = VARIANTS[variant](self.dtype_policy, self.rematerialize)
         self.built = True
 
+    @property
+    def feature_strides(self):
+        """Strides of the maps of `encode`; the cascade has one of the full size too."""
+        return (1, 2, 4) if self.variant == "cascade" else (2, 4)
+
+    def encode(self, images, condition=None, training=None):
+        images = self.normalized(images)
+        if self.variant == "cascade":
+            return self.features(images, training=training)[::-1]
+        return list(self.features.extract(images, training))[::-1]
+
     def costs(self, images, training=None):
         """Compute the costs of all disparities at a quarter of the size, for each output.
 

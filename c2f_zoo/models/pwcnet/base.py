@@ -68,6 +68,16 @@ class PWCNetBase(PresetMixin, FlowTask, DeeplySupervised, keras.Model):
             levels[level] = features = blocks.apply_in_turn(layers, features)
         return levels
 
+    feature_strides = (2, 4, 8, 16, 32, 64)
+
+    @property
+    def feature_parts(self):
+        """The convolutions of the pyramid."""
+        return [layer for layers in self.pyramid_layers for layer in layers]
+
+    def encode(self, images, condition=None, training=None):
+        return list(self.pyramid(images).values())
+
     def estimate(self, pyramid1, pyramid2):
         """Estimate the flow between the pyramids of first and second frames, coarse to fine.
 

@@ -132,6 +132,7 @@ class Encoder(keras.layers.Layer):
     def __init__(self, sizes, output_channels, norm, images=1, **kwargs):
         super().__init__(**kwargs)
         dtype, self.blocks = self.dtype_policy, []
+        self.stage_sizes = tuple(sizes.blocks)
         with keras.name_scope(self.name):
             channels = sizes.widths[0]
             self.stem = convolution(
@@ -158,10 +159,17 @@ class Encoder(keras.layers.Layer):
         self.built = True
 
     def call(self, images, training=None):
+        return self.stages(images, training)[-1]
+
+    def stages(self, images, training=None):
+        """Features at 1/2, at 1/4 and, projected, at 1/8 of the size of images in [-1, 1]."""
         x = ops.relu(self.stem_norm(self.stem(images), training=training))
-        for block in self.blocks:
-            x = block(x, training=training)
-        return self.output_layer(x)
+        stages, blocks = [], iter(self.blocks)
+        for count in self.stage_sizes:
+            for _ in range(count):
+                x = next(blocks)(x, training=training)
+            stages.append(x)
+        return [*stages[:-1], self.output_layer(x)]
 
 
 class ConvGRU(keras.layers.Layer):

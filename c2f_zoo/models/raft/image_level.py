@@ -1,6 +1,7 @@
 """The image level of a network that refines its flow: repetitions and warm start."""
 
 import numpy as np
+from keras import ops
 
 from c2f_zoo import backend, checks
 from c2f_zoo.models.raft.warm_start import expected_flow
@@ -17,6 +18,17 @@ class RefinedFlowTask(FlowTask):
         first_flow: `"zero"`, or `"regressed"` if the network finds a flow to start from itself.
     """
 
+    feature_strides = (2, 4, 8)
+
+    @property
+    def feature_parts(self):
+        """The encoder of what is correlated."""
+        return [self.feature_encoder]
+
+    def encode(self, images, condition=None, training=None):
+        images = ops.cast(2.0 * images - 1.0, self.feature_encoder.compute_dtype)
+        return self.feature_encoder.stages(images, training)
+
     def flow(
         self,
         image1,
@@ -27,6 +39,8 @@ class RefinedFlowTask(FlowTask):
         iterations=None,
         warm_start=False,
         uncertainty=False,
+        output="numpy",
+        on_error="raise",
     ):
         """Estimate optical flow between two images, or between consecutive frames.
 
@@ -42,11 +56,15 @@ class RefinedFlowTask(FlowTask):
                 are computed one at a time then. A flow of the opposite direction has none.
             uncertainty: Whether to give the error that the network expects at each pixel; for
                 networks with a `mixture`, and not together with `confidence`.
+            output: `"numpy"`, or `"pil"` for pictures, of the flow alone.
+            on_error: Of several pairs, whether one that cannot be read raises (`"raise"`), or is
+                None in the result (`"skip"`).
 
         Returns:
             numpy float32 (H, W, 2), pixels, u right and v down, of image 1 towards image 2; for
             N frames a list of N - 1 of them; for N pairs a list of N. With `confidence` a
-            `FlowWithConfidence` instead of each, with `uncertainty` a `FlowWithUncertainty`.
+            `FlowWithConfidence` instead of each, with `uncertainty` a `FlowWithUncertainty`. With
+            `output="pil"` PIL images instead of arrays.
 
         Raises:
             ValueError: Images of different sizes, empty or unreadable; fewer than two frames;
@@ -63,6 +81,7 @@ class RefinedFlowTask(FlowTask):
             raise ValueError("warm_start needs consecutive frames. Received: pairs of images")
         self._check_uncertainty(uncertainty, confidence)
         options = {"iterations": iterations, "warm_start": warm_start, "uncertainty": uncertainty}
+        options |= {"output": output, "on_error": on_error}
         return super().flow(image1, image2, batch_size, progress, confidence, **options)
 
     def flow_stream(
@@ -99,8 +118,8 @@ class RefinedFlowTask(FlowTask):
         if uncertainty and confidence:
             raise ValueError("Ask for uncertainty or for confidence. Received: both")
 
-    def _flow_of_pair(self, image1, image2, confidence, uncertainty, **options):
-        flow = super()._flow_of_pair(image1, image2, confidence, uncertainty=uncertainty, **options)
+    def _flow_of_pair(self, first, second, confidence, uncertainty, **options):
+        flow = super()._flow_of_pair(first, second, confidence, uncertainty=uncertainty, **options)
         return _separate(flow) if uncertainty else flow
 
     def _flow_of_two(self, frames, iterations, warm_start, uncertainty):

@@ -213,18 +213,32 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
     def call(self, inputs, training=None):
         images, condition, size = self.split_inputs(inputs)
         time, mask = (None, condition) if self.mask else (condition, None)
+        known, padded_mask = images, None
         if self.mask:
-            known = images
-            images = images * mask + 0.5 * (1.0 - mask)
-        padded = to_network_range(pad_to_stride(images, self.stride))
-        if self.mask:
-            padded = ops.concatenate([padded, pad_to_stride(mask, self.stride)], axis=-1)
+            images, padded_mask = _without_holes(images, mask), pad_to_stride(mask, self.stride)
+        padded = _as_seen(pad_to_stride(images, self.stride), padded_mask)
         if size is not None:
             size = (size + self.stride - 1) // self.stride * self.stride
         answer = self._features(padded, time, size, training)
         answer = crop_to(ops.cast(answer, "float32"), *ops.shape(images)[1:3])
         answer = images + answer / 2.0 if self.residual else (answer + 1.0) / 2.0
         return known * mask + answer * (1.0 - mask) if self.mask else answer
+
+    @property
+    def feature_strides(self):
+        """Strides of the scales."""
+        return tuple(self.patch * 2**level for level in range(len(self.multipliers)))
+
+    @property
+    def feature_parts(self):
+        """The layers of the way down, and those of the time."""
+        blocks = [block for row in self.down for block in row]
+        return [*self.time_layers, self.stem, *blocks, *self.shrink]
+
+    def encode(self, images, condition=None, training=None):
+        time, mask = (None, condition) if self.mask else (condition, None)
+        seen = _as_seen(_without_holes(images, mask) if self.mask else images, mask)
+        return self._descend(seen, self._embedded(time), None, training)[0]
 
     @property
     def reach(self):
@@ -240,26 +254,38 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
                 distance += 2 * 2 ** (level - 1) + 2 ** (level - 1)
         return self.patch * distance + self.patch - 1
 
-    def _features(self, images, time=None, size=None, training=None):
-        """The network proper, from images (and mask) in [-1, 1] to the estimate in [-1, 1]."""
-        if time is not None:
-            time = sinusoid(time * self.time_factor, self.width)
-            for layer in self.time_layers:
-                time = layer(time)
+    def _embedded(self, time):
+        """Features (B, 4 * width) of times (B,), None without."""
+        if time is None:
+            return None
+        time = sinusoid(time * self.time_factor, self.width)
+        for layer in self.time_layers:
+            time = layer(time)
+        return time
+
+    def _descend(self, images, time, size, training):
+        """The way down: the last features of each scale, all of them, and what is `within`."""
         x = space_to_depth(images, self.patch)
         inside = inside_of(x, None if size is None else size // self.patch)
         x = self.stem(within(x, inside))
-        skips, insides = [x], [inside]
+        levels, skips, insides = [], [x], [inside]
         for level, row in enumerate(self.down):
             for block in row:
                 x = block(x, time, inside, training=training)
                 skips.append(x)
+            levels.append(x)
             if level < len(self.shrink):
                 x = self.shrink[level](within(x, inside))
                 inside = None if inside is None else inside[:, ::2, ::2]
                 skips.append(x)
                 insides.append(inside)
+        return levels, skips, insides
 
+    def _features(self, images, time=None, size=None, training=None):
+        """The network proper, from images (and mask) in [-1, 1] to the estimate in [-1, 1]."""
+        time = self._embedded(time)
+        levels, skips, insides = self._descend(images, time, size, training)
+        x, inside = levels[-1], insides[-1]
         x = self.middle[0](x, time, inside, training=training)
         if self.middle_attention is not None:
             x = self.middle_attention(x)
@@ -279,3 +305,14 @@ class MultiscaleUNet(PresetMixin, RestorationTask, keras.Model):
         names += ("time_factor", "residual", "mask", "patch")
         config = {"multipliers": list(self.multipliers), "norm": self.norm_kind}
         return {**super().get_config(), **config, **{name: getattr(self, name) for name in names}}
+
+
+def _without_holes(images, mask):
+    """Images (B, H, W, 3) in [0, 1], 1/2 where the mask (B, H, W, 1) is 0."""
+    return images * mask + 0.5 * (1.0 - mask)
+
+
+def _as_seen(images, mask):
+    """Images in [0, 1] in the network's range, and the mask beside them if there is one."""
+    seen = to_network_range(images)
+    return seen if mask is None else ops.concatenate([seen, mask], axis=-1)

@@ -157,12 +157,32 @@ class RestorationResNet(PresetMixin, RestorationTask, keras.Model):
 
     def _features(self, images, time=None, size=None):
         """The network proper, from images in [-1, 1] to its output of the result's size."""
+        x, inside = self._body(images, time, size)
+        x = self.close(within(x, inside))
+        return depth_to_space(x, self.scale) if self.enlarge == "last" else x
+
+    def _body(self, images, time, size):
+        """All but the last convolution, and what is `within` the images."""
         inside = inside_of(images, size)
         x = self.open(within(images, inside))
         for block in self.blocks:
             x = block(x, time, inside)
-        x = self.close(within(x, inside))
-        return depth_to_space(x, self.scale) if self.enlarge == "last" else x
+        return x, inside
+
+    @property
+    def feature_strides(self):
+        """Stride of the only scale, 1 / scale where the image is enlarged first."""
+        return (1 / self.scale,) if self.scale > 1 and self.enlarge == "first" else (1,)
+
+    @property
+    def feature_parts(self):
+        """All layers but the last convolution."""
+        return [self.open, *self.blocks]
+
+    def encode(self, images, condition=None, training=None):
+        if self.enlarge == "first":
+            images = upsample_bilinear(images, self.scale)
+        return [self._body(to_network_range(images), condition, None)[0]]
 
     def get_config(self):
         names = ("width", "time_embedding", "scale", "normalize", "enlarge")
@@ -222,10 +242,27 @@ class SRParaConvNet(PresetMixin, RestorationTask, keras.Model):
     def call(self, inputs):
         images, _, _ = self.split_inputs(inputs)
         images = upsample_bilinear(images, self.scale)
+        return images + ops.cast(self.head(self._body(images)), "float32")
+
+    def _body(self, images):
+        """The features of enlarged images."""
         x = to_network_range(images)
         for layer in self.convolutions:
             x = _normalized(layer(x))
-        return images + ops.cast(self.head(x), "float32")
+        return x
+
+    @property
+    def feature_strides(self):
+        """Stride of the only scale, that of the enlarged image."""
+        return (1 / self.scale,) if self.scale > 1 else (1,)
+
+    @property
+    def feature_parts(self):
+        """All layers but the last convolution."""
+        return self.convolutions
+
+    def encode(self, images, condition=None, training=None):
+        return [self._body(upsample_bilinear(images, self.scale))]
 
     def get_config(self):
         return {**super().get_config(), "width": self.width, "scale": self.scale}

@@ -1,5 +1,7 @@
 """The image level of a generative model: images, films and sheets from a seed."""
 
+import sys
+
 import keras
 import numpy as np
 
@@ -7,6 +9,7 @@ from c2f_zoo import backend, checks
 from c2f_zoo.tasks.generation.latent_walk import film, interpolation
 from c2f_zoo.tasks.generation.seeds import CUTOFF, LABEL, NOISE, OTHER_LATENTS, seeded_generator
 from c2f_zoo.tasks.generation.sheets import style_groups, style_mixing_sheet, truncation_sheet
+from c2f_zoo.tasks.outputs import as_output, check_output
 from c2f_zoo.tasks.quantization import refuse_quantization
 
 
@@ -20,7 +23,8 @@ def generate(
     latents=None,
     labels=None,
     batch_size=16,
-    progress=False,
+    progress=None,
+    output="numpy",
 ):
     """Make images with the averaged generator at its current stage.
 
@@ -40,10 +44,12 @@ def generate(
         labels: Class index, or n of them, or array (n, label_size), for a network with labels;
             drawn by default.
         batch_size: Images computed at once.
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar. By default for several batches, where standard
+            error is a terminal.
+        output: `"numpy"`, or `"pil"` for a list of PIL images.
 
     Returns:
-        numpy float32 (n, H, W, C), RGB in [0, 1].
+        numpy float32 (n, H, W, C), RGB in [0, 1]; or a list of n PIL images.
 
     Raises:
         ValueError: If a number is out of range, latents or labels have another shape, or the
@@ -55,6 +61,7 @@ def generate(
         >>> model.generate(3, seed=0, truncation=0.7).shape
         (3, 8, 8, 3)
     """
+    check_output(output)
     batch_size = checks.whole("batch_size", batch_size, least=1)
     latents = sample_latents(model, n, seed) if latents is None else latents
     latents = _checked_latents(model, latents)
@@ -67,11 +74,11 @@ def generate(
                 f"Received: truncation={truncation}, style_mixing={style_mixing}"
             )
         inputs = latents if labels is None else (latents, labels)
-        return _in_batches(model, inputs, len(latents), batch_size, progress)
+        return _in_batches(model, inputs, len(latents), batch_size, progress, output)
     w = styles(model, latents, truncation)
     if style_mixing:
         w = _mixed(model, w, seed, truncation, style_mixing)
-    return synthesize(model, w, seed, batch_size, progress)
+    return synthesize(model, w, seed, batch_size, progress, output=output)
 
 
 def sample_latents(model, n, seed=None):
@@ -116,7 +123,7 @@ def styles(model, latents, truncation=1.0, cutoff="paper"):
     return backend.to_numpy(generator.truncate(w, truncation, cutoff))
 
 
-def synthesize(model, w, seed=None, batch_size=16, progress=False, noise=None):
+def synthesize(model, w, seed=None, batch_size=16, progress=None, noise=None, output="numpy"):
     """Make images from styles.
 
     Args:
@@ -124,12 +131,13 @@ def synthesize(model, w, seed=None, batch_size=16, progress=False, noise=None):
         w: Array (N, layers, w_size), or (N, w_size) for one style in all layers.
         seed: Seed of the noise maps, the same for all images; None draws new ones.
         batch_size: Images computed at once.
-        progress: Whether to show a progress bar.
+        progress: As for `generate`.
         noise: List of maps (1, h, w, 1) to use instead of drawn ones, coarse to fine. A projected
             image needs both its style and its own noise.
+        output: As for `generate`.
 
     Returns:
-        numpy float32 (N, H, W, C), RGB in [0, 1].
+        numpy float32 (N, H, W, C), RGB in [0, 1]; or a list of N PIL images.
 
     Example:
         The image of a file that `c2f generate --project` has written:
@@ -140,6 +148,7 @@ def synthesize(model, w, seed=None, batch_size=16, progress=False, noise=None):
             images = model.synthesize(file["w"], noise=noise)
         ```
     """
+    check_output(output)
     check_styled(model, "w")
     if noise is None:
         draw = seeded_generator(seed, NOISE)
@@ -148,7 +157,7 @@ def synthesize(model, w, seed=None, batch_size=16, progress=False, noise=None):
             for height, width in model.ema_generator.noise_shapes
         ]
     w = np.asarray(w, "float32")
-    return _in_batches(model, {"w": w}, len(w), batch_size, progress, noise=noise)
+    return _in_batches(model, {"w": w}, len(w), batch_size, progress, output, noise)
 
 
 class GenerationTask:
@@ -187,10 +196,12 @@ def _mixed(model, w, seed, truncation, probability):
     return np.where(np.arange(w.shape[1])[None, :, None] < cutoff[:, None, None], w, other)
 
 
-def _in_batches(model, inputs, count, batch_size, progress, noise=None):
+def _in_batches(model, inputs, count, batch_size, progress, output, noise=None):
     from tqdm import tqdm
 
     images = []
+    if progress is None:
+        progress = count > batch_size and sys.stderr.isatty()
     with tqdm(total=count, unit="image", disable=not progress) as bar:
         for start in range(0, count, batch_size):
             part = keras.tree.map_structure(lambda x: x[start : start + batch_size], inputs)  # noqa: B023
@@ -200,7 +211,10 @@ def _in_batches(model, inputs, count, batch_size, progress, noise=None):
             made = made[-1] if isinstance(made, (list, tuple)) else made
             images.append(backend.to_numpy(made).astype("float32"))
             bar.update(len(images[-1]))
-    return np.concatenate(images)
+    images = np.concatenate(images)
+    if output == "numpy":
+        return images
+    return [as_output(image, output) for image in images]
 
 
 def _checked_latents(model, latents):

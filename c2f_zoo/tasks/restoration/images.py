@@ -3,6 +3,7 @@
 Functions of a network, anything with `predict_on_batch`, and of its `RestorationSpec`.
 """
 
+import dataclasses
 import os
 import sys
 import warnings
@@ -14,6 +15,7 @@ from c2f_zoo import backend, checks
 from c2f_zoo.data.files.images import as_numpy
 from c2f_zoo.data.files.pictures import as_float, read_mask, read_picture
 from c2f_zoo.data.tiles import apply_in_tiles
+from c2f_zoo.tasks.outputs import as_output, check_output
 from c2f_zoo.tasks.restoration.holes import (
     HOLE_DEPTH,
     beyond,
@@ -23,6 +25,7 @@ from c2f_zoo.tasks.restoration.holes import (
     write_enlarged,
 )
 from c2f_zoo.tasks.restoration.tiling import bucket, plan_tiles
+from c2f_zoo.tasks.several import ON_ERROR, failed, read_ahead, with_progress
 
 # Alpha is enlarged by tiles too; beyond the reach of bicubic interpolation nothing has influence.
 _ALPHA_TILE, _ALPHA_OVERLAP, _BICUBIC_REACH = 256, 16, 2
@@ -31,48 +34,61 @@ _ALPHA_TILE, _ALPHA_OVERLAP, _BICUBIC_REACH = 256, 16, 2
 _USUAL, _POSSIBLE = (-1, 2), (-10, 10)
 
 
-def run_on_images(network, spec, verb, images, progress=None, **options):
+def run_on_images(network, spec, verb, images, progress=None, on_error="raise", **options):
     """Restore or enlarge one image, or each of a list, an array (N, H, W, C) or a folder.
 
     Arguments and result are those of `RestorationTask.restore` and `upscale`.
     """
+    checks.one_of("on_error", on_error, ON_ERROR)
     several = several_images(images)
     if several is None:
         return run_on_image(network, spec, verb, images, progress=progress, **options)
-    from tqdm import tqdm
-
     check_verb(network, spec, verb)
-    show = len(several) > 1 and sys.stderr.isatty() if progress is None else progress
-    made = []
-    for number, image in enumerate(tqdm(several, unit="image", disable=not show)):
+    check_output(options.get("output", "numpy"))
+    made, total = [], len(several)
+    reading = with_progress(read_ahead(several, _read_file), total, progress, "image")
+    for number, image in enumerate(reading):
         try:
-            made.append(run_on_image(network, spec, verb, image, progress=False, **options))
+            result = run_on_image(network, spec, verb, image.result(), progress=False, **options)
         except Exception as error:
-            error.add_note(f"This was image {number} of {len(several)}.")
-            raise
-    return np.stack(made) if made and hasattr(images, "shape") else made
+            result = failed(error, number, total, on_error, stacklevel=4)
+        made.append(result)
+    return stacked(made) if hasattr(images, "shape") else made
 
 
-def run_on_image(network, spec, verb, image, mask=None, time=None, depth=None, **tiles):
+def stacked(made):
+    """Results of an array (N, ...) as one, unless they are pictures or one of them failed."""
+    return np.stack(made) if made and all(hasattr(one, "shape") for one in made) else made
+
+
+def _read_file(image):
+    """Read a path or an image of Pillow; what is in memory is converted where it is computed."""
+    return image if hasattr(image, "shape") else read_picture(image)
+
+
+def run_on_image(
+    network, spec, verb, image, mask=None, time=None, depth=None, output="numpy", **tiles
+):
     """Restore, enlarge or fill one image.
 
     Arguments and result are those of `RestorationTask.restore`, `upscale` and `inpaint`; `tiles`
     are `tile`, `overlap` and `progress`.
     """
     check_verb(network, spec, verb)
+    check_output(output)
     options = {**_checked(network, spec, time, depth), **tiles}
     known = None
     if verb == "inpaint":
         picture = read_picture(image)
         known = read_mask(mask, picture.size)
         if known.all():
-            return np.array(picture.pixels())
+            return as_output(np.array(picture.pixels()), output, profile=picture.icc_profile)
         hole = describe_large_hole(known) if spec.reach is not None else None
         if hole:
             warnings.warn(hole, stacklevel=3)
-        color, alpha = picture.color, picture.alpha
     else:
-        color, alpha = _read_noisy(image)
+        picture = _read_noisy(image)
+    color, alpha = picture.color, picture.alpha
     # Colour and alpha are written into one array: to join them would take another of its size.
     colors = color.shape[2]
     height, width = (spec.scale * side for side in color.shape[:2])
@@ -85,7 +101,8 @@ def run_on_image(network, spec, verb, image, mask=None, time=None, depth=None, *
             made[row, is_known] = as_float(color[row, is_known])
     if alpha is not None:
         _write_alpha(alpha, spec.scale, result[..., colors:])
-    return result[..., 0] if result.shape[2] == 1 else result
+    result = result[..., 0] if result.shape[2] == 1 else result
+    return as_output(result, output, profile=picture.icc_profile)
 
 
 def run_on_pixels(network, spec, pixels, known=None, time=None, depth=None, **tiles):
@@ -123,7 +140,7 @@ def several_images(images):
 
 
 def _read_noisy(image):
-    """Colour and alpha of an image; float arrays may leave [0, 1], as noise does."""
+    """Read an image as a `Picture`; float arrays may leave [0, 1], as noise does."""
     array, (low, high) = None, (0, 1)
     if hasattr(image, "shape"):
         array = as_numpy(image)
@@ -131,8 +148,7 @@ def _read_noisy(image):
             low, high = float(array.min()), float(array.max())
     is_noisy = (low < 0 or high > 1) and _POSSIBLE[0] <= low and high <= _POSSIBLE[1]
     if not is_noisy:
-        picture = read_picture(image)  # which refuses NaN and values far from [0, 1]
-        return picture.color, picture.alpha
+        return read_picture(image)  # which refuses NaN and values far from [0, 1]
     picture = read_picture(np.clip(array, 0, 1))
     if low < _USUAL[0] or high > _USUAL[1]:
         warnings.warn(
@@ -141,7 +157,8 @@ def _read_noisy(image):
             stacklevel=5,
         )
     channels = picture.color.shape[2]
-    return array.reshape(*picture.size, -1)[..., :channels].astype(np.float32), picture.alpha
+    noisy = array.reshape(*picture.size, -1)[..., :channels].astype(np.float32)
+    return dataclasses.replace(picture, color=noisy)
 
 
 def _checked(network, spec, time, depth):

@@ -4,16 +4,18 @@ import keras
 from keras import ops
 
 from c2f_zoo import backend, checks
+from c2f_zoo.layers import pad_to_stride
 from c2f_zoo.losses import SSIMLoss
 from c2f_zoo.metrics import PSNR
-from c2f_zoo.tasks.pairs import to_unit_range
+from c2f_zoo.tasks.features import FeatureTask
+from c2f_zoo.tasks.pixels import to_unit_range
 from c2f_zoo.tasks.quantization import refuse_quantization
 from c2f_zoo.tasks.restoration.images import run_on_image, run_on_images, run_on_pixels
 from c2f_zoo.tasks.restoration.tiling import RestorationSpec
 from c2f_zoo.training.micro_batches import MicroBatched
 
 
-class RestorationTask(MicroBatched):
+class RestorationTask(FeatureTask, MicroBatched):
     """Mixin that gives a restoration network its image level, its inputs and its training.
 
     The network defines `call` and, where they differ, these attributes: `time_embedding` and
@@ -49,7 +51,16 @@ class RestorationTask(MicroBatched):
 
     # The image level
 
-    def restore(self, image, time=None, tile=None, overlap=None, progress=None):
+    def restore(
+        self,
+        image,
+        time=None,
+        tile=None,
+        overlap=None,
+        progress=None,
+        output="numpy",
+        on_error="raise",
+    ):
         """Remove the noise or blur that the network was trained on.
 
         Args:
@@ -65,12 +76,16 @@ class RestorationTask(MicroBatched):
             overlap: Pixels that neighbouring tiles share. Default: what makes tiles equal to the
                 whole, as far as that is at most 128.
             progress: Whether to show a bar. Default: for several images or tiles, on a terminal.
+            output: `"numpy"`, or `"pil"` for `PIL.Image.Image`s of 8 bits, which keep the colour
+                profile of a file or PIL image.
+            on_error: Of several images, whether one that cannot be read or restored raises
+                (`"raise"`), or is None in the result, with a warning (`"skip"`).
 
         Returns:
             float32 array in [0, 1] of the image's kind: (H, W, 3), grey (H, W) (the mean of the
             network's three channels), and with the input's alpha as last channel (H, W, 4) or
             (H, W, 2). Of several images a list, in the order of the names for a folder; for an
-            array (N, H, W, C) an array (N, ...).
+            array (N, H, W, C) an array (N, ...). With `output="pil"` PIL images instead of arrays.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -86,10 +101,20 @@ class RestorationTask(MicroBatched):
             >>> model.restore(np.zeros((9, 14), "uint8")).shape
             (9, 14)
         """
-        options = {"time": time, "tile": tile, "overlap": overlap}
-        return run_on_images(self, self.image_spec, "restore", image, progress, **options)
+        options = {"time": time, "tile": tile, "overlap": overlap, "output": output}
+        spec = self.image_spec
+        return run_on_images(self, spec, "restore", image, progress, on_error, **options)
 
-    def upscale(self, image, time=None, tile=None, overlap=None, progress=None):
+    def upscale(
+        self,
+        image,
+        time=None,
+        tile=None,
+        overlap=None,
+        progress=None,
+        output="numpy",
+        on_error="raise",
+    ):
         """Enlarge an image by the network's `scale`, its alpha bicubically.
 
         Args:
@@ -98,10 +123,12 @@ class RestorationTask(MicroBatched):
             tile: As for `restore`, in pixels of the input.
             overlap: As for `restore`, in pixels of the input.
             progress: As for `restore`.
+            output: As for `restore`.
+            on_error: As for `restore`.
 
         Returns:
             float32 array in [0, 1]: (scale * H, scale * W, 3), or of the image's kind as for
-            `restore`.
+            `restore`; or a PIL image.
 
         Raises:
             FileNotFoundError: The file does not exist.
@@ -112,10 +139,13 @@ class RestorationTask(MicroBatched):
             >>> SRParaConvNet(4).upscale(np.zeros((9, 14, 3), "uint8")).shape
             (18, 28, 3)
         """
-        options = {"time": time, "tile": tile, "overlap": overlap}
-        return run_on_images(self, self.image_spec, "upscale", image, progress, **options)
+        options = {"time": time, "tile": tile, "overlap": overlap, "output": output}
+        spec = self.image_spec
+        return run_on_images(self, spec, "upscale", image, progress, on_error, **options)
 
-    def inpaint(self, image, mask, depth=None, tile=None, overlap=None, progress=None):
+    def inpaint(
+        self, image, mask, depth=None, tile=None, overlap=None, progress=None, output="numpy"
+    ):
         """Fill what a mask leaves out of an image; the rest stays as it is, to the bit.
 
         Deep holes are filled from coarse to fine: the image is halved, what is known averaged,
@@ -131,9 +161,10 @@ class RestorationTask(MicroBatched):
             tile: As for `restore`.
             overlap: As for `restore`.
             progress: As for `restore`.
+            output: As for `restore`. A picture has 8 bits, and so may what is known.
 
         Returns:
-            float32 array in [0, 1] of the image's kind, as for `restore`.
+            float32 array in [0, 1] of the image's kind, as for `restore`; or a PIL image.
 
         Raises:
             FileNotFoundError: A file does not exist.
@@ -148,8 +179,8 @@ class RestorationTask(MicroBatched):
             filled = model.inpaint("photo.jpg", "mask.png")
             ```
         """
-        tiles = {"tile": tile, "overlap": overlap, "progress": progress}
-        return run_on_image(self, self.image_spec, "inpaint", image, mask, depth=depth, **tiles)
+        options = {"tile": tile, "overlap": overlap, "progress": progress, "output": output}
+        return run_on_image(self, self.image_spec, "inpaint", image, mask, depth=depth, **options)
 
     def restore_pixels(
         self, pixels, known=None, time=None, tile=None, overlap=None, progress=None, depth=None
@@ -241,6 +272,18 @@ class RestorationTask(MicroBatched):
         if self.time_embedding:
             condition = ops.reshape(condition, (-1,))
         return images, condition, size
+
+    def feature_maps(self, inputs, training=None):
+        self.check_inputs(inputs)
+        images, condition, size = self.split_inputs(inputs)
+        if size is not None:
+            raise ValueError(
+                f"The features of {type(self).__name__} are of images without a size. "
+                f"Received: {sorted(inputs)}"
+            )
+        if self.mask:
+            condition = pad_to_stride(condition, self.stride)
+        return self._encode_padded(images, condition, training)
 
     @property
     def _second(self):
