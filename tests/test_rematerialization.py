@@ -15,7 +15,8 @@ class Normalized(keras.Model):
     def __init__(self, is_repeated, **kwargs):
         super().__init__(**kwargs)
         self.is_repeated, self.calls = is_repeated, 0
-        self.dense, self.norm = keras.layers.Dense(4), keras.layers.BatchNormalization()
+        self.dense = keras.layers.Dense(4, dtype=self.dtype_policy)
+        self.norm = keras.layers.BatchNormalization(dtype=self.dtype_policy)
 
     def call(self, x, training=None):
         def part(x, nothing, others):

@@ -98,6 +98,9 @@ class PresetInfo:
 class PresetList(list[PresetInfo]):
     """A list of presets that prints as a table.
 
+    Args:
+        iterable: `PresetInfo` objects.
+
     Example:
         >>> print(PresetList())
         no preset
@@ -106,7 +109,11 @@ class PresetList(list[PresetInfo]):
     HEADER = ("name", "model", "task", "parameters", "MB", "licence", "figure (of its card)")
 
     def lines(self) -> list[str]:
-        """Return the table's lines, the first two its header."""
+        """Lay out the table.
+
+        Returns:
+            Its lines, the first two the header.
+        """
         rows = [
             [p.name, p.class_name, p.task, p.parameters, p.size / 1e6, p.licence or "-"]
             + [p.headline or "-"]
