@@ -158,3 +158,13 @@ def test_precision_of_presets(script, monkeypatch, capsys):
     module.main(["progan_32.cifar10"])
     row = capsys.readouterr().out.splitlines()[-1].split()
     assert row[:2] == ["progan_32.cifar10", "mixed_bfloat16"] and 0 < float(row[2]) < 10
+
+
+@pytest.mark.parametrize("case", ["FlyingChairs files, augmented", "noise of photographs"])
+def test_what_sources_serve(script, case):
+    module = script("input")
+    found = module.measure_case(case, 1, True)
+    assert list(found["images"]) == ["0", "1", "2", "4"] and min(found["images"].values()) > 0
+    assert found["step"] > 0 and 0 <= found["waiting"] < 1
+    row = module.table([{"case": case, **found}]).splitlines()[-1]
+    assert row.startswith(f"| {case} |") and row.count("|") == 8
