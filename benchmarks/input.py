@@ -6,9 +6,9 @@
 Every source is that of a recipe, with its batch and the size of its images; files lie in a
 temporary folder, in the page cache. "0 workers" asks for one batch after the other, "N workers" has
 N threads do so, as Keras does with `workers=N`. "waiting" compares, in turn, `fit` on the source,
-with its own worker, and `fit` on one batch that is in memory. Where both compute on one processor it
-also holds what the worker takes away from the step. Rendered scenes are computed on the device of
-the training. Figures are medians of the rounds.
+with its own worker, and `fit` on one batch that is in memory. Where both compute on one processor
+it also holds what the worker takes away from the step. Rendered scenes are computed on the device
+of the training. Figures are medians of the rounds.
 """
 
 import argparse
@@ -94,10 +94,10 @@ def image_cache(folder, tiny):
     from c2f_zoo import ProGAN
     from c2f_zoo.data import ImageCache, ImageStream
 
-    size = 8 if tiny else 32
+    size, filters = (8, (8, 8)) if tiny else (32, (128, 128, 96, 64))
     images = np.random.default_rng(0).integers(0, 256, (512, size, size, 3), "uint8")
     cache = ImageCache.from_arrays(images, size, cache=folder, progress=False)
-    return ImageStream(cache, batch_size=32, mirror=True), ProGAN(size), 32
+    return ImageStream(cache, batch_size=32, mirror=True), ProGAN(size, num_filters=filters), 32
 
 
 def noisy_photographs(folder, tiny):
