@@ -94,7 +94,7 @@ def image_cache(folder, tiny):
     from c2f_zoo import ProGAN
     from c2f_zoo.data import ImageCache, ImageStream
 
-    size, filters = (8, (8, 8)) if tiny else (32, (128, 128, 96, 64))
+    size, filters = (8, (8, 8)) if tiny else (32, (128, 128, 128, 64))
     images = np.random.default_rng(0).integers(0, 256, (512, size, size, 3), "uint8")
     cache = ImageCache.from_arrays(images, size, cache=folder, progress=False)
     return ImageStream(cache, batch_size=32, mirror=True), ProGAN(size, num_filters=filters), 32
