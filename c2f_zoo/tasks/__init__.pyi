@@ -5,6 +5,10 @@ from .confidence import (
     checked_disparity as checked_disparity,
     checked_flow as checked_flow,
 )
+from .interpolation import (
+    interpolate as interpolate,
+    interpolate_stream as interpolate_stream,
+)
 from .restoration import (
     RestorationProtocol as RestorationProtocol,
     figures_of as figures_of,

@@ -17,7 +17,7 @@ from c2f_zoo.cli import common, models
 from c2f_zoo.cli.main import main, make_parser
 
 VERBS = (
-    *("flow", "denoise", "deblur", "inpaint", "upscale", "generate"),
+    *("flow", "interpolate", "denoise", "deblur", "inpaint", "upscale", "generate"),
     *("models", "show", "evaluate", "convert", "train"),
 )
 
@@ -322,7 +322,11 @@ class TestOptions:
         return calls
 
     @pytest.mark.parametrize(
-        "verb", ["flow", "denoise", "deblur", "inpaint", "upscale", "generate", "evaluate"]
+        "verb",
+        [
+            *("flow", "interpolate", "denoise", "deblur", "inpaint", "upscale", "generate"),
+            "evaluate",
+        ],
     )
     def test_every_verb_that_computes_takes_a_dtype(self, monkeypatch, loaded_with, verb):
         words = {"inpaint": ["a", "--mask", "b"], "evaluate": "--dataset x --root y".split()}
