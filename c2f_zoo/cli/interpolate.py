@@ -26,10 +26,10 @@ In slow motion the sound is left out; with --keep-duration it is kept, and the l
 so that the clip is as long as before.
 
 examples:
-  c2f interpolate clip.mp4                   writes clip_interpolated.mp4, twice as slow
+  c2f interpolate clip.mp4                    writes clip_interpolated.mp4, twice as slow
   c2f interpolate clip.mp4 --factor 4 -o slow.mp4
-  c2f interpolate clip.mp4 --keep-duration   as fast as before, at twice the rate, with its sound
-  c2f interpolate frames/ --images           writes frames_interpolated/frame_000001.png, ...
+  c2f interpolate clip.mp4 --keep-duration    as fast as before, twice the rate, with its sound
+  c2f interpolate frames/ --images            writes frames_interpolated/frame_000001.png, ...
   c2f interpolate frames/ --fps 12 --factor 2 --keep-duration -o smooth.mp4"""
 
 

@@ -11,7 +11,7 @@ CUT_ERROR = 0.2  # brightness error from which a pixel counts as not found in th
 CUT_SHARE = 0.5  # share of pixels, not found or not confirmed, that makes a cut
 
 _LEAST_IMPORTANCE = 0.01  # of pixels that the check refuses: hidden ones move too
-_LEAST_WEIGHT = 1e-8  # below this nothing counts as having landed
+_LEAST_WEIGHT = 1e-14  # below this nothing has landed
 
 
 def frames_between(image1, image2, forward, backward, times):
@@ -113,7 +113,7 @@ def _motion_at(first, second, time):
     motion2, weight2 = splat(-second.flow, (1 - time) * second.flow, second.importance)
     weight1, weight2 = (1 - time) * weight1, time * weight2
     weight = weight1 + weight2
-    motion = (weight1 * motion1 + weight2 * motion2) / np.maximum(weight, 1e-12)
+    motion = (weight1 * motion1 + weight2 * motion2) / np.maximum(weight, _LEAST_WEIGHT)
     in_place = (1 - time) * first.flow - time * second.flow
     return np.where(weight > _LEAST_WEIGHT, motion, in_place)
 
