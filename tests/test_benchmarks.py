@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+
+from c2f_zoo.data import save_image
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -138,3 +141,23 @@ def test_growing_and_full_resolution(script, capsys, tmp_path):
     assert found[0]["images"] == found[1]["images"] == 48
     assert found[0]["pixels"] == 1 and found[1]["pixels"] < 0.7
     assert "| linear | 48 | 0.6" in capsys.readouterr().out
+
+
+def test_interpolation(script):
+    pytest.importorskip("cv2")
+    module = script("interpolation")
+    triplets = list(module.scene_triplets(1, size=(32, 48)))
+    (before, middle, after) = triplets[0]
+    assert before.shape == middle.shape == after.shape == (32, 48, 3)
+    figures, count = module.measure(triplets, module.methods([], with_syntheses=True))
+    assert count == 1 and len(figures) == 4
+    assert all(psnr > 5 and -1 <= ssim <= 1 for psnr, ssim in figures.values())
+    assert module.table([("scenes", figures, count)]).count("**") == 2
+
+
+def test_interpolation_leaves_every_second_frame_of_a_clip_out(script, tmp_path):
+    for number in range(6):
+        save_image(tmp_path / f"{number}.png", np.full((8, 8, 3), number / 255))
+    triplets = script("interpolation").clip_triplets(tmp_path, None)
+    levels = [[round(255 * frame[0, 0, 0]) for frame in triplet] for triplet in triplets]
+    assert levels == [[0, 1, 2], [2, 3, 4]]

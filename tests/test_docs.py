@@ -21,6 +21,7 @@ PAGES = [
     "tutorials/fine_tune.md",
     "tutorials/methods.md",
     "tutorials/use.md",
+    "video.md",
 ]
 
 
