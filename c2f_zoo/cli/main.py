@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   c2f stereo l.png r.png --preset NAME  disparity: .pfm, 16-bit png, picture; .ply with --calib
   c2f depth photo.jpg --preset NAME     depth: 16-bit png of millimetres, picture
   c2f denoise photos/ -o clean/         photographs without their noise
+  c2f denoise clip.mp4                  a video, steadied along its motion
   c2f deblur photo.jpg                  sharpened, into photo_deblurred.png
   c2f inpaint photo.jpg --mask m.png    what the mask leaves out is filled
   c2f upscale photo.jpg                 twice as large

@@ -13,4 +13,5 @@ from .restoration import (
     RestorationProtocol as RestorationProtocol,
     figures_of as figures_of,
     measure_restoration as measure_restoration,
+    restore_stream as restore_stream,
 )

@@ -97,8 +97,13 @@ def _between(model, first, second, times):
     # Clips of a raised rate repeat frames: there is nothing to estimate.
     if np.array_equal(first, second) or all(time in (0, 1) for time in times):
         forward = backward = np.zeros((*first.shape[:2], 2), np.float32)
-    elif hasattr(model, "flow_stream"):
-        forward, backward = model.flow_stream([first, second, first], batch_size=2)
     else:
-        forward, backward = model(first, second), model(second, first)
+        forward, backward = flows_of(model, first, second)
     return frames_between(first, second, forward, backward, times)
+
+
+def flows_of(model, first, second):
+    """Flows (H, W, 2) of both directions between two float32 images, by a network or function."""
+    if hasattr(model, "flow_stream"):
+        return tuple(model.flow_stream([first, second, first], batch_size=2))
+    return model(first, second), model(second, first)

@@ -68,9 +68,9 @@ def _frames_between(image1, image2, forward, backward, times):
     if np.array_equal(image1, image2):
         yield from (image1.copy() for _ in times)
         return
-    first = _Side(image1, image2, forward, backward)
-    second = _Side(image2, image1, backward, forward)
-    is_cut = max(first.lost, second.lost) >= CUT_SHARE
+    first = Side(image1, image2, forward, backward)
+    second = Side(image2, image1, backward, forward)
+    is_cut = first.is_lost or second.is_lost
     for time in times:
         if time in (0, 1) or is_cut:
             yield (image1 if time <= 0.5 else image2).copy()
@@ -78,8 +78,16 @@ def _frames_between(image1, image2, forward, backward, times):
             yield _frame_at(first, second, time)
 
 
-class _Side:
-    """A frame, its flow to the other frame, and how far each of its pixels is to be trusted."""
+class Side:
+    """A frame, its flow to the other frame, and how far each of its pixels is to be trusted.
+
+    Attributes:
+        flow: Array (H, W, 2), 0 where it was not finite.
+        found: Array (H, W, C), the other frame warped back by the flow.
+        layers: Array (H, W, C + 1), the frame and its confidence.
+        importance: Array (H, W, 1), as in `frames_between`.
+        is_lost: Whether most pixels are not found in the other frame.
+    """
 
     def __init__(self, image, other, flow, back):
         ratio = forward_backward_ratio(flow, back)
@@ -89,11 +97,11 @@ class _Side:
             np.where(is_known, flow, 0),
             np.concatenate([image, confidence], -1),
         )
-        found, _ = sample(other, self.flow)
-        error = np.abs(image - found).mean(-1, keepdims=True)
+        self.found, _ = sample(other, self.flow)
+        error = np.abs(image - self.found).mean(-1, keepdims=True)
         trust = is_known * (confidence + _LEAST_IMPORTANCE)
         self.importance = np.exp(-SHARPNESS * error) * trust
-        self.lost = np.mean((ratio >= 1) | ~(error <= CUT_ERROR))
+        self.is_lost = np.mean((ratio >= 1) | ~(error <= CUT_ERROR)) >= CUT_SHARE
 
 
 def _frame_at(first, second, time):
@@ -126,11 +134,11 @@ def sample(image, flow):
         flow: Array (H, W, 2), finite, pixels.
 
     Returns:
-        Array (H, W, C), and a Boolean array (H, W, 1) that says where x + flow(x) is inside.
+        float32 array (H, W, C), and a Boolean array (H, W, 1): where x + flow(x) is inside.
     """
     height, width = flow.shape[:2]
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     x, y = columns + flow[..., 0], rows + flow[..., 1]
     inside = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
     values = interpolated(image, np.clip(x, 0, width - 1), np.clip(y, 0, height - 1))
-    return values, inside[..., None]
+    return values.astype(np.float32, copy=False), inside[..., None]
