@@ -12,6 +12,7 @@ warping with the approximated flow of Super SloMo (Jiang et al., CVPR 2018, equa
 
 import argparse
 import itertools
+import sys
 
 import numpy as np
 
@@ -143,7 +144,11 @@ def main():
     sources = [(path, clip_triplets(path, arguments.frames)) for path in arguments.clips]
     if arguments.scenes:
         sources.append(("rendered scenes", scene_triplets(arguments.scenes)))
-    print(table([(name, *measure(triplets, named)) for name, triplets in sources]))
+    results = []
+    for name, triplets in sources:
+        results.append((name, *measure(triplets, named)))
+        print(table(results[-1:]), file=sys.stderr, flush=True)  # the next one may take long
+    print(table(results))
 
 
 if __name__ == "__main__":
