@@ -6,7 +6,10 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
+
+from c2f_zoo.data import save_image
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -168,3 +171,42 @@ def test_what_sources_serve(script, case):
     assert found["step"] > 0 and 0 <= found["waiting"] < 1
     row = module.table([{"case": case, **found}]).splitlines()[-1]
     assert row.startswith(f"| {case} |") and row.count("|") == 8
+
+
+def test_interpolation(script):
+    pytest.importorskip("cv2")
+    module = script("interpolation")
+    triplets = list(module.scene_triplets(1, size=(32, 48)))
+    (before, middle, after) = triplets[0]
+    assert before.shape == middle.shape == after.shape == (32, 48, 3)
+    figures, count = module.measure(triplets, module.methods([], with_syntheses=True))
+    assert count == 1 and len(figures) == 4
+    assert all(psnr > 5 and -1 <= ssim <= 1 for psnr, ssim in figures.values())
+    assert module.table([("scenes", figures, count)]).count("**") == 2
+
+
+def test_interpolation_leaves_every_second_frame_of_a_clip_out(script, tmp_path):
+    for number in range(6):
+        save_image(tmp_path / f"{number}.png", np.full((8, 8, 3), number / 255))
+    triplets = script("interpolation").clip_triplets(tmp_path, None)
+    levels = [[round(255 * frame[0, 0, 0]) for frame in triplet] for triplet in triplets]
+    assert levels == [[0, 1, 2], [2, 3, 4]]
+
+
+def test_steady(script, rng):
+    module = script("steady")
+
+    class Untouched:
+        def restore(self, image, progress=None):
+            return np.asarray(image, np.float32)
+
+    def still(image1, image2):
+        return np.zeros((*image1.shape[:2], 2), np.float32)
+
+    clean = [np.full((16, 16, 3), 0.5, np.float32)] * 8
+    noisy = [frame + 0.02 * rng.standard_normal(frame.shape, np.float32) for frame in clean]
+    rows = module.compare(clean, noisy, Untouched(), still, still, [0.0, 0.8])
+    assert [name for name, _, _ in rows] == ["clean", "noisy", "frame by frame", "strength 0.8"]
+    assert rows[0][1:] == (None, 0.0) and rows[1][1:] == rows[2][1:]
+    assert rows[2][2] == pytest.approx(255 * 0.02 * 2**0.5, rel=0.1)
+    assert rows[3][2] < 0.6 * rows[2][2] and rows[3][1] > rows[2][1] + 2

@@ -22,6 +22,7 @@ PAGES = [
     "tutorials/methods.md",
     "tutorials/use.md",
     "using.md",
+    "video.md",
 ]
 
 

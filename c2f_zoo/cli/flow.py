@@ -7,6 +7,7 @@ import math
 import time
 from pathlib import Path
 
+from c2f_zoo.cli.clips import check_ffmpeg, check_is_clip, clip_output, writing
 from c2f_zoo.cli.common import (
     DEFAULT_FLOW_PRESET,
     CommandError,
@@ -15,7 +16,6 @@ from c2f_zoo.cli.common import (
     check_folder_is_writable,
     check_inputs_survive,
     load_flow_model,
-    note,
     positive_count,
     positive_number,
     progress,
@@ -210,33 +210,26 @@ def _write_pair(files, second, flow, checked, max_magnitude):
 
 
 def _flow_of_clip(source, arguments):
-    from c2f_zoo.data.files.video import IMAGE_SUFFIXES, VideoWriter, read_frames
+    from c2f_zoo.data.files.video import VideoWriter, read_frames
 
-    if source.is_file() and source.suffix.lower() in IMAGE_SUFFIXES:
-        raise UsageError(
-            f"One image has no motion: give two, or a video, or a folder. Received: {source}"
-        )
-    output, flow_folder = _clip_outputs(source, arguments)
+    check_is_clip(source, "One image has no motion: give two, or")
+    output = clip_output(source, arguments.output, arguments.images, "flow")
+    flow_folder = output.with_name(f"{output.stem}_files") if arguments.format else None
     frames = read_frames(source, fps=arguments.fps, min_frames=2)
     height, width = next(iter(frames)).shape[:2]
     size = (height, width * _panels(arguments))
     check_inputs_survive([output], [source])
     check_folder_is_writable(output.parent)
     if not arguments.images:
-        _check_ffmpeg()
+        check_ffmpeg()
     model = load_flow_model(arguments.preset)
     set_iterations(model, arguments)
     options = _stream_options(model, arguments)
 
     start = time.perf_counter()
     writer = VideoWriter(output, frames.fps, size)
-    try:
-        with writer as video:
-            _write_clip(video, flow_folder, model, frames, options, arguments)
-    except KeyboardInterrupt:
-        if writer.result:
-            note(f"the {writer.written} frames done so far are in {writer.result}")
-        raise
+    with writing(writer) as video:
+        _write_clip(video, flow_folder, model, frames, options, arguments)
     seconds = time.perf_counter() - start
     if not arguments.quiet:
         if flow_folder:
@@ -315,38 +308,6 @@ class ColorScale:
         # A still clip would otherwise show its noise in full colour.
         self._value = max(speed, self._RELEASE * self._value, self._SMALLEST)
         return self._value
-
-
-def _check_ffmpeg():
-    from c2f_zoo.data.files import ffmpeg
-
-    try:
-        ffmpeg.program()
-    except ImportError as error:
-        raise CommandError(f"{error}. With --images no video is written") from error
-
-
-def _clip_outputs(source, arguments):
-    """Paths of the video or folder of pictures, and of the folder of flow files or `None`."""
-    from c2f_zoo.data.files.video import WRITABLE_VIDEO_SUFFIXES
-
-    if source.name in ("", ".."):  # of `c2f flow .`
-        source = source.resolve()
-    name = f"{source.name if source.is_dir() else source.stem}_flow"
-    given = Path(arguments.output).expanduser() if arguments.output else None
-    if given and given.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and not given.is_dir():
-        if arguments.images:
-            raise UsageError(f"--images writes a folder, not a video. Received: -o {given}")
-        output = given
-    else:
-        if given and given.suffix.lower() in (".gif", ".webm", ".wmv", ".mpg", ".mpeg", ".ogv"):
-            raise UsageError(
-                f"A video is written as {', '.join(WRITABLE_VIDEO_SUFFIXES)}. Received: -o {given}"
-            )
-        folder = given or source.parent
-        output = folder / (name if arguments.images else f"{name}.mp4")
-    flow_folder = output.with_name(f"{output.stem}_files") if arguments.format else None
-    return output, flow_folder
 
 
 def _with_frames(model, frames, batch_size, options):

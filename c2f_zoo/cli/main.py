@@ -18,6 +18,7 @@ from c2f_zoo.cli import (
     flow,
     generate,
     inpaint,
+    interpolate,
     models,
     push,
     show,
@@ -31,9 +32,11 @@ EXAMPLES = """examples:
   c2f flow                              two frames shipped with the package, into c2f_flow/
   c2f flow a.png b.png -o out/          motion from a.png to b.png: .flo, picture, warped frame
   c2f flow clip.mp4                     a video of the motion, beside the clip
+  c2f interpolate clip.mp4 --factor 4   slow motion, into clip_interpolated.mp4
   c2f stereo l.png r.png --preset NAME  disparity: .pfm, 16-bit png, picture; .ply with --calib
   c2f depth photo.jpg --preset NAME     depth: 16-bit png of millimetres, picture
   c2f denoise photos/ -o clean/         photographs without their noise
+  c2f denoise clip.mp4                  a video, steadied along its motion
   c2f deblur photo.jpg                  sharpened, into photo_deblurred.png
   c2f inpaint photo.jpg --mask m.png    what the mask leaves out is filled
   c2f upscale photo.jpg                 twice as large
@@ -51,10 +54,13 @@ EXAMPLES = """examples:
 command line, 130 stopped by ctrl-C."""
 
 VERBS = (
-    *(flow, stereo, depth, denoise, deblur, inpaint, upscale, generate),
+    *(flow, interpolate, stereo, depth, denoise, deblur, inpaint, upscale, generate),
     *(models, show, evaluate, convert, push, train, doctor, completion),
 )
-COMPUTING = (flow, stereo, depth, denoise, deblur, inpaint, upscale, generate, evaluate)
+COMPUTING = (
+    *(flow, interpolate, stereo, depth, denoise, deblur, inpaint, upscale, generate),
+    evaluate,
+)
 
 # The longest message that is still one thing to read: frameworks put whole programs into theirs.
 _LONGEST_MESSAGE = 1000

@@ -198,12 +198,17 @@ def check_any_is_image(paths):
             continue
         except Exception:  # of an image that is damaged; reading it says how
             return
-    if paths[0].suffix.lower() in _VIDEO_SUFFIXES:
+    if is_video(paths[0]):
         raise CommandError(
             "Inputs must be images. Of a video, its frames: ffmpeg -i VIDEO frame_%04d.png. "
             f"Received: {paths[0]}"
         )
     read_picture(paths[0])  # which says why it cannot be read
+
+
+def is_video(path):
+    """Whether a file has the name of a video."""
+    return path.suffix.lower() in _VIDEO_SUFFIXES
 
 
 def load_restoration_model(preset, verb=None):

@@ -77,7 +77,9 @@ from .flow import (
     flow_picture as flow_picture,
     flow_to_color as flow_to_color,
     forward_backward_check as forward_backward_check,
+    frames_between as frames_between,
     open_flow_dataset as open_flow_dataset,
+    splat as splat,
 )
 from .images import (
     IMAGE_DATASETS as IMAGE_DATASETS,

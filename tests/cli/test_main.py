@@ -17,7 +17,7 @@ from c2f_zoo.cli import common, models
 from c2f_zoo.cli.main import main, make_parser
 
 VERBS = (
-    *("flow", "denoise", "deblur", "inpaint", "upscale", "generate"),
+    *("flow", "interpolate", "denoise", "deblur", "inpaint", "upscale", "generate"),
     *("models", "show", "evaluate", "convert", "train", "doctor", "completion"),
 )
 
@@ -40,7 +40,8 @@ class TestHelp:
         assert main(["--help"]) == 0
         printed = capsys.readouterr().out
         for verb in VERBS:
-            assert f"\n    {verb} " in printed and f"\n  c2f {verb}" in printed
+            # argparse puts the help of the longest name on a line of its own.
+            assert re.search(rf"\n    {verb}\s", printed) and f"\n  c2f {verb}" in printed
 
     @pytest.mark.parametrize("verb", VERBS)
     def test_every_verb_has_examples(self, capsys, verb):
@@ -322,7 +323,11 @@ class TestOptions:
         return calls
 
     @pytest.mark.parametrize(
-        "verb", ["flow", "denoise", "deblur", "inpaint", "upscale", "generate", "evaluate"]
+        "verb",
+        [
+            *("flow", "interpolate", "denoise", "deblur", "inpaint", "upscale", "generate"),
+            "evaluate",
+        ],
     )
     def test_every_verb_that_computes_takes_a_dtype(self, monkeypatch, loaded_with, verb):
         words = {"inpaint": ["a", "--mask", "b"], "evaluate": "--dataset x --root y".split()}

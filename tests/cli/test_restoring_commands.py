@@ -181,7 +181,7 @@ def test_broken_files_are_named_and_the_others_done(denoise, photos, capsys):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("clip.mp4", "Inputs must be images. Of a video, its frames: ffmpeg"),
+        ("clip.mp4", "Expected a video that ffmpeg can read"),
         ("text.png", "is not an image in a format that Pillow reads"),
         ("zero.png", "it is empty"),
     ],
@@ -192,6 +192,14 @@ def test_files_without_an_image_are_refused_before_a_model_is_loaded(
     (photos / name).write_bytes(b"" if name == "zero.png" else b"no image" * 99)
     monkeypatch.setattr(restoring, "load_restoration_model", lambda *_: pytest.fail("loaded"))
     assert denoise(photos / name) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_video_is_for_one_that_denoises_alone(photos, monkeypatch, capsys):
+    (photos / "clip.mp4").write_bytes(b"no image" * 99)
+    monkeypatch.setattr(restoring, "load_restoration_model", lambda *_: pytest.fail("loaded"))
+    assert main(["deblur", str(photos / "clip.mp4")]) == 1
+    message = "Inputs must be images. Of a video, its frames: ffmpeg"
     assert message in capsys.readouterr().err
 
 

@@ -38,21 +38,36 @@ def program():
 
 def describe(path):
     """Return the rate of a video and its estimated number of frames, each None where unknown."""
-    # Without an output ffmpeg only describes the file, and exits with 1.
-    command = [program(), "-hide_banner", "-nostdin", "-i", str(Path(path).resolve())]
-    finished = subprocess.run(command, capture_output=True, check=False, **_OWN_GROUP)
-    text = finished.stderr.decode(errors="replace")
+    text = _description(path)
     stream = re.search(r"Stream #.*Video:.*", text)
     # ffmpeg shows text files as a video of a terminal.
     if stream is None or "Video: ansi" in stream.group():
         raise _unreadable(path, text)
     rate = re.search(r"([\d.]+) fps", stream.group()) or re.search(r"([\d.]+) tbr", stream.group())
-    fps = (float(rate.group(1)) or None) if rate else None
+    fps = (_exact_rate(float(rate.group(1))) or None) if rate else None
     duration = re.search(r"Duration: (\d+):(\d+):([\d.]+)", text)
     if not (fps and duration):
         return fps, None
     hours, minutes, seconds = (float(part) for part in duration.groups())
     return fps, max(1, round((3600 * hours + 60 * minutes + seconds) * fps))
+
+
+def has_sound(path):
+    """Tell whether a video has a track of sound."""
+    return re.search(r"Stream #.*Audio:", _description(path)) is not None
+
+
+def _description(path):
+    # Without an output ffmpeg only describes the file, and exits with 1.
+    command = [program(), "-hide_banner", "-nostdin", "-i", str(Path(path).resolve())]
+    finished = subprocess.run(command, capture_output=True, check=False, **_OWN_GROUP)
+    return finished.stderr.decode(errors="replace")
+
+
+def _exact_rate(fps):
+    """Undo the rounding to two digits of a rate such as 24000/1001, which sound would outrun."""
+    exact = round(fps) * 1000 / 1001
+    return exact if fps % 1 and abs(fps - exact) < 0.006 else fps
 
 
 def decode(path):
@@ -87,14 +102,24 @@ class Encoder:
 
     The file is incomplete until `finish` returns; its folder is created. Odd sizes gain one row or
     column, a repeated one, because the chroma of common video is stored at half the resolution.
+    `sound` is None, or the path of a video whose sound, if it has any, goes in.
     """
 
-    def __init__(self, path, fps, size):
+    def __init__(self, path, fps, size, sound=None):
         height, width = size
         self._path, self._odd = Path(path), (height % 2, width % 2)
         command = [program(), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"]
-        command += ["-s", f"{width + width % 2}x{height + height % 2}", "-r", f"{fps:.6g}"]
-        command += ["-i", "-", "-an", *_codec(), "-pix_fmt", "yuv420p"]
+        command += ["-s", f"{width + width % 2}x{height + height % 2}", "-r", f"{fps:.9g}"]
+        command += ["-i", "-"]
+        if sound is not None:
+            # As it is where the kind of file is the same, else in the codec usual for the new one.
+            same = self._path.suffix.lower() == Path(sound).suffix.lower()
+            command += ["-i", str(Path(sound).resolve()), "-map", "0:v:0", "-map", "1:a?"]
+            command += ["-c:a", "copy"] if same else []
+        command += [*_codec(), "-pix_fmt", "yuv420p"]
+        if self._path.suffix.lower() == ".avi":
+            # It has no times of display: beside sound, frames out of order would delay the rest.
+            command += ["-bf", "0"]
         # Say which matrix turns the colours into YUV and back: players guess differently.
         command += ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-color_range", "tv"]
         command += ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]

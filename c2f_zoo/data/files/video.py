@@ -140,6 +140,8 @@ class VideoWriter:
             of that name, or a folder that holds nothing but such frames, is replaced.
         fps: Frames per second, > 0. Ignored for a folder.
         size: (height, width) of the pictures. Odd sizes of a video gain a row or column.
+        sound: Path of a video whose sound, if it has any, the new one gets; not for a folder.
+            It is copied into a file of the same suffix, and encoded anew for another.
 
     Attributes:
         written: Number of frames written so far.
@@ -159,7 +161,7 @@ class VideoWriter:
         1
     """
 
-    def __init__(self, path, fps, size):
+    def __init__(self, path, fps, size, sound=None):
         self.path = Path(path)
         suffix = self.path.suffix.lower()
         if suffix and suffix not in WRITABLE_VIDEO_SUFFIXES:
@@ -167,6 +169,8 @@ class VideoWriter:
                 f"path must end with one of {', '.join(WRITABLE_VIDEO_SUFFIXES)}, or have no "
                 f"suffix for a folder of frames. Received: {self.path}"
             )
+        if sound is not None and not suffix:
+            raise ValueError(f"A folder of frames has no sound. Received: sound={sound!r}")
         self.fps = checks.number("fps", fps, above=0)
         self.size = checks.whole_pair("size", size, least=1)
         self.written, self.result = 0, None
@@ -176,7 +180,7 @@ class VideoWriter:
             if self.path.is_dir():
                 received = f"{self.path}, a folder"
                 raise FileExistsError(f"Expected the name of a file. Received: {received}")
-            self._sink = ffmpeg.Encoder(temporary, self.fps, self.size)
+            self._sink = ffmpeg.Encoder(temporary, self.fps, self.size, sound)
         else:
             _check_replaceable(self.path)
             self._sink = _FolderSink(temporary)

@@ -1,5 +1,6 @@
 from .augmentation import FlowAugmentation as FlowAugmentation
 from .augmented_stream import AugmentedStream as AugmentedStream
+from .between import frames_between as frames_between
 from .consistency import forward_backward_check as forward_backward_check
 from .datasets import FLOW_DATASETS as FLOW_DATASETS, open_flow_dataset as open_flow_dataset
 from .datasets_real import (
@@ -19,4 +20,5 @@ from .picture import (
     flow_picture as flow_picture,
     flow_to_color as flow_to_color,
 )
+from .splatting import splat as splat
 from .streams import FlowStream as FlowStream

@@ -64,14 +64,14 @@ def forward_backward_ratio(forward, backward, relative=RELATIVE, absolute=ABSOLU
     with np.errstate(invalid="ignore", over="ignore"):
         x, y = columns + forward[..., 0], rows + forward[..., 1]
         inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)  # not where NaN
-        back = _interpolated(backward, np.where(inside, x, 0), np.where(inside, y, 0))
+        back = interpolated(backward, np.where(inside, x, 0), np.where(inside, y, 0))
         missed = np.square(forward + back).sum(-1)
         lengths = np.square(forward).sum(-1) + np.square(back).sum(-1)
         ratio = missed / (relative * lengths + absolute)
     return np.where(inside & np.isfinite(ratio), ratio, np.inf).astype(np.float32)[..., None]
 
 
-def _interpolated(array, x, y):
+def interpolated(array, x, y):
     """Values (H, W, C) between the pixels of an array (H, W, C), bilinearly; inside of it."""
     height, width = array.shape[:2]
     left, top = x.astype(int), y.astype(int)
