@@ -17,6 +17,7 @@ OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DEFAULT_FLOW_PRESET = "pwcnet_lite.scenes"
 DEFAULT_STEREO_PRESET = "psmnet_lite.scenes"
+DEFAULT_DEPTH_PRESET = "depth_unet.scenes"
 DEFAULT_GENERATOR_PRESET = "progan_64.fluent"
 DEFAULT_RESTORATION_PRESETS = {
     "denoise": "unet_denoise.real",

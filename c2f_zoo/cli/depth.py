@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from c2f_zoo.cli.common import (
+    DEFAULT_DEPTH_PRESET,
     CommandError,
     UsageError,
     check_folder_is_writable,
@@ -32,9 +33,9 @@ written into the output folder (c2f_depth/ unless -o says another), for each ima
 Files that cannot be read are named, the others processed, and the exit status is 1.
 
 examples:
-  c2f depth photo.jpg -o out/ --preset ./depth_unet
-  c2f depth photos/ -o out/ --format npy --preset ./depth_unet
-  c2f depth a.png --near 0.5 --far 8 --preset ./depth_unet    colours that can be compared"""
+  c2f depth photo.jpg -o out/
+  c2f depth photos/ -o out/ --format npy --preset ./my_depth
+  c2f depth a.png --near 0.5 --far 8    colours that can be compared"""
 
 
 def add_parser(verbs):
@@ -51,8 +52,8 @@ def add_parser(verbs):
     parser.add_argument("-o", "--output", metavar="FOLDER", help="folder to write to")
     parser.add_argument(
         "--preset",
-        required=True,
-        help="model: a name (see c2f models), a folder or hf://owner/repo",
+        default=DEFAULT_DEPTH_PRESET,
+        help="model: a name (see c2f models), a folder or hf://owner/repo (default: %(default)s)",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="png", help="of the depth maps (default: %(default)s)"

@@ -34,7 +34,7 @@ EXAMPLES = """examples:
   c2f flow clip.mp4                     a video of the motion, beside the clip
   c2f interpolate clip.mp4 --factor 4   slow motion, into clip_interpolated.mp4
   c2f stereo l.png r.png --preset NAME  disparity: .pfm, 16-bit png, picture; .ply with --calib
-  c2f depth photo.jpg --preset NAME     depth: 16-bit png of millimetres, picture
+  c2f depth photo.jpg                   depth: 16-bit png of millimetres, picture
   c2f denoise photos/ -o clean/         photographs without their noise
   c2f denoise clip.mp4                  a video, steadied along its motion
   c2f deblur photo.jpg                  sharpened, into photo_deblurred.png
