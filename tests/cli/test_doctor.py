@@ -37,7 +37,10 @@ def probe(monkeypatch):
 
 @pytest.mark.backend_free
 class TestDoctor:
-    def test_it_says_what_works_what_is_broken_and_what_is_missing(self, probe, capsys):
+    def test_it_says_what_works_what_is_broken_and_what_is_missing(
+        self, probe, capsys, monkeypatch
+    ):
+        monkeypatch.setattr(doctor, "choose_backend", lambda: "torch")
         probe(torch=WORKS, jax=BROKEN)
         assert main(["doctor"]) == 0
         printed = capsys.readouterr().out

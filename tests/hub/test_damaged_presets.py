@@ -14,7 +14,7 @@ from c2f_zoo.hub import (
     list_presets,
     load,
     load_weights,
-    presets as module,
+    loading as module,
     read_metadata,
     render_card,
 )
