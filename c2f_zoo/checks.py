@@ -315,7 +315,8 @@ def pixel_weight(weight):
 
 
 def _is_length(found, allowed):
-    if found is None or allowed is None:
+    # JAX traces an unknown length as a symbol, which a range would be searched for without end.
+    if allowed is None or not isinstance(found, numbers.Integral):
         return True
     return found in allowed if isinstance(allowed, (tuple, list, set, range)) else found == allowed
 

@@ -1,6 +1,7 @@
 """`c2f_zoo.checks`: what passes, and what the messages say."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,6 +95,17 @@ def test_a_weight_of_pixels_broadcasts_against_a_map():
     for shape, expected in (((2,), (2, 1, 1, 1)), ((2, 4, 5), (2, 4, 5, 1))):
         assert checks.pixel_weight(np.ones(shape)).shape == expected
     assert checks.pixel_weight(np.ones((2, 4, 5, 1))).shape == (2, 4, 5, 1)
+
+
+def test_a_symbol_fits_any_length_and_is_not_searched_for():
+    class Symbol:
+        def __eq__(self, other):
+            raise AssertionError("compared")
+
+        __hash__ = None
+
+    traced = SimpleNamespace(shape=(Symbol(), 4, 3))
+    assert checks.shape("x", traced, "(B, H, 3)", (checks.SOME, 4, 3)) is traced
 
 
 @pytest.mark.parametrize("shape", [(), (2, 4), (2, 4, 5, 2), (2, 4, 5, 1, 1)])
