@@ -18,14 +18,17 @@ of processor time, the lowest of the rounds; memory is the peak above the built 
 
 import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
 
-from measuring import BACKENDS, alternate, convolutions_alone  # the file beside this one
+from measuring import (  # the file beside this one
+    BACKENDS,
+    alternate,
+    convolutions_alone,
+    run_inside,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PSMNETS = ("basic", "stacked_hourglass", "cascade", "lite")
@@ -211,13 +214,9 @@ def table(figures):
 
 
 def in_own_process(backend, case, rounds, tiny):
-    environment = {**os.environ, **ONE_THREAD, "KERAS_BACKEND": backend}
-    command = [sys.executable, str(Path(__file__).resolve()), "--inside", "--cases", case]
-    command += ["--rounds", str(rounds)] + (["--tiny"] if tiny else [])
-    output = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    return {"backend": backend, "case": case, **json.loads(output.splitlines()[-1])}
+    asked = ["--inside", "--cases", case, "--rounds", str(rounds)]
+    found = run_inside(__file__, backend, *asked, *(["--tiny"] if tiny else []), **ONE_THREAD)
+    return {"backend": backend, "case": case, **found}
 
 
 def main(arguments=None):

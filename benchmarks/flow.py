@@ -11,13 +11,11 @@ import argparse
 import importlib.util
 import itertools
 import json
-import os
 import resource
-import subprocess
 import sys
 from pathlib import Path
 
-from measuring import BACKENDS, alternate  # the file beside this one
+from measuring import BACKENDS, alternate, run_inside  # the file beside this one
 
 FORWARD = (1, 448, 1024, 3)
 TRAINING = (2, 384, 448, 3)
@@ -212,12 +210,7 @@ def measure_memory(part):
 
 
 def in_own_process(backend, *arguments):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(Path(__file__).resolve()), "--backend", backend, *arguments]
-    output = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    return json.loads(output.splitlines()[-1])
+    return run_inside(__file__, backend, "--backend", backend, *arguments)
 
 
 RATIOS = (

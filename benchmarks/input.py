@@ -13,9 +13,7 @@ of the training. Figures are medians of the rounds.
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from measuring import BACKENDS  # the file beside this one
+from measuring import BACKENDS, run_inside  # the file beside this one
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -80,7 +78,7 @@ def depth_files(folder, tiny):
     random, size = np.random.default_rng(0), (32, 48) if tiny else (480, 640)
     for part in ("rgb", "depth"):
         (folder / part).mkdir()
-        for index in range(8):
+        for index in range(16):
             path = folder / part / f"{index}.png"
             if part == "rgb":
                 save_image(path, random.random((*size, 3), dtype="float32"))
@@ -234,13 +232,9 @@ def table(figures):
 
 
 def in_own_process(backend, case, rounds, tiny):
-    environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, str(Path(__file__).resolve()), "--inside", "--cases", case]
-    command += ["--rounds", str(rounds)] + (["--tiny"] if tiny else [])
-    output = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    return {"backend": backend, "case": case, **json.loads(output.splitlines()[-1])}
+    asked = ["--inside", "--cases", case, "--rounds", str(rounds)]
+    found = run_inside(__file__, backend, *asked, *(["--tiny"] if tiny else []))
+    return {"backend": backend, "case": case, **found}
 
 
 def main(arguments=None):

@@ -130,15 +130,19 @@ def measure(function, passes, rounds, warm_up=2):
     return {"seconds": seconds["case"], "convolutions": alone, "memory": memory}
 
 
-def in_own_process(script, backend, case, dtype, rounds, small):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(Path(script).resolve()), "--backend", backend]
-    command += ["--cases", case, "--dtype", dtype, "--rounds", str(rounds), "--inside"]
-    command += ["--small"] if small else []
+def run_inside(script, backend, *arguments, **environment):
+    """Run a script in a process of its own, on a backend; the JSON of its last line."""
+    environment = {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    command = [sys.executable, str(Path(script).resolve()), *arguments]
     output = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        command, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE, text=True
     ).stdout
     return json.loads(output.splitlines()[-1])
+
+
+def in_own_process(script, backend, case, dtype, rounds, small):
+    asked = ["--backend", backend, "--cases", case, "--dtype", dtype, "--rounds", str(rounds)]
+    return run_inside(script, backend, *asked, "--inside", *(["--small"] if small else []))
 
 
 def table(figures, heading):

@@ -7,15 +7,13 @@ one thread, the lowest of the rounds after a first step.
 
 import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 from dense_prediction import ONE_THREAD  # the files beside this one
-from measuring import BACKENDS, alternate
+from measuring import BACKENDS, alternate, run_inside
 
 WHOLE, AGAIN, PARTS = "whole", "computed again", "4 parts"
 CASES = {
@@ -85,13 +83,9 @@ def table(figures):
 
 
 def in_own_process(backend, case, way, rounds, tiny):
-    environment = {**os.environ, **ONE_THREAD, "KERAS_BACKEND": backend}
-    command = [sys.executable, str(Path(__file__).resolve()), "--inside", way, "--cases", case]
-    command += ["--rounds", str(rounds)] + (["--tiny"] if tiny else [])
-    output = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    return {"backend": backend, "case": case, "way": way, **json.loads(output.splitlines()[-1])}
+    asked = ["--inside", way, "--cases", case, "--rounds", str(rounds)]
+    found = run_inside(__file__, backend, *asked, *(["--tiny"] if tiny else []), **ONE_THREAD)
+    return {"backend": backend, "case": case, "way": way, **found}
 
 
 def main(arguments=None):

@@ -2,13 +2,12 @@
 
 import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
 from pathlib import Path
 
 from growth import save  # the file beside this one
+from measuring import run_inside  # the file beside this one
 from multilevel_runs import stages_with
 
 SINGLE, ACCUMULATED, ONE_LOSS = "single", "multiscale, mesh by mesh", "multiscale, as one loss"
@@ -33,12 +32,7 @@ def measure_memory(options):
 
 
 def in_own_process(asked, backend):
-    environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, str(Path(__file__).resolve()), json.dumps(asked)]
-    output = subprocess.run(
-        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
-    ).stdout
-    return {**asked, **json.loads(output.splitlines()[-1])}
+    return {**asked, **run_inside(__file__, backend, json.dumps(asked))}
 
 
 def one_step(asked):

@@ -163,7 +163,9 @@ def test_precision_of_presets(script, monkeypatch, capsys):
     assert row[:2] == ["progan_32.cifar10", "mixed_bfloat16"] and 0 < float(row[2]) < 10
 
 
-@pytest.mark.parametrize("case", ["FlyingChairs files, augmented", "noise of photographs"])
+@pytest.mark.parametrize(
+    "case", ["FlyingChairs files, augmented", "RGB-D files", "noise of photographs"]
+)
 def test_what_sources_serve(script, case):
     module = script("input")
     found = module.measure_case(case, 1, True)

@@ -150,18 +150,19 @@ def run_stage(recipe, number, done, last, model, state, arguments):
     )
     # At the size of the last stage throughout, so that the figures of all epochs compare.
     size = recipe.stages[-1].size
-    held_out = DepthScenes(
-        size=size, batch_size=4, textures=folders["validation"], seed=987_654, **rooms
-    )
-    batches = [
-        tuple(map(backend.to_numpy, held_out.batch(index)))
-        for index in range(recipe.validation_batches)
-    ]
     stream = scenes.stream(recipe.steps_per_epoch, first_epoch=done)
     if arguments.rooms:
         stream = with_rendered(arguments.rooms, stream, recipe, number, done)
         rendered = rendered_rooms(f"{arguments.rooms}/held_out", size, 4, augment=False)
         batches = [rendered[index][:2] for index in range(len(rendered))]
+    else:
+        held_out = DepthScenes(
+            size=size, batch_size=4, textures=folders["validation"], seed=987_654, **rooms
+        )
+        batches = [
+            tuple(map(backend.to_numpy, held_out.batch(index)))
+            for index in range(recipe.validation_batches)
+        ]
     measure = HeldOutRooms(out / "held_out.csv", out / "best" / recipe.preset, batches)
     pictures = DepthPictures(out / "pictures", batches[0], max(1, recipe.epochs // 30))
     fit_resumably(

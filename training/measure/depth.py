@@ -88,7 +88,7 @@ def metadata(arguments, figures):
     """What the card says besides the figures."""
     seen = "rooms of boxes and ellipsoids alone: it knows no real object"
     if arguments.rooms:
-        seen = "rooms of boxes, ellipsoids and some 800 models of furniture: it knows no person"
+        seen = "rooms of boxes, ellipsoids and models of furniture: it knows no person"
     return {
         "name": Path(arguments.preset).resolve().name,
         "summary": arguments.summary,
