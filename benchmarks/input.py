@@ -153,8 +153,8 @@ def Sampled(source, batch_size):
     return Batches()
 
 
-def Repeated(batch, count):
-    """A stream of one batch that is in memory."""
+def Cycled(batches, number, count):
+    """A stream of `count` batches: the first `number` ones of another, again and again."""
     import keras
 
     class Batches(keras.utils.PyDataset):
@@ -162,7 +162,7 @@ def Repeated(batch, count):
             return count
 
         def __getitem__(self, index):
-            return batch
+            return batches[index % number]
 
     return Batches()
 
@@ -205,19 +205,19 @@ def measure_case(case, rounds, tiny):
         stream, model, batch_size = CASES[case](Path(folder), tiny)
         loss = {"loss": "mean_absolute_error"} if case == "noise of photographs" else {}
         model.compile(**loss)
-        still = Repeated(stream[0], steps)
-        for source in (stream, still):
+        served, still = Cycled(stream, BATCHES, steps), Cycled([stream[0]], 1, steps)
+        for source in (served, still):
             fitted(model, source, steps)  # compiles
         serve(stream, 0, 1)
         speeds, ours, others = {workers: [] for workers in WORKERS}, [], []
         for _ in range(rounds):
             for workers in WORKERS:
                 speeds[workers].append(batch_size * steps / serve(stream, workers, steps))
-            ours.append(fitted(model, stream, steps))
+            ours.append(fitted(model, served, steps))
             others.append(fitted(model, still, steps))
     step, alone = statistics.median(ours), statistics.median(others)
-    served = {str(workers): statistics.median(values) for workers, values in speeds.items()}
-    return {"images": served, "step": step, "waiting": max(0.0, 1 - alone / step)}
+    images = {str(workers): statistics.median(values) for workers, values in speeds.items()}
+    return {"images": images, "step": step, "waiting": max(0.0, 1 - alone / step)}
 
 
 def table(figures):
